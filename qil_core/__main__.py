@@ -1,0 +1,7 @@
+"""`python -m qil_core` is the `qil` command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,164 @@
+"""The `qil` command: decompose, composite, info."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import __version__
+from .blend import BLEND_MODES
+from .composite import composite, modes_for, onto_color
+from .decompose import MAX_LAYERS, MIN_LAYERS, Request
+from .decompose.builtin import Builtin
+from .decompose.run import Report, decompose
+from .errors import QilError
+from .files import archive, png, pptx
+from .files.picture import load_picture
+from .progress import Progress
+from .stack import LayerStack
+
+FORMATS = ("png", "pptx", "zip")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; errors that a user can mend go to stderr as one line, with exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except QilError as error:
+        print(f"qil: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("qil: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="qil", description="Takes pictures apart into RGBA layers.")
+    parser.add_argument("--version", action="version", version=f"qil {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    take = commands.add_parser("decompose", help="pictures into layers")
+    take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
+    take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    take.add_argument("--layers", type=int, default=4, help=f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4)")
+    take.add_argument("--seed", type=int, default=0, help="same seed, same layers (default 0)")
+    take.add_argument("--format", default="png,pptx", help=f"comma-separated: {','.join(FORMATS)} (default png,pptx)")
+    take.set_defaults(run=_decompose)
+
+    join = commands.add_parser("composite", help="layers back into one picture")
+    join.add_argument("layers", type=Path, metavar="IN", help="folder or ZIP that `qil decompose` wrote")
+    join.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="picture to write")
+    join.add_argument("--modes", default="", help=f"one for all, or one a layer: {', '.join(BLEND_MODES)}")
+    join.add_argument("--linear", action="store_true", help="add up light instead of stored sRGB values")
+    join.add_argument("--background", metavar="COLOR", help="opaque colour behind the layers, such as white or #ff8800")
+    join.set_defaults(run=_composite)
+
+    info = commands.add_parser("info", help="what is installed, or what a folder or ZIP of layers holds")
+    info.add_argument("layers", type=Path, nargs="?", metavar="IN")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _decompose(options: argparse.Namespace) -> None:
+    formats = _formats(options.format)
+    for source in options.pictures:
+        picture = load_picture(source)
+        folder = options.output if len(options.pictures) == 1 else options.output / source.stem
+        with _bar(source.name) as progress:
+            stack, report = decompose(Builtin(), picture, Request(options.layers, options.seed), progress)
+        print(report)
+        for what, path in _write(stack, report, folder, source.stem, formats):
+            print(f"  {what:14} {path}")
+
+
+def _formats(text: str) -> list[str]:
+    formats = [item.strip() for item in text.split(",") if item.strip()]
+    unknown = [item for item in formats if item not in FORMATS]
+    if unknown or not formats:
+        raise QilError(f'Unknown format "{", ".join(unknown)}". Use one or more of: {", ".join(FORMATS)}.')
+    return formats
+
+
+def _write(
+    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[str]
+) -> list[tuple[str, Path]]:
+    """Write what was asked for, the contact sheet and the report; what each file is, and where."""
+    from .files.atomic import atomic_path
+    from .sheet import contact_sheet
+
+    done = []
+    if "png" in formats:
+        done.append(("layers", png.write(stack, folder / "layers")[0].parent))
+    if "zip" in formats:
+        done.append(("ZIP", archive.write(stack, folder / f"{stem}.zip")))
+    if "pptx" in formats:
+        done.append(("PowerPoint", pptx.write([stack], folder / f"{stem}.pptx").path))
+    with atomic_path(folder / "contact_sheet.png") as path:
+        contact_sheet(stack).save(path, "PNG")
+    with atomic_path(folder / "report.json") as path:
+        path.write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
+    return [*done, ("contact sheet", folder / "contact_sheet.png"), ("report", folder / "report.json")]
+
+
+def _composite(options: argparse.Namespace) -> None:
+    stack = _read(options.layers)
+    flat = composite(stack, modes_for(options.modes, len(stack)), options.linear)
+    if options.background:
+        flat = _over_color(flat, options.background)
+    png.write_image(flat, options.output)
+    print(f"{len(stack)} layers of {stack.width} x {stack.height} px: {options.output}")
+
+
+def _over_color(flat: Tensor, text: str) -> Tensor:
+    from .color import parse_color
+
+    return onto_color(flat, torch.tensor(parse_color(text)))
+
+
+def _read(path: Path) -> LayerStack:
+    return png.read(path) if path.is_dir() else archive.read(path)
+
+
+def _info(options: argparse.Namespace) -> None:
+    if options.layers:
+        return _layer_table(_read(options.layers))
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA GPU"
+    print(f"qil {__version__}, Python {platform.python_version()}, torch {torch.__version__}, {device}")
+    print(f"decomposers: {Builtin.label}")
+    print(f"formats: {', '.join(FORMATS)}")
+
+
+def _layer_table(stack: LayerStack) -> None:
+    print(f"{len(stack)} layers of {stack.width} x {stack.height} px, bottom first")
+    for i, name in enumerate(stack.names):
+        box = stack.bounds(i)
+        place = f"{box.width} x {box.height} at {box.left},{box.top}" if box else "empty"
+        print(f"{i:3}  {name:30} {place:28} covers {stack.coverage(i):.1%}")
+
+
+class _bar:
+    """A progress bar on a terminal's stderr; nothing when stderr is not a terminal."""
+
+    def __init__(self, title: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=1.0, desc=title, disable=None, bar_format="{desc} {bar} {percentage:3.0f}% {postfix}")
+
+    def __enter__(self) -> Progress:
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _report(self, fraction: float, what: str) -> None:
+        self._bar.set_postfix_str(what, refresh=False)
+        self._bar.update(fraction - self._bar.n)

@@ -1,0 +1,84 @@
+"""The one way to take a picture apart: decompose, make exact, measure, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import QilError
+from ..progress import Progress, part, silent
+from ..restore import Recomposition, make_exact, recomposition
+from ..stack import LayerStack, check_image, quantized
+from . import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done and how exact it is. before: the decomposer's own layers; after: the stack that was given out."""
+
+    label: str
+    layers: int
+    size: tuple[int, int]
+    seconds: float
+    before: Recomposition
+    after: Recomposition
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """A few lines for people."""
+        width, height = self.size
+        lines = [
+            f"{self.label}: {self.layers} layers of {width} x {height} px in {self.seconds:.1f} s",
+            *self.notes,
+            f"Recomposition: {self.after} (before the residual: {self.before})",
+        ]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as plain numbers and texts, for JSON (an infinite PSNR is None)."""
+        return {
+            "decomposer": self.label,
+            "layers": self.layers,
+            "width": self.size[0],
+            "height": self.size[1],
+            "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+            "before": self.before.as_dict(),
+            "after": self.after.as_dict(),
+        }
+
+
+def decompose(
+    decomposer: Decomposer, picture: Tensor, request: Request, progress: Progress = silent
+) -> tuple[LayerStack, Report]:
+    """Layers of picture, float32 (H, W, 3 or 4) in [0, 1], that composite back to it to within 1/255.
+
+    The stack has request.layers layers or fewer, on the 8-bit grid, bottom first. Raises QilError.
+    """
+    check_image(picture[None])
+    check_request(request)
+    started = time.perf_counter()
+    target = with_alpha(picture)
+    stack, notes = decomposer.decompose(quantized(target), request, part(progress, 0, 0.8))
+    progress(0.8, "making the layers exact")
+    exact = make_exact(stack, target)
+    progress(0.9, "measuring")
+    before, after = recomposition(stack, target), recomposition(exact, target)
+    progress(1.0, "done")
+    size = (exact.width, exact.height)
+    seconds = time.perf_counter() - started
+    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, notes)
+
+
+def check_request(request: Request) -> None:
+    """QilError when the number of layers is out of range."""
+    if not MIN_LAYERS <= request.layers <= MAX_LAYERS:
+        raise QilError(f"Layers must be {MIN_LAYERS} to {MAX_LAYERS}, got {request.layers}.")
+
+
+def with_alpha(picture: Tensor) -> Tensor:
+    """A picture (H, W, 3 or 4) as RGBA; RGB is opaque."""
+    return picture if picture.shape[2] == 4 else torch.cat([picture, torch.ones_like(picture[..., :1])], dim=2)

@@ -1,0 +1,125 @@
+"""Resampling under a mapping whose footprint is a box along the source's axes (shift, scale, rotate, flip).
+
+Every filter is the same three steps: the phase of a sample picks its tap weights from a table, the taps of both
+axes are multiplied, and a weighted gather (`embedding_bag`) sums the pixels. Values must be premultiplied.
+
+Kernels: bilinear (triangle), bicubic (Keys 1981, a = -1/2, as Pillow), lanczos (Duchon 1979, a = 3). When a
+picture shrinks, the kernel is widened by the same factor, axis by axis, so nothing aliases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PHASES = 8192
+"""Table rows a pixel: a sample's position is rounded to 1/8192 pixel, which moves a value by less than 1e-4."""
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp(min=0)
+
+
+def _keys(x: Tensor) -> Tensor:
+    x = x.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), 0.0)
+
+
+KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "bilinear": (_triangle, 1),
+    "bicubic": (_keys, 2),
+    "lanczos": (_lanczos, 3),
+}
+"""Kernel function and its radius in pixels."""
+
+
+def tap_table(kernel: str, widen: float) -> tuple[Tensor, float]:
+    """Weights (PHASES + 1, taps) float32 of one axis, and the kernel's radius in pixels.
+
+    widen >= 1: factor by which the kernel is stretched. Row p is for a sample whose reach begins p / PHASES right
+    of a pixel's centre, the first tap being the next pixel. Rows sum to 1.
+    """
+    function, radius = KERNELS[kernel]
+    reach = radius * widen
+    phase = torch.linspace(0, 1, PHASES + 1, dtype=torch.float64)[:, None]
+    taps = torch.arange(1, math.ceil(2 * reach) + 1, dtype=torch.float64)[None]
+    weights = function((taps - phase - reach) / widen)
+    return (weights / weights.sum(1, keepdim=True)).float(), reach
+
+
+def sampler(picture: Tensor, filter: str, widen: tuple[float, float]) -> Nearest | Kernel:
+    """What samples a premultiplied picture (H, W, C) float32 at any points; outside of it everything is 0.
+
+    filter: "nearest" or one of KERNELS. widen: (x, y) stretch of the kernel, >= 1.
+    """
+    return Nearest(picture) if filter == "nearest" else Kernel(picture, filter, widen)
+
+
+class Nearest:
+    """Takes the pixel that holds the point."""
+
+    def __init__(self, picture: Tensor) -> None:
+        self._picture = picture
+
+    def touches(self, x: Tensor, y: Tensor) -> Tensor:
+        """Which points lie on the picture."""
+        return (x >= 0) & (x < self._picture.shape[1]) & (y >= 0) & (y < self._picture.shape[0])
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Values (P, C) at points x, y (P,) that touch the picture."""
+        return self._picture[y.floor().long(), x.floor().long()]
+
+
+class Kernel:
+    """Weighs the pixels around the point."""
+
+    def __init__(self, picture: Tensor, kernel: str, widen: tuple[float, float]) -> None:
+        (across, rx), (down, ry) = (tap_table(kernel, w) for w in widen)
+        nx, ny = across.shape[1], down.shape[1]
+        both = across.repeat(1, ny), down.repeat_interleave(nx, dim=1)  # each (PHASES + 1, ny * nx)
+        self._tables = [table.to(picture.device) for table in both]
+        self._reach, self._margin = (rx, ry), (nx, ny)
+        self._size = picture.shape[1], picture.shape[0]
+        padded = F.pad(picture, (0, 0, nx, nx, ny, ny))
+        self._row = padded.shape[1]
+        self._pixels = padded.reshape(-1, picture.shape[2])
+        rows, columns = (torch.arange(n, device=picture.device, dtype=torch.int32) for n in (ny, nx))
+        self._taps = (rows[:, None] * self._row + columns).flatten()
+        self._chunk = 1 << 14 if picture.device.type == "cpu" else 1 << 20
+        shape = self._chunk, nx * ny  # scratch memory is taken once: fresh pages cost more than the arithmetic
+        self._scratch = [picture.new_empty(shape, dtype=kind) for kind in (torch.float32, torch.float32, torch.int32)]
+
+    def touches(self, x: Tensor, y: Tensor) -> Tensor:
+        """Which points have the picture within the kernel's reach."""
+        (rx, ry), (width, height) = self._reach, self._size
+        return (x > -rx) & (x < width + rx) & (y > -ry) & (y < height + ry)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Values (P, C) at points x, y (P,) that touch the picture; pixel i spans i..i+1."""
+        parts = zip(x.split(self._chunk), y.split(self._chunk), strict=True)
+        return torch.cat([self._sample(*part) for part in parts]) if len(x) else self._pixels[:0]
+
+    def _sample(self, x: Tensor, y: Tensor) -> Tensor:
+        weights, down, indices = (scratch[: len(x)] for scratch in self._scratch)
+        left = self._axis(0, x, weights)
+        top = self._axis(1, y, down)
+        torch.add((top * self._row + left)[:, None], self._taps, out=indices)
+        return F.embedding_bag(indices, self._pixels, mode="sum", per_sample_weights=weights.mul_(down))
+
+    def _axis(self, axis: int, at: Tensor, weights: Tensor) -> Tensor:
+        """First tap (P,) in the padded picture along one axis; its share of all taps' weights goes to (P, ny * nx)."""
+        at = at - (0.5 + self._reach[axis])
+        first = at.floor()
+        phase = ((at - first) * PHASES).round_().int()
+        torch.index_select(self._tables[axis], 0, phase, out=weights)
+        return first.int() + (self._margin[axis] + 1)

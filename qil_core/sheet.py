@@ -1,0 +1,96 @@
+"""The contact sheet: every layer on a checkerboard, with its index, name and coverage, and the composite last."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .composite import composite
+from .stack import LayerStack, to_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFont
+
+CELL = 320
+"""Longest side of a thumbnail, in pixels."""
+MARGIN, LABEL = 16, 44
+PAPER, INK, FAINT = (32, 33, 36), (240, 240, 240), (160, 162, 168)
+_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "DejaVuSans.ttf")
+
+
+def contact_sheet(stack: LayerStack) -> Image.Image:
+    """An RGB picture of the whole stack: layers bottom first, then their composite."""
+    from PIL import Image, ImageDraw
+
+    cells = [(_thumbnail(stack.pixels[i]), *_caption(stack, i)) for i in range(len(stack))]
+    cells.append((_thumbnail(composite(stack)), "composite", f"{stack.width} x {stack.height} px, {len(stack)} layers"))
+    width, height = cells[0][0].size
+    columns = _columns(len(cells), width, height + LABEL)
+    rows = math.ceil(len(cells) / columns)
+    step_x, step_y = width + MARGIN, height + LABEL + MARGIN
+    sheet = Image.new("RGB", (columns * step_x + MARGIN, rows * step_y + MARGIN), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for at, (picture, title, detail) in enumerate(cells):
+        x, y = MARGIN + at % columns * step_x, MARGIN + at // columns * step_y
+        sheet.paste(picture, (x, y))
+        draw.text((x, y + height + 5), _fit(draw, title, width, 16), INK, _font(title, 16))
+        draw.text((x, y + height + 26), _fit(draw, detail, width, 13), FAINT, _font(detail, 13))
+    return sheet
+
+
+def _caption(stack: LayerStack, index: int) -> tuple[str, str]:
+    return f"{index}  {stack.names[index]}", f"covers {stack.coverage(index):.1%}"
+
+
+def _columns(count: int, width: int, height: int) -> int:
+    """As many columns as make the sheet nearest to 16:10."""
+    return min(range(1, count + 1), key=lambda n: abs(math.log(n * width / (math.ceil(count / n) * height) / 1.6)))
+
+
+def _thumbnail(layer: Tensor) -> Image.Image:
+    from PIL import Image
+
+    scale = CELL / max(layer.shape[:2])
+    size = [max(1, min(CELL, round(side * scale))) for side in layer.shape[:2]]
+    planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)[None]
+    mode = {"mode": "bilinear", "antialias": True} if scale < 1 else {"mode": "nearest"}
+    small = F.interpolate(planes, size=size, **mode)[0].permute(1, 2, 0).clamp(0, 1).cpu()
+    shown = small[..., :3] + _checkerboard(*size) * (1 - small[..., 3:])
+    framed = torch.full((max(size[0], 64), max(size[1], 64), 3), 0.2)
+    framed[: size[0], : size[1]] = shown.clamp(0, 1)
+    return Image.fromarray(to_bytes(framed).numpy())
+
+
+def _checkerboard(height: int, width: int) -> Tensor:
+    rows, columns = torch.arange(height)[:, None] // 8, torch.arange(width)[None] // 8
+    return (0.78 + 0.14 * ((rows + columns) % 2))[..., None]
+
+
+def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font; for letters that it lacks, a system font where there is one."""
+    from PIL import ImageFont
+
+    if not text.isascii():
+        for name in _WIDE_FONTS:
+            try:
+                return ImageFont.truetype(name, size)
+            except OSError:
+                continue
+    return ImageFont.load_default(size)
+
+
+def _fit(draw: object, text: str, width: int, size: int) -> str:
+    """The text, cut with an ellipsis where it is wider than its cell."""
+    from PIL import ImageDraw
+
+    assert isinstance(draw, ImageDraw.ImageDraw)
+    font = _font(text, size)
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(text + "...", font) > width:
+        text = text[:-1]
+    return text + "..."

@@ -1,0 +1,195 @@
+"""LayerStack: the one data type that travels through the package.
+
+A stack is float32 (N, H, W, 4) in [0, 1]: straight alpha, stored sRGB values, bottom layer first.
+It is validated once, at the door, and trusted afterwards. Nothing here knows where layers come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .errors import QilError
+
+GRID = 255.0
+"""Steps of the 8-bit grid: finished stacks hold multiples of 1/255, so files keep them exactly."""
+
+
+class Box(NamedTuple):
+    """Half-open pixel rectangle: columns left..right-1, rows top..bottom-1."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+def quantize(values: Tensor) -> Tensor:
+    """Round values in [0, 1] to the 8-bit grid k/255."""
+    return (values * GRID).round_().div_(GRID)
+
+
+def quantized(image: Tensor) -> Tensor:
+    """A copy of an image (..., H, W, C) on the 8-bit grid, made band by band."""
+    out = torch.empty_like(image)
+    for rows in bands(image):
+        out[..., rows, :, :] = quantize(image[..., rows, :, :])
+    return out
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """Values in [0, 1] as uint8 0..255, rounded to nearest; band by band, so that 8000 px pictures fit."""
+    out = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
+    for rows in bands(values):
+        out[..., rows, :, :] = (values[..., rows, :, :] * GRID).round_().to(torch.uint8)
+    return out
+
+
+def bands(image: Tensor, pixels: int = 1 << 17) -> Iterator[slice]:
+    """Slices of rows of (..., H, W, C): on a CPU each fits the cache, on a GPU a few fill it; both bound the memory."""
+    height, width = image.shape[-3], image.shape[-2]
+    pixels = pixels if image.device.type == "cpu" else 1 << 23
+    step = max(1, pixels // width)
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """One name a line, bottom first; blank lines at the end are dropped."""
+    return tuple(line.strip() for line in text.rstrip().splitlines())
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStack:
+    """Layers of one picture.
+
+    pixels: float32 (N, H, W, 4), in [0, 1], straight alpha, stored sRGB values, bottom layer first.
+    names: N names, bottom first; a "/" makes a group ("girl/hair").
+    """
+
+    pixels: Tensor
+    names: tuple[str, ...]
+
+    @classmethod
+    def from_image(cls, image: Tensor, names: str | Sequence[str] = ()) -> LayerStack:
+        """Check an IMAGE tensor and its names; no names gives "layer 1", "layer 2", ...
+
+        Raises QilError: wrong rank, channels, dtype or size, NaN, values outside [0, 1], wrong count of names.
+        """
+        check_image(image, channels=(4,))
+        given = split_names(names) if isinstance(names, str) else tuple(names)
+        return cls(image, check_names(given, len(image)))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[1]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[2]
+
+    @property
+    def name_text(self) -> str:
+        """The names as one text, a line each, bottom first."""
+        return "\n".join(self.names)
+
+    def index(self, index: int) -> int:
+        """A Python index (negative counts from the top layer) as 0..N-1; QilError when out of range."""
+        count = len(self)
+        if not -count <= index < count:
+            raise QilError(
+                f"Layer index {index} is out of range: the stack has {count} layers, "
+                f"so use 0 to {count - 1} from the bottom, or -1 to -{count} from the top."
+            )
+        return index % count
+
+    def select(self, indices: Sequence[int]) -> LayerStack:
+        """The layers at these indices, in this order; one may come twice."""
+        if not indices:
+            raise QilError("No layer was selected: give at least one index, such as 0 or 0,2,1.")
+        found = [self.index(i) for i in indices]
+        return LayerStack(self.pixels[found], tuple(self.names[i] for i in found))
+
+    def with_layer(self, index: int, layer: Tensor) -> LayerStack:
+        """A copy in which layer `index` is `layer` (H, W, 4); every other layer keeps its bits."""
+        return self.splice(index, LayerStack(layer[None], (self.names[self.index(index)],)))
+
+    def splice(self, index: int, layers: LayerStack) -> LayerStack:
+        """A copy in which the layers of another stack stand in the place of layer `index`."""
+        at = self.index(index)
+        parts = self.pixels[:at], layers.pixels, self.pixels[at + 1 :]
+        pixels = torch.cat(parts) if len(self) > 1 else layers.pixels
+        return LayerStack(pixels, self.names[:at] + layers.names + self.names[at + 1 :])
+
+    def bounds(self, index: int) -> Box | None:
+        """The smallest box that holds every pixel of a layer with alpha > 0; None for an empty layer."""
+        return content_box(self.pixels[self.index(index), ..., 3])
+
+    def coverage(self, index: int) -> float:
+        """Mean alpha of a layer, 0..1."""
+        return float(self.pixels[self.index(index), ..., 3].mean())
+
+
+def content_box(alpha: Tensor) -> Box | None:
+    """Tight box around alpha > 0, for alpha (H, W); None where there is none."""
+    seen = alpha > 0
+    rows, columns = (seen.any(dim).nonzero().flatten().tolist() for dim in (1, 0))
+    return Box(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
+
+
+def check_image(image: Tensor, channels: Sequence[int] = (3, 4)) -> None:
+    """Check a float32 (B, H, W, C) tensor in [0, 1] from outside; QilError says what is wrong and what to do."""
+    if not isinstance(image, Tensor):
+        raise QilError(f"Expected an image tensor, got {type(image).__name__}.")
+    shape = tuple(image.shape)
+    if image.ndim != 4:
+        raise QilError(f"Expected an image batch of shape (N, H, W, {channels[-1]}), got shape {shape}.")
+    if image.shape[3] not in channels:
+        raise QilError(_channel_message(shape, channels))
+    if 0 in shape:
+        raise QilError(f"The image batch is empty: its shape is {shape}, and every side must be at least 1.")
+    if image.dtype != torch.float32:
+        raise QilError(f"Expected float32 values in [0, 1], got {image.dtype}. Convert with .float() first.")
+    _check_range(image)
+
+
+def _channel_message(shape: tuple[int, ...], channels: Sequence[int]) -> str:
+    message = f"Expected {' or '.join(map(str, channels))} channels, got {shape[3]} (shape {shape})."
+    if shape[3] == 3:
+        message += " These are RGB pictures without alpha: add it with Join Image with Alpha, or decompose them first."
+    return message
+
+
+def _check_range(image: Tensor) -> None:
+    low, high = (float(v) for v in torch.aminmax(image))  # one pass, no temporary; NaN comes through
+    if low != low or high != high:
+        raise QilError("The image holds NaN (not-a-number) values: the node before this one failed to compute.")
+    if low < 0 or high > 1:
+        raise QilError(
+            f"Values must lie in [0, 1], these run from {low:.4g} to {high:.4g}. Clamp the image (or divide by 255)."
+        )
+
+
+def check_names(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Names for `count` layers: as given, or "layer 1".. when none is; QilError when the count differs."""
+    if not names:
+        return tuple(f"layer {i + 1}" for i in range(count))
+    if len(names) != count:
+        raise QilError(
+            f"{len(names)} names were given for {count} layers. Give one a line, bottom layer first, or none at all."
+        )
+    return tuple(name or f"layer {i + 1}" for i, name in enumerate(names))

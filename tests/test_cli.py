@@ -1,0 +1,199 @@
+"""The `qil` command, the sheet and the report, as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from qil_core.cli import main
+from qil_core.composite import composite
+from qil_core.decompose import Decomposer, Request
+from qil_core.decompose.recursive import split
+from qil_core.decompose.run import decompose
+from qil_core.errors import QilError
+from qil_core.files import png
+from qil_core.files.picture import load_picture
+from qil_core.progress import Progress
+from qil_core.restore import recomposition
+from qil_core.sheet import contact_sheet
+from qil_core.stack import LayerStack, quantize
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A red disc and a blue square on cream."""
+    y, x = np.mgrid[0:120, 0:160] + 0.5
+    pixels = np.full((120, 160, 3), (245, 235, 210), np.uint8)
+    pixels[(x - 50) ** 2 + (y - 60) ** 2 < 900] = (220, 40, 40)
+    pixels[(abs(x - 115) < 25) & (abs(y - 60) < 25)] = (40, 60, 200)
+    path = tmp_path / "shapes.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_decompose_writes_layers_deck_sheet_and_report(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["decompose", str(picture), "-o", str(out), "--layers", "3", "--format", "png,pptx,zip"]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["layers"] == 3
+    assert report["after"]["max_error"] <= 1
+    stack = png.read(out / "layers")
+    assert recomposition(stack, load_picture(picture)).max_error <= 1
+    assert {path.name for path in out.iterdir()} == {
+        "layers", "shapes.zip", "shapes.pptx", "contact_sheet.png", "report.json",
+    }  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "max error" in printed
+    assert str(out / "shapes.pptx") in printed
+
+
+def test_composite_puts_the_picture_back(picture: Path, tmp_path: Path) -> None:
+    assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), "--layers", "3", "--format", "zip"]) == 0
+    back = tmp_path / "back.png"
+    assert main(["composite", str(tmp_path / "o" / "shapes.zip"), "-o", str(back)]) == 0
+    difference = np.abs(np.array(Image.open(back).convert("RGBA")).astype(int) - (load_picture(picture) * 255).numpy())
+    assert difference.max() <= 1
+
+
+def test_composite_takes_modes_linear_light_and_a_background(tmp_path: Path) -> None:
+    stack = LayerStack.from_image(quantize(torch.tensor([[[[0, 0, 0, 1.0]]], [[[1, 1, 1, 0.5]]]])))
+    png.write(stack, tmp_path / "l")
+    main(["composite", str(tmp_path / "l"), "-o", str(tmp_path / "a.png"), "--linear"])
+    assert Image.open(tmp_path / "a.png").getpixel((0, 0))[0] == 188
+    main(["composite", str(tmp_path / "l"), "-o", str(tmp_path / "b.png"), "--modes", "normal,multiply"])
+    assert Image.open(tmp_path / "b.png").getpixel((0, 0))[0] == 0
+
+
+def test_info_lists_the_layers_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = torch.zeros(2, 10, 20, 4)
+    pixels[0, ..., 3] = 1
+    pixels[1, 2:4, 5:9, 3] = 1
+    png.write(LayerStack.from_image(pixels, "sky\nbird"), tmp_path / "l")
+    assert main(["info", str(tmp_path / "l")]) == 0
+    assert "4 x 2 at 5,2" in capsys.readouterr().out
+    assert main(["info"]) == 0
+    assert "Built-in (no weights)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["decompose", "{dir}/none.png", "-o", "{dir}/o"], "There is no file"),
+        (["decompose", "{dir}/text.png", "-o", "{dir}/o"], "cannot be read as a picture"),
+        (["decompose", "{picture}", "-o", "{dir}/o", "--layers", "1"], "Layers must be 2 to 10"),
+        (["decompose", "{picture}", "-o", "{dir}/o", "--format", "gif"], "Unknown format"),
+        (["composite", "{dir}/nothing", "-o", "{dir}/x.png"], "nothing"),
+        (["composite", "{dir}/text.png", "-o", "{dir}/x.png"], "text.png"),
+    ],
+)
+def test_mistakes_are_one_line_on_stderr_and_leave_no_file(
+    arguments: list[str], says: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.png").write_text("not a picture")
+    assert main([a.format(dir=tmp_path, picture=picture) for a in arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("qil: ")
+    assert says in error
+    assert {path.name for path in tmp_path.iterdir()} == {"text.png", "shapes.png"}
+
+
+def test_a_picture_turned_by_exif_is_read_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 10), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert load_picture(tmp_path / "turned.jpg").shape == (20, 10, 4)
+
+
+class Halves:
+    """A decomposer with a known answer: everything, and the left half on top of it."""
+
+    label = "Halves"
+
+    def decompose(
+        self, picture: torch.Tensor, request: Request, progress: Progress
+    ) -> tuple[LayerStack, tuple[str, ...]]:
+        left = picture.clone()
+        left[:, picture.shape[1] // 2 :] = 0
+        progress(1.0, "halves")
+        return LayerStack(torch.stack([picture, left]), ("whole", "left")), ("Cut in half.",)
+
+
+def test_the_report_says_what_was_done_and_how_exact_it_is() -> None:
+    picture = torch.rand(20, 30, 3)
+    decomposer: Decomposer = Halves()
+    stack, report = decompose(decomposer, picture, Request(2))
+    assert stack.pixels.shape == (2, 20, 30, 4)
+    assert report.after.max_error <= 0.51
+    assert "Halves: 2 layers of 30 x 20 px" in str(report)
+    assert "Cut in half." in str(report)
+    assert report.as_dict()["after"] == report.after.as_dict()
+
+
+def test_progress_only_moves_forward_and_an_exception_in_it_stops_the_work() -> None:
+    seen: list[float] = []
+    decompose(Halves(), torch.rand(8, 8, 4), Request(2), lambda fraction, what: seen.append(fraction))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+    class Stop(BaseException):
+        pass
+
+    def stop(fraction: float, what: str) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        decompose(Halves(), torch.rand(8, 8, 4), Request(2), stop)
+
+
+def premultiplied(image: torch.Tensor) -> torch.Tensor:
+    return torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], -1)
+
+
+def test_splitting_a_layer_moves_the_composite_by_at_most_one_level(random_stack: LayerStack) -> None:
+    for index in range(len(random_stack)):
+        result, _ = split(Halves(), random_stack, index, Request(2))
+        assert len(result) == 5
+        before, after = premultiplied(composite(random_stack)), premultiplied(composite(result))
+        assert (before - after).abs().max() <= 1 / 255
+        assert torch.equal(result.pixels[:index], random_stack.pixels[:index])
+        assert torch.equal(result.pixels[index + 2 :], random_stack.pixels[index + 1 :])
+
+
+def test_sub_layers_are_named_as_a_group_and_stay_in_the_layers_box() -> None:
+    pixels = torch.zeros(2, 30, 40, 4)
+    pixels[0] = 1
+    pixels[1, 10:20, 5:25] = 1
+    stack = LayerStack.from_image(pixels, "sky\ngirl")
+    result, _ = split(Halves(), stack, -1, Request(2))
+    assert result.names == ("sky", "girl/whole", "girl/left")
+    assert result.bounds(1) == (5, 10, 25, 20)
+    assert result.bounds(2) == (5, 10, 15, 20)
+
+
+def test_an_empty_layer_cannot_be_split() -> None:
+    stack = LayerStack.from_image(torch.zeros(1, 5, 5, 4), "ghost")
+    with pytest.raises(QilError, match=r'"ghost"\) is empty'):
+        split(Halves(), stack, 0, Request(2))
+
+
+def test_the_contact_sheet_shows_each_layer_on_a_checkerboard() -> None:
+    pixels = torch.zeros(2, 320, 320, 4)
+    pixels[0] = torch.tensor([1.0, 0, 0, 1])
+    sheet = contact_sheet(LayerStack.from_image(pixels, "red\n空"))
+    assert sheet.getpixel((16 + 100, 16 + 100)) == (255, 0, 0)
+    clear = {sheet.getpixel((16 + 320 + 16 + x, 16 + 4)) for x in range(0, 32, 8)}
+    assert clear == {(199, 199, 199), (235, 235, 235)}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_the_contact_sheet_takes_any_shape(size: tuple[int, int]) -> None:
+    sheet = contact_sheet(LayerStack.from_image(torch.ones(3, *size, 4)))
+    assert max(sheet.size) < 4000
