@@ -1,0 +1,30 @@
+"""Qwen-Image-Layered for ComfyUI: pictures taken apart into RGBA layers, edited, composited and exported."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from .nodes.compose import CompositeLayers, PreviewLayers
+from .nodes.decompose import DecomposeToLayers, SplitLayer
+from .nodes.edit import ArrangeLayers, RecolorLayer, TransformLayer
+from .nodes.export import ExportPPTX
+from .nodes.load import LoadLayeredModel
+
+WEB_DIRECTORY = "./web"
+
+
+class LayeredExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadLayeredModel,
+            DecomposeToLayers,
+            SplitLayer,
+            TransformLayer,
+            RecolorLayer,
+            ArrangeLayers,
+            CompositeLayers,
+            PreviewLayers,
+            ExportPPTX,
+        ]
+
+
+async def comfy_entrypoint() -> LayeredExtension:
+    return LayeredExtension()

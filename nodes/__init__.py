@@ -1,0 +1,1 @@
+"""The ComfyUI nodes: thin classes around qil_core, one file a stage of the work."""

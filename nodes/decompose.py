@@ -1,0 +1,125 @@
+"""Taking pictures and single layers apart."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from ..qil_core.decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
+from ..qil_core.decompose.recursive import split
+from ..qil_core.decompose.run import decompose
+from ..qil_core.errors import QilError
+from ..qil_core.progress import part
+from ..qil_core.stack import LayerStack, check_image
+from . import host
+from .sockets import CATEGORY, LayeredModel, index_input, layers_input, layers_output, names_input, names_output
+
+
+def _count_input(id: str, tooltip: str) -> io.Int.Input:
+    return io.Int.Input(id, default=4, min=MIN_LAYERS, max=MAX_LAYERS, tooltip=tooltip)
+
+
+def _seed_input() -> io.Int.Input:
+    tooltip = "The same seed gives the same layers, bit for bit."
+    return io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip=tooltip)
+
+
+class DecomposeToLayers(io.ComfyNode):
+    """Take pictures apart into RGBA layers that composite back to them exactly."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DecomposeToLayers",
+            display_name="Decompose to Layers",
+            category=CATEGORY,
+            description="Takes a picture apart into RGBA layers that composite back to it to within 1/255. "
+            "A batch of pictures becomes a list of stacks, one a picture.",
+            search_aliases=["image to layers", "split image", "qwen image layered", "separate layers", "cutout"],
+            inputs=[
+                LayeredModel.Input("model", tooltip="From Load Layered Model."),
+                io.Image.Input("image", tooltip="One picture or a batch, RGB or RGBA, any size."),
+                _count_input("layers", "How many layers at the most, background included."),
+                _seed_input(),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Load Image's mask, for transparent pictures: 1 is transparent."
+                ),
+            ],
+            outputs=[
+                io.Image.Output("layers", is_output_list=True, tooltip="RGBA, bottom first."),
+                io.String.Output("names", is_output_list=True, tooltip="Layer names, one a line, bottom first."),
+                io.Mask.Output("masks", is_output_list=True, tooltip="1 - alpha a layer, as in Load Image."),
+                io.String.Output("report", is_output_list=True, tooltip="What was done, and the measured error."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Decomposer, image: torch.Tensor, layers: int, seed: int, mask: torch.Tensor | None = None
+    ) -> io.NodeOutput:
+        pictures = with_mask(image, mask)
+        show = host.progress()
+        results = []
+        for i, picture in enumerate(pictures):
+            share = part(show, i / len(pictures), (i + 1) / len(pictures))
+            results.append(decompose(model, picture, Request(layers, seed), share))
+        stacks = [stack for stack, _ in results]
+        return io.NodeOutput(
+            [stack.pixels for stack in stacks],
+            [stack.name_text for stack in stacks],
+            [1 - stack.pixels[..., 3] for stack in stacks],
+            [str(report) for _, report in results],
+        )
+
+
+def with_mask(image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Pictures (B, H, W, 3 or 4) with a LoadImage mask (B or 1, H, W; 1 = transparent) put into their alpha.
+
+    LoadImage gives 64 x 64 zeros for a picture without alpha: a mask without any transparency is left aside.
+    """
+    check_image(image)
+    if mask is None or not mask.any():
+        return image
+    if mask.shape[-2:] != image.shape[1:3] or mask.shape[0] not in (1, len(image)):
+        raise QilError(
+            f"The mask is {tuple(mask.shape)} and the image is {tuple(image.shape)}: "
+            "use the mask of the same Load Image."
+        )
+    alpha = (1 - mask.clamp(0, 1))[..., None].to(image).expand(len(image), -1, -1, -1)
+    return torch.cat([image[..., :3], alpha], dim=-1)
+
+
+class SplitLayer(io.ComfyNode):
+    """Take one layer apart into layers of its own."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SplitLayer",
+            display_name="Split Layer",
+            category=CATEGORY,
+            description="Replaces one layer by its own sub-layers. The picture does not change by more than 1/255; "
+            "the names become a group: girl -> girl/hair, girl/dress.",
+            search_aliases=["recursive decomposition", "decompose layer", "sub-layers"],
+            inputs=[
+                LayeredModel.Input("model", tooltip="From Load Layered Model."),
+                layers_input(),
+                index_input("to split"),
+                _count_input("count", "Into how many layers at the most."),
+                _seed_input(),
+                names_input(),
+            ],
+            outputs=[
+                layers_output(),
+                names_output(),
+                io.String.Output("report", tooltip="What was done, and the measured error."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Decomposer, layers: torch.Tensor, index: int, count: int, seed: int, names: str = ""
+    ) -> io.NodeOutput:
+        stack = LayerStack.from_image(layers, names or "")
+        result, report = split(model, stack, index, Request(count, seed), host.progress())
+        return io.NodeOutput(result.pixels, result.name_text, str(report))
