@@ -1,7 +1,7 @@
 """Resampling under a mapping whose footprint is a box along the source's axes (shift, scale, rotate, flip).
 
 Every filter is the same three steps: the phase of a sample picks its tap weights from a table, the taps of both
-axes are multiplied, and a weighted gather (`embedding_bag`) sums the pixels. Values must be premultiplied.
+axes are multiplied, and a weighted gather (`embedding_bag`) sums the premultiplied pixels.
 
 Kernels: bilinear (triangle), bicubic (Keys 1981, a = -1/2, as Pillow), lanczos (Duchon 1979, a = 3). When a
 picture shrinks, the kernel is widened by the same factor, axis by axis, so nothing aliases.
@@ -57,57 +57,59 @@ def tap_table(kernel: str, widen: float) -> tuple[Tensor, float]:
     return (weights / weights.sum(1, keepdim=True)).float(), reach
 
 
-def sampler(picture: Tensor, filter: str, widen: tuple[float, float]) -> Nearest | Kernel:
-    """What samples a premultiplied picture (H, W, C) float32 at any points; outside of it everything is 0.
+def sampler(layer: Tensor, filter: str, widen: tuple[float, float]) -> Nearest | Kernel:
+    """What samples a layer (H, W, 4) float32, straight alpha, at any points; outside of it everything is clear.
 
     filter: "nearest" or one of KERNELS. widen: (x, y) stretch of the kernel, >= 1.
     """
-    return Nearest(picture) if filter == "nearest" else Kernel(picture, filter, widen)
+    return Nearest(layer) if filter == "nearest" else Kernel(layer, filter, widen)
 
 
 class Nearest:
     """Takes the pixel that holds the point."""
 
-    def __init__(self, picture: Tensor) -> None:
-        self._picture = picture
+    def __init__(self, layer: Tensor) -> None:
+        self._layer = layer
 
     def touches(self, x: Tensor, y: Tensor) -> Tensor:
-        """Which points lie on the picture."""
-        return (x >= 0) & (x < self._picture.shape[1]) & (y >= 0) & (y < self._picture.shape[0])
+        """Which points lie on the layer."""
+        return (x >= 0) & (x < self._layer.shape[1]) & (y >= 0) & (y < self._layer.shape[0])
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Values (P, C) at points x, y (P,) that touch the picture."""
-        return self._picture[y.floor().long(), x.floor().long()]
+        """Pixels (P, 4) at points x, y (P,) that touch the layer."""
+        return self._layer[y.floor().long(), x.floor().long()]
 
 
 class Kernel:
     """Weighs the pixels around the point."""
 
-    def __init__(self, picture: Tensor, kernel: str, widen: tuple[float, float]) -> None:
+    def __init__(self, layer: Tensor, kernel: str, widen: tuple[float, float]) -> None:
         (across, rx), (down, ry) = (tap_table(kernel, w) for w in widen)
         nx, ny = across.shape[1], down.shape[1]
         both = across.repeat(1, ny), down.repeat_interleave(nx, dim=1)  # each (PHASES + 1, ny * nx)
-        self._tables = [table.to(picture.device) for table in both]
+        self._tables = [table.to(layer.device) for table in both]
         self._reach, self._margin = (rx, ry), (nx, ny)
-        self._size = picture.shape[1], picture.shape[0]
-        padded = F.pad(picture, (0, 0, nx, nx, ny, ny))
+        self._size = layer.shape[1], layer.shape[0]
+        padded = layer.new_zeros(layer.shape[0] + 2 * ny, layer.shape[1] + 2 * nx, 4)
+        inner = padded[ny:-ny, nx:-nx].copy_(layer)
+        inner[..., :3] *= layer[..., 3:]
         self._row = padded.shape[1]
-        self._pixels = padded.reshape(-1, picture.shape[2])
-        rows, columns = (torch.arange(n, device=picture.device, dtype=torch.int32) for n in (ny, nx))
+        self._pixels = padded.view(-1, 4)
+        rows, columns = (torch.arange(n, device=layer.device, dtype=torch.int32) for n in (ny, nx))
         self._taps = (rows[:, None] * self._row + columns).flatten()
-        self._chunk = 1 << 14 if picture.device.type == "cpu" else 1 << 20
+        self._chunk = 1 << 15 if layer.device.type == "cpu" else 1 << 20
         shape = self._chunk, nx * ny  # scratch memory is taken once: fresh pages cost more than the arithmetic
-        self._scratch = [picture.new_empty(shape, dtype=kind) for kind in (torch.float32, torch.float32, torch.int32)]
+        self._scratch = [layer.new_empty(shape, dtype=kind) for kind in (torch.float32, torch.float32, torch.int32)]
 
     def touches(self, x: Tensor, y: Tensor) -> Tensor:
-        """Which points have the picture within the kernel's reach."""
+        """Which points have the layer within the kernel's reach."""
         (rx, ry), (width, height) = self._reach, self._size
         return (x > -rx) & (x < width + rx) & (y > -ry) & (y < height + ry)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Values (P, C) at points x, y (P,) that touch the picture; pixel i spans i..i+1."""
+        """Pixels (P, 4) at points x, y (P,) that touch the layer; pixel i spans i..i+1."""
         parts = zip(x.split(self._chunk), y.split(self._chunk), strict=True)
-        return torch.cat([self._sample(*part) for part in parts]) if len(x) else self._pixels[:0]
+        return torch.cat([_straight(self._sample(*part)) for part in parts]) if len(x) else self._pixels[:0]
 
     def _sample(self, x: Tensor, y: Tensor) -> Tensor:
         weights, down, indices = (scratch[: len(x)] for scratch in self._scratch)
@@ -123,3 +125,10 @@ class Kernel:
         phase = ((at - first) * PHASES).round_().int()
         torch.index_select(self._tables[axis], 0, phase, out=weights)
         return first.int() + (self._margin[axis] + 1)
+
+
+def _straight(values: Tensor) -> Tensor:
+    """Premultiplied (P, 4), changed in place to straight; what a kernel overshoots is cut off."""
+    alpha = values[:, 3:].clamp_(0, 1)
+    values[:, :3] /= alpha.clamp(min=1e-9)
+    return values.clamp_(0, 1)

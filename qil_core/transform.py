@@ -149,24 +149,17 @@ def _resample(layer: Tensor, box: Box, inverse: _Inverse, placement: Placement) 
     """Every result pixel whose footprint touches the content is sampled; the rest is clear."""
     content = layer[box.top : box.bottom, box.left : box.right]
     widen = max(1.0, 1 / placement.scale_x), max(1.0, 1 / placement.scale_y)
-    sample = sampler(torch.cat([content[..., :3] * content[..., 3:], content[..., 3:]], -1), placement.filter, widen)
+    sample = sampler(content, placement.filter, widen)
     kind = torch.float32 if layer.device.type == "mps" else torch.float64  # MPS has no float64
     inverse = replace(inverse, x0=inverse.x0 - box.left, y0=inverse.y0 - box.top)
     columns = torch.arange(layer.shape[1], dtype=kind, device=layer.device) + 0.5
     out = torch.zeros_like(layer)
-    for rows in bands(layer, 1 << 16):
+    for rows in bands(layer, 1 << 17):
         lines = torch.arange(rows.start, rows.stop, dtype=kind, device=layer.device)[:, None] + 0.5
         x, y = (at.flatten() for at in inverse(columns, lines))
         near = sample.touches(x, y).nonzero().flatten()
-        out[rows].view(-1, 4).index_copy_(0, near, _straight(sample(x[near], y[near])))
+        out[rows].view(-1, 4).index_copy_(0, near, sample(x[near], y[near]))
     return out
-
-
-def _straight(values: Tensor) -> Tensor:
-    """Premultiplied (P, 4) to straight; what a kernel overshoots is cut off."""
-    alpha = values[:, 3:].clamp(0, 1)
-    color = (values[:, :3] / alpha.clamp(min=1e-9)).clamp(0, 1)
-    return torch.cat([color, alpha], dim=1)
 
 
 def _fade(layer: Tensor, opacity: float) -> Tensor:

@@ -1,0 +1,32 @@
+"""Run the benchmarks: all of them, or those named."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+import torch
+
+from . import compositing, decomposing, pngs, startup, transforming
+
+BENCHMARKS = {
+    "compositing": compositing.run,
+    "transforming": transforming.run,
+    "decomposing": decomposing.run,
+    "pngs": pngs.run,
+    "startup": startup.run,
+}
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"No benchmark {', '.join(sorted(unknown))}: use {', '.join(BENCHMARKS)}.")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {gpu}")
+    for name in names or BENCHMARKS:
+        print(f"\n{name}")
+        BENCHMARKS[name]()
+
+
+main(sys.argv[1:])
