@@ -1,0 +1,135 @@
+"""The built-in decomposer: layers by classical means, without model weights, in seconds on a CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..progress import Progress, part
+from ..stack import LayerStack
+from . import Request
+from .background import Background, completed_colors, find_background
+from .fill import smooth_fill
+from .grouping import Units, find_units, group_units
+from .naming import color_name, numbered
+from .regions import measure
+from .render import SOLVED, Plan, render
+from .segment import find_regions
+from .shapes import completed, occlusion_order, signed_distance
+from .soft import Soft, find_soft
+from .working import Floats, Labels, Mask, Working, working_copy
+
+
+BACKGROUNDS = {
+    "flat": "Background: one flat colour.",
+    "gradient": "Background: a gradient, continued under what covers it.",
+    "inpainted": "Background: neither flat nor a gradient, so it was filled in smoothly under what covers it.",
+    "transparent": "Background: none, the picture is clear around its content.",
+}
+
+BUSY = (
+    "This looks like a photo or a busy illustration: the built-in decomposer cuts those only roughly, "
+    "the Qwen model does better."
+)
+
+
+class Builtin:
+    """Background model, regions, texts, occlusion, matting; honest about photos."""
+
+    label = "Built-in (no weights)"
+
+    def decompose(self, picture: Tensor, request: Request, progress: Progress) -> tuple[LayerStack, tuple[str, ...]]:
+        """Layers of picture (H, W, 4) float32 on the 8-bit grid, bottom first, and notes for the report."""
+        pixels = picture.numpy()
+        progress(0.0, "looking at the picture")
+        work = working_copy(pixels)
+        progress(0.05, "finding the background")
+        background = find_background(work)
+        progress(0.15, "finding shapes and texts")
+        regions = find_regions(work, background)
+        units = find_units(work, regions)
+        progress(0.3, "sorting them into layers")
+        units = _ordered(group_units(work, units, request.layers - (background.kind != "transparent")))
+        plans = plan_layers(work, background, units)
+        out = torch.empty((len(plans), *picture.shape))
+        render(pixels, plans, work.noise, out.numpy(), part(progress, 0.4, 1.0))
+        return LayerStack(out, _names(work, background, units)), _notes(background, units, is_busy(work, background, regions), request.layers)
+
+
+def _ordered(units: Units) -> Units:
+    """Units renumbered bottom first."""
+    order = occlusion_order(units.labels)
+    rank = np.empty(len(units.is_text), np.int32)
+    rank[order] = np.arange(len(order))
+    return Units(rank[units.labels], units.is_text[order], units.pieces)
+
+
+def is_busy(work: Working, background: Background, regions: Labels) -> bool:
+    """Whether a picture looks like a photo or busy illustration: noise, no simple background, or hundreds of regions."""
+    return background.kind == "inpainted" or work.noise > 6 or int(regions.max()) > 300
+
+
+def plan_layers(work: Working, background: Background, units: Units) -> list[Plan]:
+    """What is to be drawn, bottom first: the background where there is one, then each unit."""
+    shaded, softs = find_soft(work, background, units.labels)
+    bottom = _background_plan(work.rgba[..., :3], background, units.labels, shaded)
+    if background.kind == "transparent" and len(units.is_text) == 1:
+        return [bottom]
+    plans, below = [bottom] if background.kind != "transparent" else [], bottom.color
+    for unit in range(1, len(units.is_text)):
+        plan = _unit_plan(work, units, below, unit, [s for s in softs if s.owner == unit])
+        below = np.where((plan.extent > 0)[..., None], plan.color, below)
+        plans.append(plan)
+    return plans
+
+
+def _background_plan(rgb: Floats, background: Background, labels: Labels, shaded: Mask) -> Plan:
+    everywhere = signed_distance(np.ones(labels.shape, bool))
+    covered = (labels > 0) | shaded
+    return Plan(completed_colors(rgb, background, covered), everywhere, everywhere, signed_distance(covered))
+
+
+def _unit_plan(work: Working, units: Units, below: Floats, unit: int, softs: list[Soft]) -> Plan:
+    visible, above = units.labels == unit, units.labels > unit
+    straight = work.rgba[..., :3] * (255 / np.maximum(work.rgba[..., 3:], 1))
+    contrast = np.abs(straight - below).max(2)
+    color = np.clip(smooth_fill(straight, color_trust(units, unit, contrast)), 0, 255)
+    depth = signed_distance(visible)
+    depth = np.minimum(depth, SOLVED) if units.is_text[unit] else depth
+    return Plan(color, depth, signed_distance(completed(visible, above)), signed_distance(above), tuple(softs))
+
+
+def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
+    """How purely a pixel shows its own unit's colour (h, w): 1 away from edges and on the spine of thin pieces.
+
+    In a thin piece, pixels of less contrast to what lies below are mixtures with it.
+    """
+    visible = units.labels == unit
+    depth = signed_distance(visible) + 0.5
+    inside, pieces = np.where(visible, units.pieces, 0), int(units.pieces.max()) + 1
+    spine, peak = np.zeros(pieces, np.float32), np.zeros(pieces, np.float32)
+    np.maximum.at(spine, inside[visible], depth[visible])
+    np.maximum.at(peak, inside[visible], contrast[visible])
+    thin = (spine < 4) | units.is_text[unit]
+    mixed = thin[inside] & (contrast < 0.93 * peak[inside])
+    pure = visible & ~mixed & ((depth > 2.5) | thin[inside])
+    return np.where(pure, 1, np.where(visible, 1e-4 * np.clip(depth, 0, 3) ** 4, 0)).astype(np.float32)
+
+
+def _names(work: Working, background: Background, units: Units) -> tuple[str, ...]:
+    table = measure(units.labels, work.rgba)
+    kinds = ["text" if text else "shape" for text in units.is_text[1:]]
+    details = ["" if text else color_name(*map(float, c[:3])) for text, c in zip(units.is_text[1:], table.color[1:])]
+    names = numbered(kinds, details)
+    return names if background.kind == "transparent" else ("background", *names)
+
+
+def _notes(background: Background, units: Units, busy: bool, asked: int) -> tuple[str, ...]:
+    count = len(units.is_text) - (background.kind == "transparent")
+    notes = [BACKGROUNDS[background.kind]]
+    if len(units.is_text) == 1:
+        notes.append("Nothing was found in front of it, so there is one layer.")
+    elif count < asked:
+        notes.append(f"The picture holds fewer separate things than layers were asked for: {count} of {asked}.")
+    return (*notes, BUSY) if busy else tuple(notes)

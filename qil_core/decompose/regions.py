@@ -1,0 +1,119 @@
+"""What is known of each region: size, colour, box, stroke width, neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .working import Floats, Labels
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measures of regions 0..n-1 of a label map; row i describes region i. Boxes: left, top, right, bottom."""
+
+    area: Floats
+    color: Floats
+    box: NDArray[np.int64]
+    stroke: Floats
+    hull: Floats
+    """Area of the convex hull of each region, at least its area; its area where it is large."""
+
+    border: Floats
+    """border[i, j]: how many pixel sides regions i and j share (0 on the diagonal)."""
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @property
+    def width(self) -> NDArray[np.int64]:
+        return self.box[:, 2] - self.box[:, 0]
+
+    @property
+    def height(self) -> NDArray[np.int64]:
+        return self.box[:, 3] - self.box[:, 1]
+
+
+def measure(labels: Labels, rgba: Floats) -> Table:
+    """Measure every region of labels (h, w) over a picture (h, w, 4) in 0..255."""
+    count = int(labels.max()) + 1
+    flat = labels.ravel()
+    area = np.bincount(flat, minlength=count)
+    depth = inner_depth(labels).ravel()
+    weight = np.minimum(depth, 2) ** 4
+    mass = np.maximum(np.bincount(flat, weights=weight, minlength=count), 1e-9)
+    color = [np.bincount(flat, weights=weight * rgba[..., c].ravel(), minlength=count) / mass for c in range(4)]
+    stroke = np.zeros(count)
+    np.maximum.at(stroke, flat, depth)
+    box = boxes(labels, count)
+    return Table(
+        area.astype(np.float32), np.stack(color, 1).astype(np.float32), box,
+        (2 * stroke).astype(np.float32), hull_areas(labels, box, area), shared_borders(labels, count),
+    )  # fmt: skip
+
+
+def hull_areas(labels: Labels, box: NDArray[np.int64], area: Floats) -> Floats:
+    """Area in pixels of each region's convex hull."""
+    import cv2
+
+    out = area.astype(np.float32)
+    for region, (left, top, right, bottom) in enumerate(box):
+        inside = labels[top:bottom, left:right] == region
+        if region == 0 or inside.size > labels.size / 8 or not inside.any():
+            continue
+        points = cv2.findNonZero(inside.astype(np.uint8))
+        hull = cv2.fillConvexPoly(np.zeros(inside.shape, np.uint8), cv2.convexHull(points), 1)
+        out[region] = max(out[region], hull.sum())
+    return out
+
+
+def inner_depth(labels: Labels) -> Floats:
+    """Distance of each pixel to the nearest pixel of another region, about 1 at an edge: (h, w)."""
+    import cv2
+
+    edge = np.zeros(labels.shape, bool)
+    across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    depth = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.minimum(depth, sum(labels.shape)).astype(np.float32) + 1
+
+
+def boxes(labels: Labels, count: int) -> NDArray[np.int64]:
+    """Tight boxes (count, 4) of the labels 0..count-1; empty ones are (0, 0, 0, 0)."""
+    height, width = labels.shape
+    out = np.zeros((count, 4), np.int64)
+    rows = [np.full(count, height), np.zeros(count, int), np.full(count, width), np.zeros(count, int)]
+    y, x = np.nonzero(labels >= 0)
+    flat = labels.ravel()
+    np.minimum.at(rows[0], flat, y)
+    np.maximum.at(rows[1], flat, y + 1)
+    np.minimum.at(rows[2], flat, x)
+    np.maximum.at(rows[3], flat, x + 1)
+    present = rows[1] > 0
+    out[present] = np.stack([rows[2], rows[0], rows[3], rows[1]], 1)[present]
+    return out
+
+
+def touching_pairs(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of different labels that touch (k, 2), both ways round, and how many pixel sides they share (k,)."""
+    first = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])
+    second = np.concatenate([labels[:, :-1].ravel(), labels[:-1].ravel()])
+    count = int(labels.max()) + 1
+    different = np.flatnonzero(first != second)
+    first, second = first[different].astype(np.int64), second[different].astype(np.int64)
+    codes, sides = np.unique(np.minimum(first, second) * count + np.maximum(first, second), return_counts=True)
+    pairs = np.stack([codes // count, codes % count], 1)
+    return np.concatenate([pairs, pairs[:, ::-1]]), np.concatenate([sides, sides])
+
+
+def shared_borders(labels: Labels, count: int) -> Floats:
+    """How many pixel sides each pair of labels 0..count-1 shares: symmetric (count, count)."""
+    pairs, sides = touching_pairs(labels)
+    table = np.zeros((count, count), np.float32)
+    np.add.at(table, (pairs[:, 0], pairs[:, 1]), sides)
+    return table

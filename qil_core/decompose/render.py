@@ -1,0 +1,137 @@
+"""Full-resolution layers from plans made on the working copy: soft edges by matting against what lies below.
+
+In the band around an edge a pixel is I = a F + (1 - a) B, where B is what the layers below show and F the
+layer's own colour, carried there from its inside. In premultiplied RGBA the projection
+a = (I - B).(F - B) / |F - B|^2 solves it, clear backgrounds included (Smith & Blinn, "Blue screen matting",
+1996: the known-background case). Work goes in bands of rows, so the memory is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..progress import Progress
+from .soft import Soft
+from .working import Floats
+
+BAND = 2.0
+"""Half width, in working pixels, of the strip along an edge where alpha is solved."""
+
+SOLVED = 1.9
+"""A depth inside the band: a layer no deeper than this has its alpha solved everywhere, as thin letters need."""
+
+ROWS = 1 << 18
+"""Pixels in a band of rows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One layer on the working copy; everything float32.
+
+    color: (h, w, 3) in 0..255, completed. visible, extent, above: signed distances (h, w) to the edge of what
+    shows of the layer, of its full extent, and of what lies above it; positive inside. softs: its shadows.
+    """
+
+    color: Floats
+    visible: Floats
+    extent: Floats
+    above: Floats
+    softs: tuple[Soft, ...] = ()
+
+
+def render(picture: Floats, plans: Sequence[Plan], noise: float, out: Floats, progress: Progress) -> None:
+    """Draw the layers (N, H, W, 4) of picture (H, W, 4), straight alpha in [0, 1], into out."""
+    height, width = picture.shape[:2]
+    step = max(1, ROWS // width)
+    for top in range(0, height, step):
+        progress(top / height, "cutting out the layers")
+        rows = slice(top, min(top + step, height))
+        _render_rows(picture, plans, noise / 255, rows, out)
+
+
+def _render_rows(picture: Floats, plans: Sequence[Plan], noise: float, rows: slice, out: Floats) -> None:
+    band = picture[rows]
+    shown = band.copy()
+    shown[..., :3] *= band[..., 3:]
+    below = np.zeros_like(shown)
+    view = _View(picture.shape[0], picture.shape[1], rows, plans[0].visible.shape)
+    for i, plan in enumerate(plans):
+        alpha, color = _layer_rows(band, shown, _shaded(below, plan, view), plan, view, noise)
+        for soft in plan.softs:
+            alpha, color = _over_soft(alpha, color, soft, view, band[..., 3])
+        out[i, rows, :, :3], out[i, rows, :, 3] = color, alpha
+        below *= (1 - alpha)[..., None]
+        below[..., :3] += color * alpha[..., None]
+        below[..., 3] += alpha
+
+
+def _shaded(below: Floats, plan: Plan, view: _View) -> Floats:
+    """What lies below a layer, premultiplied (rows, W, 4), with the layer's own shadow on it."""
+    for soft in plan.softs:
+        alpha = view.enlarged(soft.alpha)[..., None]
+        below = below * (1 - alpha) + np.append(soft.color / np.float32(255), np.float32(1)) * alpha
+    return below
+
+
+def _layer_rows(
+    band: Floats, shown: Floats, below: Floats, plan: Plan, view: _View, noise: float
+) -> tuple[Floats, Floats]:
+    """Alpha (rows, W) and colour (rows, W, 3) of one layer."""
+    color = view.enlarged(plan.color) / np.float32(255)
+    visible, extent, above = (view.enlarged(d) for d in (plan.visible, plan.extent, plan.above))
+    alpha = np.where(visible >= BAND, np.float32(1), np.float32(0))
+    strip = (np.abs(visible) < BAND) & (above < -1)
+    alpha[strip] = _projected(shown[strip], below[strip], color[strip], visible[strip] * view.scale, noise)
+    hidden = above >= -1
+    alpha[hidden] = np.clip(extent[hidden] * view.scale + 0.5, 0, 1)
+    alpha = np.minimum(alpha, band[..., 3])
+    own = (alpha >= band[..., 3]) & (alpha > 0) & (above < -BAND) & (visible > 0)
+    color[own] = band[..., :3][own]
+    color[(alpha == 0) & (extent < -3 * BAND)] = 0
+    return alpha, color
+
+
+def _over_soft(alpha: Floats, color: Floats, soft: Soft, view: _View, most: Floats) -> tuple[Floats, Floats]:
+    """The layer over its own shadow: alpha (rows, W), at most `most`, and colour (rows, W, 3)."""
+    beneath = view.enlarged(soft.alpha) * (1 - alpha)
+    total = np.minimum(alpha + beneath, most)
+    part = np.where(total > 0, beneath / np.maximum(total, 1e-6), 0)[..., None]
+    return total, color + (soft.color / np.float32(255) - color) * np.clip(part, 0, 1)
+
+
+def _projected(shown: Floats, below: Floats, color: Floats, depth: Floats, noise: float) -> Floats:
+    """Alpha (k,) of pixels whose layer has this colour (k, 3); where it equals what lies below, from the depth."""
+    line = np.concatenate([color, np.ones_like(color[:, :1])], 1) - below
+    length = (line * line).sum(1)
+    alpha = ((shown - below) * line).sum(1) / np.maximum(length, 1e-6)
+    slack = np.clip((2 * noise + 0.012) / np.sqrt(np.maximum(length, 1e-6)), 0.01, 0.2)
+    alpha = (alpha - slack) / (1 - 2 * slack)
+    return np.clip(np.where(length > 0.0048, alpha, depth + 0.5), 0, 1)
+
+
+class _View:
+    """A band of rows of the full picture, seen from the working copy."""
+
+    def __init__(self, height: int, width: int, rows: slice, working: tuple[int, ...]) -> None:
+        self.size = (width, rows.stop - rows.start)
+        self.top = rows.start
+        self.step = (working[1] / width, working[0] / height)
+        self.scale = np.float32(max(1 / self.step[0], 1 / self.step[1]))
+
+    def enlarged(self, small: Floats) -> Floats:
+        """A working-size map (h, w, ...) at full size, within this band; linear between pixel centres."""
+        import cv2
+
+        step_x, step_y = self.step
+        if step_x == 1 and step_y == 1:
+            return np.array(small[self.top : self.top + self.size[1]], np.float32)
+        first = max(0, int(self.top * step_y) - 2)
+        last = int((self.top + self.size[1]) * step_y) + 3
+        matrix = np.array([[step_x, 0, 0.5 * step_x - 0.5], [0, step_y, (self.top + 0.5) * step_y - 0.5 - first]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(
+            cv2.warpAffine(small[first:last], matrix, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
