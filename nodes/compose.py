@@ -13,7 +13,7 @@ from ..qil_core.color import parse_color
 from ..qil_core.composite import composite, modes_for, onto_color
 from ..qil_core.sheet import contact_sheet
 from ..qil_core.stack import LayerStack
-from .sockets import CATEGORY, layers_input, names_input
+from .sockets import CATEGORY, chosen, layers_input, names_input
 
 
 class CompositeLayers(io.ComfyNode):
@@ -62,9 +62,14 @@ class CompositeLayers(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, layers: torch.Tensor, blend: dict[str, Any], space: str, background: dict[str, Any]
+        cls,
+        layers: torch.Tensor,
+        space: str,
+        blend: dict[str, Any] | None = None,
+        background: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers)
+        blend, background = chosen("blend", blend), chosen("background", background)
         modes = modes_for(blend.get("modes") or blend.get("mode") or "", len(stack))
         flat = composite(stack, modes, linear=space == "linear light")
         if "color" in background:

@@ -77,7 +77,7 @@ def with_mask(image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 
     LoadImage gives 64 x 64 zeros for a picture without alpha: a mask without any transparency is left aside.
     """
-    check_image(image)
+    image = check_image(image)
     if mask is None or not mask.any():
         return image
     if mask.shape[-2:] != image.shape[1:3] or mask.shape[0] not in (1, len(image)):

@@ -12,7 +12,7 @@ from ..qil_core.order import arrange
 from ..qil_core.recolor import Adjust, Colorize, HueTurn, Recolor, ReplaceColor, mean_lightness, recolor
 from ..qil_core.stack import LayerStack
 from ..qil_core.transform import FILTERS, MAX_SCALE, MIN_SCALE, Placement, transform
-from .sockets import CATEGORY, index_input, layers_input, layers_output, names_input, names_output
+from .sockets import CATEGORY, chosen, index_input, layers_input, layers_output, names_input, names_output
 
 FAR = 16384.0
 
@@ -45,9 +45,7 @@ class TransformLayer(io.ComfyNode):
                 _number("scale_x", 1.0, MIN_SCALE, MAX_SCALE, 0.01, "Width factor: 1 leaves it as it is."),
                 _number("scale_y", 1.0, MIN_SCALE, MAX_SCALE, 0.01, "Height factor: 1 leaves it as it is."),
                 _number("rotation", 0.0, -360.0, 360.0, 0.1, "Degrees, clockwise."),
-                io.Combo.Input(
-                    "flip", options=["none", "horizontal", "vertical", "both"], tooltip="Mirror it."
-                ),
+                io.Combo.Input("flip", options=["none", "horizontal", "vertical", "both"], tooltip="Mirror it."),
                 _number("opacity", 1.0, 0.0, 1.0, 0.01, "Multiplies the layer's alpha."),
                 io.DynamicCombo.Input(
                     "pivot",
@@ -67,10 +65,13 @@ class TransformLayer(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, layers: torch.Tensor, index: int, flip: str, pivot: dict[str, Any], **numbers: Any
+        cls, layers: torch.Tensor, index: int, flip: str, pivot: dict[str, Any] | None = None, **numbers: Any
     ) -> io.NodeOutput:
         placement = Placement(
-            flip_x=flip in ("horizontal", "both"), flip_y=flip in ("vertical", "both"), pivot=_pivot(pivot), **numbers
+            flip_x=flip in ("horizontal", "both"),
+            flip_y=flip in ("vertical", "both"),
+            pivot=_pivot(chosen("pivot", pivot)),
+            **numbers,
         )
         return io.NodeOutput(transform(LayerStack.from_image(layers), index, placement).pixels)
 
@@ -139,9 +140,11 @@ class RecolorLayer(io.ComfyNode):
         ]
 
     @classmethod
-    def execute(cls, layers: torch.Tensor, index: int, change: dict[str, Any], strength: float) -> io.NodeOutput:
+    def execute(
+        cls, layers: torch.Tensor, index: int, strength: float, change: dict[str, Any] | None = None
+    ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers)
-        return io.NodeOutput(recolor(stack, index, _change(change, stack, index), strength).pixels)
+        return io.NodeOutput(recolor(stack, index, _change(chosen("change", change), stack, index), strength).pixels)
 
 
 def _change(choice: dict[str, Any], stack: LayerStack, index: int) -> Recolor:

@@ -30,8 +30,10 @@ def progress() -> Progress:
 def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, dict[str, Any]]:
     """A new file in the output folder, numbered as ComfyUI does, and what the front end needs to offer it.
 
-    Raises QilError when the prefix leaves the output folder.
+    Raises QilError when the prefix holds no file name or leaves the output folder.
     """
+    if not prefix.strip() or prefix.strip().endswith(("/", "\\")) or not prefix.isprintable():
+        raise QilError(f'The prefix "{prefix!r}" holds no file name. Write one such as layers/deck.')
     output = folder_paths.get_output_directory()
     if not (Path(output) / prefix).resolve().is_relative_to(Path(output).resolve()):
         raise QilError(f'The prefix "{prefix}" leaves ComfyUI\'s output folder. Use a name or a sub-folder of it.')

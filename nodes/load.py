@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..qil_core.decompose.builtin import Builtin
-from .sockets import CATEGORY, LayeredModel
+from .sockets import CATEGORY, LayeredModel, chosen
 
 BUILTIN = "built-in (no weights)"
 
@@ -35,5 +35,6 @@ class LoadLayeredModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
+    def execute(cls, source: dict[str, Any] | None = None) -> io.NodeOutput:
+        chosen("source", source)
         return io.NodeOutput(Builtin())

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
+
+from ..qil_core.errors import QilError
 
 LayeredModel = io.Custom("LAYERED_MODEL")
 """A Decomposer (qil_core.decompose)."""
 
 CATEGORY = "image/layers"
+
+
+def chosen(id: str, choice: dict[str, Any] | None) -> dict[str, Any]:
+    """What was chosen. ComfyUI drops an option that it does not know (a newer workflow's), and gives None."""
+    if choice is None:
+        raise QilError(f'"{id}" is set to an option that this version does not have: choose another one in the node.')
+    return choice
 
 
 def layers_input() -> io.Image.Input:

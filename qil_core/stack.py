@@ -87,7 +87,7 @@ class LayerStack:
 
         Raises QilError: wrong rank, channels, dtype or size, NaN, values outside [0, 1], wrong count of names.
         """
-        check_image(image, channels=(4,))
+        image = check_image(image, channels=(4,))
         given = split_names(names) if isinstance(names, str) else tuple(names)
         return cls(image, check_names(given, len(image)))
 
@@ -151,8 +151,11 @@ def content_box(alpha: Tensor) -> Box | None:
     return Box(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
 
 
-def check_image(image: Tensor, channels: Sequence[int] = (3, 4)) -> None:
-    """Check a float32 (B, H, W, C) tensor in [0, 1] from outside; QilError says what is wrong and what to do."""
+def check_image(image: Tensor, channels: Sequence[int] = (3, 4)) -> Tensor:
+    """A (B, H, W, C) tensor in [0, 1] from outside as float32; QilError says what is wrong and what to do.
+
+    Half precision is taken too: ComfyUI can be told to pass pictures so.
+    """
     if not isinstance(image, Tensor):
         raise QilError(f"Expected an image tensor, got {type(image).__name__}.")
     shape = tuple(image.shape)
@@ -162,9 +165,10 @@ def check_image(image: Tensor, channels: Sequence[int] = (3, 4)) -> None:
         raise QilError(_channel_message(shape, channels))
     if 0 in shape:
         raise QilError(f"The image batch is empty: its shape is {shape}, and every side must be at least 1.")
-    if image.dtype != torch.float32:
-        raise QilError(f"Expected float32 values in [0, 1], got {image.dtype}. Convert with .float() first.")
+    if not image.is_floating_point():
+        raise QilError(f"Expected float values in [0, 1], got {image.dtype}. Divide by 255 first.")
     _check_range(image)
+    return image.float()
 
 
 def _channel_message(shape: tuple[int, ...], channels: Sequence[int]) -> str:

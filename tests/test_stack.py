@@ -23,6 +23,13 @@ def test_a_stack_keeps_the_very_tensor_and_names_it_was_given() -> None:
     assert (len(stack), stack.height, stack.width) == (2, 3, 4)
 
 
+def test_half_precision_becomes_float32() -> None:
+    half = torch.rand(1, 3, 4, 4).half()
+    stack = LayerStack.from_image(half)
+    assert stack.pixels.dtype == torch.float32
+    assert torch.equal(stack.pixels, half.float())
+
+
 def test_layers_without_names_are_numbered_from_one() -> None:
     assert LayerStack.from_image(torch.rand(3, 2, 2, 4)).names == ("layer 1", "layer 2", "layer 3")
 
@@ -35,7 +42,7 @@ def test_layers_without_names_are_numbered_from_one() -> None:
         (torch.rand(1, 4, 4, 2), "Expected 4 channels, got 2"),
         (torch.rand(0, 4, 4, 4), "empty"),
         (torch.rand(1, 0, 4, 4), "empty"),
-        (torch.rand(1, 4, 4, 4).double(), "float32"),
+        (torch.ones(1, 4, 4, 4, dtype=torch.uint8), "Divide by 255"),
         (torch.rand(1, 4, 4, 4) + 0.5, "Values must lie in"),
         (torch.rand(1, 4, 4, 4) - 0.5, "Values must lie in"),
         (torch.full((1, 4, 4, 4), float("nan")), "NaN"),

@@ -54,7 +54,7 @@ def best_gradient(rgb: Floats, tolerance: float) -> tuple[Floats, int, float]:
     """
     small = _small(rgb)
     fits = [fit_gradient(small, degree, tolerance) for degree in range(4)]
-    degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY)]))
+    degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY, strict=True)]))
     coefficients, share = fits[degree]
     close = np.abs(evaluate(coefficients, degree, small.shape) - small).max(2) < tolerance
     seen = small[close] if close.any() else small.reshape(-1, 3)
@@ -82,7 +82,7 @@ def terms(degree: int, height: int, width: int) -> Floats:
 def evaluate(coefficients: Floats, degree: int, shape: tuple[int, ...]) -> Floats:
     """Colours (h, w, 3) of a fitted polynomial, clipped to 0..255."""
     height, width = shape[:2]
-    return np.clip(terms(degree, height, width) @ coefficients, 0, 255).reshape(height, width, 3)
+    return np.asarray(np.clip(terms(degree, height, width) @ coefficients, 0, 255).reshape(height, width, 3))
 
 
 def fit_gradient(small: Floats, degree: int, tolerance: float) -> tuple[Floats, float]:
@@ -164,9 +164,9 @@ def completed_colors(rgb: Floats, background: Background, covered: Mask) -> Floa
     """Colours (h, w, 3) of the whole background: its model plus the model's error, carried under what covers it."""
     import cv2
 
-    far = cv2.erode((~covered).astype(np.uint8), np.ones((7, 7), np.uint8))
+    far = np.asarray(cv2.erode((~covered).astype(np.uint8), np.ones((7, 7), np.uint8)), np.uint8)
     error = smooth_fill(rgb - background.model, _trust(far))
-    return np.clip(background.model + cv2.GaussianBlur(error, (0, 0), 2), 0, 255)
+    return np.asarray(np.clip(background.model + cv2.GaussianBlur(error, (0, 0), 2), 0, 255))
 
 
 def _trust(visible: NDArray[np.uint8]) -> Floats:

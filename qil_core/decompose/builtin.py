@@ -20,7 +20,6 @@ from .shapes import completed, occlusion_order, signed_distance
 from .soft import Soft, find_soft
 from .working import Floats, Labels, Mask, Working, working_copy
 
-
 BACKGROUNDS = {
     "flat": "Background: one flat colour.",
     "gradient": "Background: a gradient, continued under what covers it.",
@@ -54,7 +53,9 @@ class Builtin:
         plans = plan_layers(work, background, units)
         out = torch.empty((len(plans), *picture.shape))
         render(pixels, plans, work.noise, out.numpy(), part(progress, 0.4, 1.0))
-        return LayerStack(out, _names(work, background, units)), _notes(background, units, is_busy(work, background, regions), request.layers)
+        busy = is_busy(work, background, regions)
+        names, notes = _names(work, background, units), _notes(background, units, busy, request.layers)
+        return LayerStack(out, names), notes
 
 
 def _ordered(units: Units) -> Units:
@@ -66,7 +67,7 @@ def _ordered(units: Units) -> Units:
 
 
 def is_busy(work: Working, background: Background, regions: Labels) -> bool:
-    """Whether a picture looks like a photo or busy illustration: noise, no simple background, or hundreds of regions."""
+    """Whether a picture looks like a photo: noise, no simple background, or hundreds of regions."""
     return background.kind == "inpainted" or work.noise > 6 or int(regions.max()) > 300
 
 
@@ -92,7 +93,7 @@ def _background_plan(rgb: Floats, background: Background, labels: Labels, shaded
 
 def _unit_plan(work: Working, units: Units, below: Floats, unit: int, softs: list[Soft]) -> Plan:
     visible, above = units.labels == unit, units.labels > unit
-    straight = work.rgba[..., :3] * (255 / np.maximum(work.rgba[..., 3:], 1))
+    straight = np.asarray(work.rgba[..., :3] * (255 / np.maximum(work.rgba[..., 3:], 1)), np.float32)
     contrast = np.abs(straight - below).max(2)
     color = np.clip(smooth_fill(straight, color_trust(units, unit, contrast)), 0, 255)
     depth = signed_distance(visible)
@@ -118,9 +119,10 @@ def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
 
 
 def _names(work: Working, background: Background, units: Units) -> tuple[str, ...]:
-    table = measure(units.labels, work.rgba)
+    colors = measure(units.labels, work.rgba).color[1:]
     kinds = ["text" if text else "shape" for text in units.is_text[1:]]
-    details = ["" if text else color_name(*map(float, c[:3])) for text, c in zip(units.is_text[1:], table.color[1:])]
+    described = zip(kinds, colors, strict=True)
+    details = [color_name(*map(float, color[:3])) if kind == "shape" else "" for kind, color in described]
     names = numbered(kinds, details)
     return names if background.kind == "transparent" else ("background", *names)
 

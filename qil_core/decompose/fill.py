@@ -22,7 +22,7 @@ def smooth_fill(colors: Floats, weights: Floats) -> Floats:
     size = ((width + 1) // 2, (height + 1) // 2)
     total = cv2.resize(weights, size, interpolation=cv2.INTER_AREA)
     sums = cv2.resize(colors * weights[..., None], size, interpolation=cv2.INTER_AREA)
-    coarse = sums.reshape(*total.shape, -1) / np.maximum(total, 1e-12)[..., None]
-    filled = smooth_fill(coarse, np.minimum(total * 4, 1))
+    coarse = np.asarray(sums.reshape(*total.shape, -1) / np.maximum(total, 1e-12)[..., None], np.float32)
+    filled = smooth_fill(coarse, np.minimum(total * 4, 1).astype(np.float32))
     up = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR).reshape(colors.shape)
     return np.asarray(colors * known + up * (1 - known), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .regions import Table, measure
-from .text import between, find_texts, grounds, relabel
+from .text import between, find_texts, gaps, grounds, relabel
 from .working import Floats, Labels, Mask, Working
 
 MOST_UNITS = 150
@@ -19,7 +19,7 @@ CRUMB = 1e-4
 
 @dataclass(frozen=True)
 class Units:
-    """labels: (h, w), unit of each pixel, 0 is background. is_text: per unit. pieces: (h, w), regions they came from."""
+    """labels: (h, w), unit of each pixel, 0 is background. is_text: per unit. pieces: (h, w), their regions."""
 
     labels: Labels
     is_text: Mask
@@ -120,7 +120,7 @@ class _Merging:
     def __init__(self, table: Table, units: Units) -> None:
         self.area = table.area.astype(np.float64)
         self.color = table.color.astype(np.float64)
-        self.box = table.box.astype(np.float64)
+        self.box = table.box.copy()
         self.border = table.border.astype(np.float64)
         self.is_text = units.is_text.copy()
         self.alive = np.arange(len(table)) > 0
@@ -143,7 +143,8 @@ class _Merging:
         text = self.is_text[items]
         weight = np.sqrt(self.area[items]) * np.where(text, 3, 1)
         unlike = np.abs(self.color[items][:, None] - self.color[items][None]).max(2) / 255
-        apart = np.where(self.border[np.ix_(items, items)] > 0, self._touching(items, unlike), self._apart(items, unlike))
+        touching = self.border[np.ix_(items, items)] > 0
+        apart = np.where(touching, self._touching(items, unlike), self._apart(items, unlike))
         both, mixed = np.logical_and.outer(text, text), np.not_equal.outer(text, text)
         cost = np.minimum.outer(weight, weight) * np.where(both, 0.3 * apart, np.where(mixed, 3 * apart + 0.2, apart))
         np.fill_diagonal(cost, np.inf)
@@ -158,7 +159,7 @@ class _Merging:
     def _apart(self, items: NDArray[np.int64], unlike: Floats) -> Floats:
         """How little things that do not touch belong together: colour, size and distance set them apart."""
         size = np.log2(self.area[items])
-        gap = _box_gaps(self.box[items]) / self.diagonal
+        gap = gaps(self.box[items], self.box[items]) / self.diagonal
         return np.asarray(0.05 + 0.5 * unlike + 0.1 * np.abs(np.subtract.outer(size, size)) + 0.2 * gap)
 
     def merge(self, first: int, second: int) -> None:
@@ -181,9 +182,3 @@ class _Merging:
         number = np.zeros(len(self.target), np.int32)
         number[kept] = np.arange(len(kept))
         return Units(number[self.target[self.labels]].astype(np.int32), self.is_text[kept], self.pieces)
-
-
-def _box_gaps(box: Floats) -> Floats:
-    left = np.maximum.outer(box[:, 0], box[:, 0]) - np.minimum.outer(box[:, 2], box[:, 2])
-    top = np.maximum.outer(box[:, 1], box[:, 1]) - np.minimum.outer(box[:, 3], box[:, 3])
-    return np.asarray(np.hypot(np.maximum(left, 0), np.maximum(top, 0)))

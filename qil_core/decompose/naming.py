@@ -34,7 +34,7 @@ def numbered(kinds: Sequence[str], details: Sequence[str]) -> tuple[str, ...]:
     """Unique names: a kind that comes once stays bare, others are numbered; a detail follows in brackets."""
     total, seen = Counter(kinds), Counter[str]()
     names = []
-    for kind, detail in zip(kinds, details):
+    for kind, detail in zip(kinds, details, strict=True):
         seen[kind] += 1
         name = kind if total[kind] == 1 or (kind == "text" and seen[kind] == 1) else f"{kind} {seen[kind]}"
         names.append(f"{name} ({detail})" if detail else name)

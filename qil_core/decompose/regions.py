@@ -40,7 +40,7 @@ def measure(labels: Labels, rgba: Floats) -> Table:
     """Measure every region of labels (h, w) over a picture (h, w, 4) in 0..255."""
     count = int(labels.max()) + 1
     flat = labels.ravel()
-    area = np.bincount(flat, minlength=count)
+    area: Floats = np.bincount(flat, minlength=count).astype(np.float32)
     depth = inner_depth(labels).ravel()
     weight = np.minimum(depth, 2) ** 4
     mass = np.maximum(np.bincount(flat, weights=weight, minlength=count), 1e-9)
@@ -49,7 +49,7 @@ def measure(labels: Labels, rgba: Floats) -> Table:
     np.maximum.at(stroke, flat, depth)
     box = boxes(labels, count)
     return Table(
-        area.astype(np.float32), np.stack(color, 1).astype(np.float32), box,
+        area, np.stack(color, 1).astype(np.float32), box,
         (2 * stroke).astype(np.float32), hull_areas(labels, box, area), shared_borders(labels, count),
     )  # fmt: skip
 

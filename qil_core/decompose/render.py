@@ -72,7 +72,8 @@ def _shaded(below: Floats, plan: Plan, view: _View) -> Floats:
     """What lies below a layer, premultiplied (rows, W, 4), with the layer's own shadow on it."""
     for soft in plan.softs:
         alpha = view.enlarged(soft.alpha)[..., None]
-        below = below * (1 - alpha) + np.append(soft.color / np.float32(255), np.float32(1)) * alpha
+        color = np.append(soft.color / 255, 1).astype(np.float32)
+        below = below * (1 - alpha) + color * alpha
     return below
 
 
@@ -132,6 +133,5 @@ class _View:
         last = int((self.top + self.size[1]) * step_y) + 3
         matrix = np.array([[step_x, 0, 0.5 * step_x - 0.5], [0, step_y, (self.top + 0.5) * step_y - 0.5 - first]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(
-            cv2.warpAffine(small[first:last], matrix, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
-        )
+        large = cv2.warpAffine(small[first:last], matrix, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(large, np.float32)

@@ -58,7 +58,7 @@ def decompose(
 
     The stack has request.layers layers or fewer, on the 8-bit grid, bottom first. Raises QilError.
     """
-    check_image(picture[None])
+    picture = check_image(picture[None])[0]
     check_request(request)
     started = time.perf_counter()
     target = with_alpha(picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .working import Floats, Mask
 
@@ -17,12 +18,12 @@ def salient(rgb: Floats) -> Mask:
     height, width = rgb.shape[:2]
     scale = min(1.0, CUT_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).clip(0, 255).astype(np.uint8)
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)).clip(0, 255).astype(np.uint8)
     cut = _cut(small)
     return np.asarray(cv2.resize(cut.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5)
 
 
-def _cut(small: np.ndarray) -> Mask:
+def _cut(small: NDArray[np.uint8]) -> Mask:
     import cv2
 
     if min(small.shape[:2]) < 16:
@@ -33,11 +34,11 @@ def _cut(small: np.ndarray) -> Mask:
     if len(np.unique(marks)) < 2 or float(guess.max() - guess.min()) < 1e-3:
         return np.zeros(small.shape[:2], bool)
     cv2.setRNGSeed(0)
-    cv2.grabCut(small, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(small, marks, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     return np.asarray((marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD))
 
 
-def _guess(small: np.ndarray) -> Floats:
+def _guess(small: NDArray[np.uint8]) -> Floats:
     """How unlike the border a pixel is, times how central it is: (h, w)."""
     import cv2
 

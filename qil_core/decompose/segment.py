@@ -147,5 +147,5 @@ def _marks(labels: Labels, behind: Mask) -> Mask:
 
 def _compact(labels: Labels) -> Labels:
     _, inverse = np.unique(np.where(labels == 0, -1, labels), return_inverse=True)
-    inverse = inverse.reshape(labels.shape).astype(np.int32)
-    return inverse if (labels == 0).any() else inverse + 1
+    first = 0 if (labels == 0).any() else 1
+    return np.asarray(inverse.reshape(labels.shape) + first, np.int32)

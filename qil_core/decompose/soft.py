@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .background import Background, completed_colors
 from .fill import smooth_fill
@@ -31,7 +30,7 @@ def find_soft(work: Working, background: Background, labels: Labels) -> tuple[Ma
     nowhere = np.zeros(labels.shape, bool)
     if background.kind not in ("flat", "gradient"):
         return nowhere, []
-    reach = max(3, max(labels.shape) // 64)
+    reach = max(4, max(labels.shape) // 40)
     faint = _grown(background.front & (labels == 0), reach) & (labels == 0)
     colors = completed_colors(work.rgba[..., :3], background, faint | (labels > 0))
     count, pieces = cv2.connectedComponents(faint.astype(np.uint8), connectivity=8)
@@ -41,11 +40,13 @@ def find_soft(work: Working, background: Background, labels: Labels) -> tuple[Ma
 
 
 def _grown(mask: Mask, reach: int) -> Mask:
-    """A mask without specks, grown by `reach` pixels to take in the faint tails."""
+    """The pieces of a mask that are anywhere 7 pixels wide, grown by `reach` pixels to take in the faint tails."""
     import cv2
 
-    core = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    return np.asarray(cv2.dilate(core, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0)
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    wide = np.zeros(count, bool)
+    wide[pieces[cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0]] = True
+    return _near(mask & wide[pieces], reach)
 
 
 def _large(pieces: Labels, count: int) -> list[int]:
@@ -96,7 +97,7 @@ def _extreme(shown: Floats, behind: Floats) -> Floats:
     strong = strength >= np.quantile(strength, 0.9)
     step, start = change[strong].mean(0), behind[strong].mean(0)
     room = np.where(step > 0, 255 - start, start)
-    return np.clip(start + step / np.maximum((np.abs(step) / np.maximum(room, 1)).max(), 1e-6), 0, 255)
+    return np.asarray(np.clip(start + step / np.maximum((np.abs(step) / np.maximum(room, 1)).max(), 1e-6), 0, 255))
 
 
 def _carried(alpha: Floats, piece: Mask, inner: Mask, owner: Mask, noise: float) -> Floats:
@@ -105,6 +106,6 @@ def _carried(alpha: Floats, piece: Mask, inner: Mask, owner: Mask, noise: float)
 
     everywhere = smooth_fill(alpha[..., None], inner.astype(np.float32))[..., 0]
     if noise > 0.3:
-        everywhere = cv2.GaussianBlur(everywhere, (0, 0), 1.5)
+        everywhere = np.asarray(cv2.GaussianBlur(everywhere, (0, 0), 1.5), np.float32)
     soft = np.where(piece | owner, everywhere, 0)
     return np.where(soft < 1 / 255, 0, soft).astype(np.float32)

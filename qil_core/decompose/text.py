@@ -50,18 +50,18 @@ def _near(table: Table, items: NDArray[np.int64]) -> Mask:
     size = np.maximum(table.width, table.height)[items].astype(np.float32)
     larger, smaller = np.maximum.outer(size, size), np.minimum.outer(size, size)
     return np.asarray(
-        (_gaps(table.box[items], table.box[items]) <= 0.9 * larger)
+        (gaps(table.box[items], table.box[items]) <= 0.9 * larger)
         & (larger <= 2.6 * smaller)
         & _alike(table.color[items], table.color[items])
         & np.equal.outer(grounds(table)[items], grounds(table)[items])
     )
 
 
-def _gaps(first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
+def gaps(first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
     """Clear distance between boxes (n, 4) and (m, 4): (n, m), 0 where they touch."""
     left = np.maximum.outer(first[:, 0], second[:, 0]) - np.minimum.outer(first[:, 2], second[:, 2])
     top = np.maximum.outer(first[:, 1], second[:, 1]) - np.minimum.outer(first[:, 3], second[:, 3])
-    return np.hypot(np.maximum(left, 0), np.maximum(top, 0)).astype(np.float32)
+    return np.asarray(np.hypot(np.maximum(left, 0), np.maximum(top, 0)), np.float32)
 
 
 def _alike(first: Floats, second: Floats) -> Mask:
@@ -98,7 +98,7 @@ def _within_reach(table: Table, group: NDArray[np.int64], free: NDArray[np.int64
     size = float(np.median(np.maximum(table.width, table.height)[group]))
     small = (table.height[free] <= 1.8 * size) & (table.width[free] <= 6 * size)
     free = free[small & (table.stroke[free] <= 0.7 * size)]
-    near = (_gaps(table.box[free], table.box[group]) <= 0.8 * size).any(1)
+    near = (gaps(table.box[free], table.box[group]) <= 0.8 * size).any(1)
     ink, paper = np.median(table.color[group], axis=0), np.median(table.color[grounds(table)[group]], axis=0)
     share, misfit = between(table.color[free], ink, paper)
     return free[near & (share < 0.6) & (misfit < 40)]

@@ -1,0 +1,76 @@
+"""A real ComfyUI for the tests of this folder. Where there is none they are skipped, and say so loudly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests: pytest leaves sys.path alone
+
+from comfy_client import Client
+from comfy_pictures import put_pictures
+from comfy_server import Server, ServerError, running
+from finder import PLACES, Checkout, find_checkout
+
+SKIPPED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SKIPPED] = []
+
+
+@pytest.fixture(scope="session")
+def skip_loudly(pytestconfig: pytest.Config) -> Callable[[str], NoReturn]:
+    """Skips, and repeats the reason in red at the very end."""
+
+    def skip(reason: str) -> NoReturn:
+        notices = pytestconfig.stash[SKIPPED]
+        notices.extend([] if reason in notices else [reason])
+        pytest.skip(reason)
+
+    return skip
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    """The outermost wrapper: its lines come after all others."""
+    yield
+    for reason in config.stash[SKIPPED]:
+        terminalreporter.write_line(f"!!! {reason}", red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def checkout(skip_loudly: Callable[[str], NoReturn]) -> Checkout:
+    return find_checkout() or skip_loudly(f"ComfyUI tests SKIPPED: no checkout in {PLACES}")
+
+
+@pytest.fixture(scope="session")
+def server(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    base = tmp_path_factory.mktemp("comfy") / "base"
+    try:
+        with running(checkout, base) as started:
+            put_pictures(base / "input")
+            yield started
+    except ServerError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Client:
+    return Client(server.address)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the end of the server's log."""
+    report = yield
+    started = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(started, Server):
+        report.sections.append(("end of ComfyUI's log", started.log_tail()))
+    return report

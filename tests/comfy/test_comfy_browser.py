@@ -1,0 +1,123 @@
+"""The package as people see it: ComfyUI's own front end in Chromium."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from comfy_browser import front_end, load, missing, run, screenshot
+from comfy_client import Client
+from comfy_graphs import NAMES, WORKFLOWS, workflow
+from comfy_pictures import slides
+from comfy_server import Server
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+EXPORT = "app.graph.nodes.find((node) => node.type === 'ExportPPTX')"
+BUTTONS = f"{EXPORT}.widgets.filter((widget) => widget.type === 'button').map((widget) => widget.name)"
+PRESS = f"{EXPORT}.widgets.find((widget) => widget.type === 'button').callback()"
+TITLE = f"""() => {{
+  const node = {EXPORT}, box = app.canvas.canvas.getBoundingClientRect(), {{ scale, offset }} = app.canvas.ds;
+  return [box.x + (node.pos[0] + 60 + offset[0]) * scale, box.y + (node.pos[1] - 15 + offset[1]) * scale];
+}}"""
+
+
+@pytest.fixture(scope="module")
+def page(skip_loudly: Callable[[str], None], server: Server) -> Iterator[Page]:
+    if lack := missing():
+        skip_loudly(f"ComfyUI browser tests SKIPPED: {lack}")
+    with front_end(server) as opened:
+        yield opened
+
+
+def ui_form(name: str) -> dict[str, Any]:
+    graph: dict[str, Any] = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    return graph
+
+
+def without_titles(graph: dict[str, Any]) -> dict[str, Any]:
+    return {key: (value["class_type"], value["inputs"]) for key, value in graph.items()}
+
+
+def executed(page: Page) -> str:
+    """Load and run decompose_to_pptx; the name of the file that its button offers."""
+    load(page, ui_form("decompose_to_pptx"))
+    assert run(page) == "execution_success"
+    page.wait_for_function(f"{BUTTONS}.length === 1")
+    (label,) = page.evaluate(BUTTONS)
+    assert label.startswith("Download deck_")
+    return str(label).removeprefix("Download ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_graph_means_the_same_as_its_api_form(page: Page, name: str) -> None:
+    load(page, ui_form(name))
+    output = page.evaluate("app.graphToPrompt().then((prompt) => prompt.output)")
+    assert without_titles(output) == without_titles(workflow(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_and_notes_of_a_saved_graph_do_not_overlap(name: str) -> None:
+    boxes = [(n["pos"][0], n["pos"][1] - 30, *n["size"]) for n in ui_form(name)["nodes"]]
+    for i, (x, y, w, h) in enumerate(boxes):
+        for left, top, width, height in boxes[:i]:
+            assert x + w <= left or left + width <= x or y + h + 30 <= top or top + height + 30 <= y
+
+
+def test_the_button_downloads_the_deck_that_was_made(page: Page, client: Client, tmp_path: Path) -> None:
+    file = executed(page)
+    with page.expect_download() as download:
+        page.evaluate(PRESS)
+    assert download.value.suggested_filename == file
+    download.value.save_as(tmp_path / file)
+    data = (tmp_path / file).read_bytes()
+    assert data == client.get("/view", filename=file, subfolder="layers", type="output")
+    assert len(slides(data)[0].names) == 4
+    shot = np.array(Image.open(screenshot(page, "decompose_to_pptx", tmp_path)))
+    assert len(np.unique(shot[::4, ::4].reshape(-1, shot.shape[-1]), axis=0)) > 50, "the screenshot is not blank"
+
+
+def test_the_button_is_there_in_nodes_2_as_well(page: Page, tmp_path: Path) -> None:
+    page.evaluate("app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', true)")
+    try:
+        file = executed(page)
+        page.evaluate("app.canvas.ds.offset = [-1200, 100]; app.canvas.setDirty(true, true)")
+        screenshot(page, "decompose_to_pptx_nodes_2", tmp_path)
+        with page.expect_download() as download:
+            page.get_by_text(f"Download {file}").click()
+        assert download.value.suggested_filename == file
+    finally:
+        page.evaluate("app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', false)")
+
+
+def test_a_graph_saved_after_a_run_keeps_one_button_and_its_values(page: Page) -> None:
+    file = executed(page)
+    saved = page.evaluate("app.graph.serialize()")
+    load(page, saved)
+    assert page.evaluate(BUTTONS) == [f"Download {file}"]
+    again = page.evaluate("app.graph.serialize()")
+    values = [{node["id"]: node.get("widgets_values") for node in graph["nodes"]} for graph in (saved, again)]
+    assert values[0] == values[1]
+
+
+def test_the_help_page_opens_from_the_node(page: Page, tmp_path: Path) -> None:
+    load(page, ui_form("decompose_to_pptx"))
+    screenshot(page, "before_help", tmp_path)
+    page.mouse.click(*page.evaluate(TITLE))
+    page.locator("[data-testid=info-button]").click()
+    page.get_by_text("Selection Pane lists the layers by name").wait_for()
+    screenshot(page, "help", tmp_path)
+
+
+def test_a_file_that_is_gone_is_said_so(page: Page, server: Server) -> None:
+    file = executed(page)
+    (server.base / "output" / "layers" / file).rename(server.base / "moved.pptx")
+    page.evaluate(PRESS)
+    page.get_by_text(f"{file} is not in ComfyUI's output folder").wait_for()
+    (server.base / "moved.pptx").rename(server.base / "output" / "layers" / file)

@@ -1,0 +1,177 @@
+"""The workflow files, and the ways around them, run on a real server and checked by value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comfy_client import Client, Run
+from comfy_graphs import find, flat, node, saving, stack_of, still, taken_apart, without_sampling, workflow
+from comfy_pictures import BLUE, CENTRES, PAPER, SIZE, Bytes, clear_black, moved, over, read, slides
+from comfy_server import Server
+
+
+def deck(client: Client, run: Run, exporter: str) -> bytes:
+    """The one file that Export PPTX reported."""
+    (file,) = run.output(exporter)["files"]
+    assert file["filename"].endswith("_.pptx")
+    return client.view(file)
+
+
+def text(run: Run, name: str) -> list[str]:
+    """The lines that a Preview as Text showed."""
+    return str(run.output(name)["text"][0]).splitlines()
+
+
+def error(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference, in steps of 8 bits."""
+    return float(np.abs(a.astype(float) - b.astype(float)).max())
+
+
+@pytest.fixture(scope="module")
+def example(server: Server) -> Bytes:
+    return read(server.base / "input" / "example.png")
+
+
+def test_decompose_to_pptx_writes_the_layers_named_and_in_place(client: Client, example: Bytes) -> None:
+    graph = workflow("decompose_to_pptx")
+    apart, exporter = find(graph, "DecomposeToLayers"), find(graph, "ExportPPTX")
+    graph = saving(graph, layers=[apart, 0]) | {"names": node("PreviewAny", source=[apart, 1])}
+    run = client.succeed(graph)
+    (slide,) = slides(deck(client, run, exporter))
+    layers = client.pictures(run, "layers")
+    assert len(layers) == 4, "paper, disc, box and triangle"
+    assert slide.names == text(run, "names")
+    assert np.array_equal(clear_black(slide.layers), clear_black(layers))
+    assert error(over(slide.layers)[..., :3], example) <= 1
+    assert client.picture(run.output(exporter)["images"][0]).shape == (SIZE[1], SIZE[0], 4)
+
+
+def test_the_report_measures_at_most_1_of_255(client: Client) -> None:
+    run = client.succeed(taken_apart("example.png") | {"report": node("PreviewAny", source=["decompose", 3])})
+    report = "\n".join(text(run, "report"))
+    assert report.startswith("Built-in (no weights): 4 layers of 480 x 320 px")
+    assert float(report.split("max error ")[1].split("/255")[0]) <= 1
+
+
+def test_the_composite_is_the_picture(client: Client, example: Bytes) -> None:
+    graph = taken_apart("example.png") | {"flat": node("CompositeLayers", layers=["decompose", 0], **flat())}
+    run = client.succeed(saving(graph, image=["flat", 0]))
+    (image,) = client.pictures(run, "image")
+    assert error(image, example) <= 1
+
+
+def test_edit_one_layer_moves_and_recolors_that_layer_alone(client: Client) -> None:
+    graph = workflow("edit_one_layer")
+    apart, move, recolor = (find(graph, name) for name in ("DecomposeToLayers", "TransformLayer", "RecolorLayer"))
+    graph[move]["inputs"] |= {"index": 1, "dx": 60.0, "dy": 20.0}
+    graph[recolor]["inputs"] |= {"index": 1}
+    run = client.succeed(saving(graph, before=[apart, 0], after_move=[move, 0], after_recolor=[recolor, 0]))
+    before, shifted, recolored = (client.pictures(run, key) for key in ("before", "after_move", "after_recolor"))
+    others = [i for i in range(len(before)) if i != 1]
+    assert np.array_equal(before[others], shifted[others])
+    assert np.array_equal(before[others], recolored[others])
+    assert np.array_equal(clear_black(shifted[1]), clear_black(moved(before[1], 60, 20)))
+    assert np.array_equal(recolored[1, ..., 3], shifted[1, ..., 3])
+    assert error(recolored[1, ..., :3], shifted[1, ..., :3]) > 30
+    (saved,) = client.pictures(run, find(graph, "SaveImage"))
+    assert error(saved, over(recolored)[..., :3]) <= 1.5, "Save Image cuts off, it does not round"
+
+
+def test_a_moved_shape_leaves_the_paper_behind_it(client: Client) -> None:
+    graph = taken_apart("example.png") | {
+        "names": node("PreviewAny", source=["decompose", 1]),
+    }
+    names = text(client.succeed(graph), "names")
+    disc = next(i for i, name in enumerate(names) if "blue" in name)
+    change = still() | {"index": disc, "dy": 130.0}
+    graph["move"] = node("TransformLayer", layers=["decompose", 0], **change)
+    graph["flat"] = node("CompositeLayers", layers=["move", 0], **flat())
+    run = client.succeed(saving(graph, image=["flat", 0]))
+    (image,) = client.pictures(run, "image")
+    assert error(image[120, 120], np.array(PAPER)) <= 2
+    assert error(image[250, 120], np.array(BLUE)) <= 1
+
+
+def test_recursive_split_makes_a_group_and_keeps_the_picture(client: Client, example: Bytes) -> None:
+    graph = workflow("recursive_split")
+    apart, split = find(graph, "DecomposeToLayers"), find(graph, "SplitLayer")
+    graph[apart]["inputs"]["layers"] = 2
+    graph[split]["inputs"]["index"] = -1
+    graph = saving(graph, before=[apart, 0], after=[split, 0]) | {"names": node("PreviewAny", source=[apart, 1])}
+    run = client.succeed(graph)
+    before, after = client.pictures(run, "before"), client.pictures(run, "after")
+    (slide,) = slides(deck(client, run, find(graph, "ExportPPTX")))
+    background, parent = text(run, "names")
+    assert slide.names[0] == background
+    assert all(name.startswith(f"{parent}/") for name in slide.names[1:])
+    holders = [np.flatnonzero(after[1:, y, x, 3] == 255).tolist() for x, y in CENTRES]
+    assert len({tuple(found) for found in holders}) == 3, "disc, box and triangle are layers of their own"
+    assert all(len(found) == 1 for found in holders)
+    assert np.array_equal(before[0], after[0])
+    assert error(over(after)[..., :3], example) <= 1
+    assert error(over(slide.layers)[..., :3], example) <= 1
+
+
+def test_the_native_graph_uses_nodes_and_inputs_that_comfyui_has(client: Client) -> None:
+    known = client.get_json("/object_info")
+    for value in workflow("native_graph_to_pptx").values():
+        schema = known[value["class_type"]]["input"]
+        names = set(schema["required"]) | set(schema.get("optional", {}))
+        assert set(value["inputs"]) <= names, value["class_type"]
+        assert set(schema["required"]) <= set(value["inputs"]), value["class_type"]
+
+
+def test_the_native_graphs_stack_becomes_a_deck_without_frame_0(client: Client) -> None:
+    graph = workflow("native_graph_to_pptx")
+    scaled, decoded = find(graph, "ImageScaleToMaxDimension"), find(graph, "VAEDecode")
+    graph = saving(without_sampling(graph), scaled=[scaled, 0], frames=[decoded, 0])
+    run = client.succeed(graph)
+    (picture,), frames = client.pictures(run, "scaled"), client.pictures(run, "frames")
+    (slide,) = slides(deck(client, run, find(graph, "ExportPPTX")))
+    assert frames.shape[0] == 5
+    assert picture.shape == (427, 640, 3)
+    assert np.array_equal(slide.layers, clear_black(frames[1:]))
+    assert error(over(slide.layers)[..., :3], picture) <= 1
+
+
+def test_a_batch_of_two_pictures_makes_a_deck_of_two_slides(client: Client, server: Server, example: Bytes) -> None:
+    graph = taken_apart("example.png") | {
+        "second": node("LoadImage", image="second.png"),
+        "batch": node("ImageBatch", image1=["picture", 0], image2=["second", 0]),
+        "deck": node(
+            "ExportPPTX", layers=["decompose", 0], names=["decompose", 1], filename_prefix="test/two", dpi=96.0
+        ),
+    }
+    graph["decompose"]["inputs"]["image"] = ["batch", 0]
+    first, second = slides(deck(client, client.succeed(graph), "deck"))
+    assert error(over(first.layers)[..., :3], example) <= 1
+    assert error(over(second.layers)[..., :3], read(server.base / "input" / "second.png")) <= 1
+
+
+def test_load_images_mask_puts_the_transparency_back(client: Client, server: Server) -> None:
+    graph = taken_apart("clear.png") | {"flat": node("CompositeLayers", layers=["decompose", 0], **flat())}
+    run = client.succeed(saving(graph, layer=["flat", 2]))
+    (layer,), wanted = client.pictures(run, "layer"), read(server.base / "input" / "clear.png")
+    assert (wanted[..., 3] == 0).any()
+    assert error(layer[..., 3], wanted[..., 3]) <= 1
+    seen = wanted[..., 3] == 255
+    assert error(layer[seen], wanted[seen]) <= 1
+
+
+def test_index_minus_1_is_the_top_layer(client: Client) -> None:
+    graph = stack_of("example.png")
+    for name, index in (("top", -1), ("fourth", 4)):
+        change = still() | {"index": index, "dx": -30.0}
+        graph[name] = node("TransformLayer", layers=["stack", 0], **change)
+    run = client.succeed(saving(graph, all=["stack", 0], by_minus_1=["top", 0], by_4=["fourth", 0]))
+    stack, top, fourth = (client.pictures(run, key) for key in ("all", "by_minus_1", "by_4"))
+    assert np.array_equal(top, fourth)
+    assert np.array_equal(top[:4], stack[:4])
+    assert not np.array_equal(top[4], stack[4])
+
+
+def test_masks_are_1_minus_alpha(client: Client) -> None:
+    graph = taken_apart("example.png") | {"seen": node("MaskToImage", mask=["decompose", 2])}
+    run = client.succeed(saving(graph, layers=["decompose", 0], masks=["seen", 0]))
+    layers, masks = client.pictures(run, "layers"), client.pictures(run, "masks")
+    assert error(masks[..., 0], 255 - layers[..., 3]) <= 1

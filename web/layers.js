@@ -1,0 +1,62 @@
+// A download button for every file that a node of this package reports. ComfyUI itself shows only pictures.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+
+const PACKAGE = decodeURIComponent(new URL(import.meta.url).pathname.split("/").at(-2));
+const KEPT = "files"; // the node property that brings the buttons back when the graph is loaded again
+
+const isOurs = ({ python_module, output_node }) => output_node && python_module === `custom_nodes.${PACKAGE}`;
+const address = ({ filename, subfolder, type }) => `/view?${new URLSearchParams({ filename, subfolder, type })}`;
+
+function warn(detail) {
+  app.extensionManager.toast.add({ severity: "warn", summary: "Cannot download", detail, life: 8000 });
+}
+
+async function download(file) {
+  const found = await api.fetchApi(address(file), { method: "HEAD" });
+  if (!found.ok)
+    return warn(`${file.filename} is not in ComfyUI's ${file.type} folder. Change filename_prefix and run again.`);
+  const link = document.createElement("a");
+  link.href = api.apiURL(address(file));
+  link.download = file.filename;
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function addButton(node, file) {
+  const button = node.addWidget("button", `Download ${file.filename}`, null, () => download(file), { serialize: false });
+  button.serialize = false; // keeps it out of widgets_values
+  button.offersFile = true;
+}
+
+function showButtons(node, files) {
+  for (const old of (node.widgets ?? []).filter((widget) => widget.offersFile)) node.removeWidget(old);
+  for (const file of files) addButton(node, file);
+  const [width, height] = node.computeSize();
+  node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+}
+
+function after(nodeType, method, action) {
+  const original = nodeType.prototype[method];
+  nodeType.prototype[method] = function (...args) {
+    const result = original?.apply(this, args);
+    action(this, ...args);
+    return result;
+  };
+}
+
+app.registerExtension({
+  name: "QwenImageLayered.Downloads",
+  beforeRegisterNodeDef(nodeType, nodeData) {
+    if (!isOurs(nodeData)) return;
+    after(nodeType, "onExecuted", (node, output) => {
+      if (!output?.files?.length) return;
+      node.properties[KEPT] = output.files;
+      showButtons(node, output.files);
+    });
+    after(nodeType, "onConfigure", (node) => {
+      if (node.properties?.[KEPT]?.length) showButtons(node, node.properties[KEPT]);
+    });
+  },
+});
