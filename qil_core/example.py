@@ -40,7 +40,7 @@ def _sky(width: int, height: int) -> Floats:
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     night, plum, coral = (np.array(c, np.float32) for c in (NIGHT, PLUM, CORAL))
     place = np.clip(y + 0.06 * x, 0, 1)
-    return night * (1 - place) ** 2 + 2 * plum * place * (1 - place) + coral * place**2
+    return np.asarray(night * (1 - place) ** 2 + 2 * plum * place * (1 - place) + coral * place**2, np.float32)
 
 
 def _painted(canvas: Floats, mask: Floats, color: Color) -> Floats:
@@ -86,7 +86,7 @@ class _Pen:
         return sheet, ImageDraw.Draw(sheet)
 
     def _mask(self, sheet: Image.Image) -> Floats:
-        return np.asarray(sheet.resize(self.size, Image.Resampling.BOX), np.float32) / 255
+        return np.asarray(sheet.resize(self.size, Image.Resampling.BOX), np.float32) / np.float32(255)
 
     def disc(self, x: float, y: float, radius: float) -> Floats:
         sheet, draw = self._sheet()
@@ -105,7 +105,7 @@ class _Pen:
         soft = Image.fromarray((hard * 255).astype(np.uint8)).filter(
             ImageFilter.GaussianBlur(blur * self.scale / SUPERSAMPLE)
         )
-        return np.asarray(soft, np.float32) / 255
+        return np.asarray(soft, np.float32) / np.float32(255)
 
     def leaf(self, x: float, y: float, length: float, degrees: float, sides: tuple[int, ...] = (1, -1)) -> Floats:
         """A leaf about (x, y), turned by an angle: an arc on each of its sides, meeting in points."""

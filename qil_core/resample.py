@@ -65,6 +65,18 @@ def sampler(layer: Tensor, filter: str, widen: tuple[float, float]) -> Nearest |
     return Nearest(layer) if filter == "nearest" else Kernel(layer, filter, widen)
 
 
+def resize(layers: Tensor, height: int, width: int) -> Tensor:
+    """Layers (N, h, w, 4), straight alpha, at another size: bicubic, premultiplied, without aliasing."""
+    if layers.shape[1:3] == (height, width):
+        return layers
+    out = layers.new_empty(len(layers), height, width, 4)
+    for i, layer in enumerate(layers):
+        planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)[None]
+        resized = F.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)[0].permute(1, 2, 0)
+        out[i] = _straight(resized.reshape(-1, 4)).view(height, width, 4)
+    return out
+
+
 class Nearest:
     """Takes the pixel that holds the point."""
 

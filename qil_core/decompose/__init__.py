@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from ..progress import Progress
+from ..request import MAX_LAYERS, MIN_LAYERS, Request
 from ..stack import LayerStack
 
-MIN_LAYERS, MAX_LAYERS = 2, 10
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is wanted of a decomposer. layers: 2..10, background included. seed: same seed, same result."""
-
-    layers: int = 4
-    seed: int = 0
+__all__ = ["MAX_LAYERS", "MIN_LAYERS", "Decomposer", "Request"]
 
 
 class Decomposer(Protocol):

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .regions import Table, measure
+from .segment import compact
 from .text import between, find_texts, gaps, grounds, relabel
 from .working import Floats, Labels, Mask, Working
 
 MOST_UNITS = 150
 
-CRUMB = 1e-4
+CRUMB = 2.5e-4
 """Share of the picture below which a region is no unit of its own."""
 
 
@@ -29,13 +30,15 @@ class Units:
 def find_units(work: Working, regions: Labels) -> Units:
     """Texts found and gathered, slivers and crumbs given to their neighbours."""
     table = measure(regions, work.rgba)
-    regions = _see_through(_absorbed(regions, table, _slivers(table)), work)
+    regions = _see_through(_absorbed(regions, table, _slivers(table), np.ones_like(table.area)), work)
     groups = find_texts(measure(regions, work.rgba), work.shape)
     labels, first = relabel(regions, groups)
     table = measure(labels, work.rgba)
     is_text = np.arange(len(table)) >= first
     crumbs = _crumbs(table.area, is_text)
-    return Units(_absorbed(labels, table, crumbs), is_text[~crumbs], regions)
+    return Units(
+        _absorbed(labels, table, crumbs, np.where(is_text, 10, 1).astype(np.float32)), is_text[~crumbs], regions
+    )
 
 
 def _see_through(labels: Labels, work: Working) -> Labels:
@@ -50,7 +53,7 @@ def _see_through(labels: Labels, work: Working) -> Labels:
     hole = alone & small & same & (ground > 0) & (beyond != np.arange(len(table)))
     number = np.where(hole, beyond, np.arange(len(table)))
     number[0] = 0
-    return np.unique(number[labels], return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    return compact(np.asarray(number[labels], np.int32))
 
 
 def _slivers(table: Table) -> Mask:
@@ -71,11 +74,14 @@ def _crumbs(area: Floats, is_text: Mask) -> Mask:
     return np.asarray(gone & ~is_text)
 
 
-def _absorbed(labels: Labels, table: Table, gone: Mask) -> Labels:
-    """Labels, without gaps, in which each region that goes has become its most fitting neighbour."""
+def _absorbed(labels: Labels, table: Table, gone: Mask, pull: Floats) -> Labels:
+    """Labels, without gaps, in which each region that goes has become its most fitting neighbour.
+
+    pull: how strongly each region draws others; text does, for its alpha is solved at every pixel.
+    """
     border, target = table.border.copy(), np.arange(len(table))
     for region in np.flatnonzero(gone)[np.argsort(table.area[gone], kind="stable")]:
-        into = _most_fitting(region, border, table)
+        into = _most_fitting(region, border * pull, table)
         target[target == region] = into
         border[into] += border[region]
         border[:, into] += border[:, region]
@@ -91,7 +97,7 @@ def _most_fitting(region: int, border: Floats, table: Table) -> int:
     Only specks become background, so that no i loses its dot.
     """
     unlike = np.abs(table.color - table.color[region]).max(1)
-    fit = border[region] / (20 + unlike)
+    fit = border[region] / (20 + unlike) ** 2
     if fit.argmax() == 0 and table.area[region] > 6 and fit[0] > 0.9 * fit.sum():
         near = _centre_distance(table, region) * (20 + unlike)
         near[[0, region]] = np.inf

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .working import Floats, Labels
+from .working import Floats, Labels, Mask
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ def measure(labels: Labels, rgba: Floats) -> Table:
     count = int(labels.max()) + 1
     flat = labels.ravel()
     area: Floats = np.bincount(flat, minlength=count).astype(np.float32)
-    depth = inner_depth(labels).ravel()
+    deep = inner_depth(labels)
+    depth = deep.ravel()
     weight = np.minimum(depth, 2) ** 4
     mass = np.maximum(np.bincount(flat, weights=weight, minlength=count), 1e-9)
     color = [np.bincount(flat, weights=weight * rgba[..., c].ravel(), minlength=count) / mass for c in range(4)]
     stroke = np.zeros(count)
-    np.maximum.at(stroke, flat, depth)
+    ridge = np.flatnonzero(ridges(deep))
+    np.maximum.at(stroke, flat[ridge], depth[ridge])
     box = boxes(labels, count)
     return Table(
         area, np.stack(color, 1).astype(np.float32), box,
@@ -73,30 +75,41 @@ def inner_depth(labels: Labels) -> Floats:
     """Distance of each pixel to the nearest pixel of another region, about 1 at an edge: (h, w)."""
     import cv2
 
-    edge = np.zeros(labels.shape, bool)
-    across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    edge[1:] |= down
-    edge[:-1] |= down
+    edge = edges(labels)
     depth = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, 5)
     return np.minimum(depth, sum(labels.shape)).astype(np.float32) + 1
 
 
 def boxes(labels: Labels, count: int) -> NDArray[np.int64]:
     """Tight boxes (count, 4) of the labels 0..count-1; empty ones are (0, 0, 0, 0)."""
-    height, width = labels.shape
-    out = np.zeros((count, 4), np.int64)
-    rows = [np.full(count, height), np.zeros(count, int), np.full(count, width), np.zeros(count, int)]
-    y, x = np.nonzero(labels >= 0)
-    flat = labels.ravel()
-    np.minimum.at(rows[0], flat, y)
-    np.maximum.at(rows[1], flat, y + 1)
-    np.minimum.at(rows[2], flat, x)
-    np.maximum.at(rows[3], flat, x + 1)
-    present = rows[1] > 0
-    out[present] = np.stack([rows[2], rows[0], rows[3], rows[1]], 1)[present]
-    return out
+    outer = edges(labels)  # a region's extremes lie on its edge or on the picture's
+    outer[[0, -1]] = True
+    outer[:, [0, -1]] = True
+    y, x = np.nonzero(outer)
+    found = labels[y, x]
+    low, high = np.full((count, 2), sum(labels.shape)), np.zeros((count, 2), np.int64)
+    for axis, place in enumerate((x, y)):
+        np.minimum.at(low[:, axis], found, place)
+        np.maximum.at(high[:, axis], found, place + 1)
+    return np.where(high.max(1, keepdims=True) > 0, np.concatenate([low, high], 1), 0)
+
+
+def ridges(depth: Floats) -> Mask:
+    """Pixels (h, w) that are no less deep than their neighbours: among them is the deepest of every region."""
+    import cv2
+
+    return np.asarray(depth >= np.asarray(cv2.dilate(depth, np.ones((3, 3), np.uint8))))
+
+
+def edges(labels: Labels) -> Mask:
+    """Pixels (h, w) that have a neighbour of another label."""
+    edge = np.zeros(labels.shape, bool)
+    across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return edge
 
 
 def touching_pairs(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import QilError
 from ..progress import Progress, part, silent
 from ..restore import Recomposition, make_exact, recomposition
 from ..stack import LayerStack, check_image, quantized
-from . import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
+from . import Decomposer, Request
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def decompose(
     The stack has request.layers layers or fewer, on the 8-bit grid, bottom first. Raises QilError.
     """
     picture = check_image(picture[None])[0]
-    check_request(request)
+    request.check()
     started = time.perf_counter()
     target = with_alpha(picture)
     stack, notes = decomposer.decompose(quantized(target), request, part(progress, 0, 0.8))
@@ -71,12 +70,6 @@ def decompose(
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started
     return exact, Report(decomposer.label, len(exact), size, seconds, before, after, notes)
-
-
-def check_request(request: Request) -> None:
-    """QilError when the number of layers is out of range."""
-    if not MIN_LAYERS <= request.layers <= MAX_LAYERS:
-        raise QilError(f"Layers must be {MIN_LAYERS} to {MAX_LAYERS}, got {request.layers}.")
 
 
 def with_alpha(picture: Tensor) -> Tensor:

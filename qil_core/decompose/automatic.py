@@ -1,0 +1,126 @@
+"""How many layers a picture has, found out: decompose, drop what adds nothing, split again where it pays.
+
+The rule:
+1. A layer is empty when its mean alpha is under 0.1 % of the canvas. Empty layers are dropped.
+2. Two layers are the same when, where either shows, their premultiplied RGBA differs by less than 2 % on average. The
+   lower one, hidden by the upper, is dropped.
+3. The largest layer that was not tried yet is decomposed, down to `depth` levels below the first. That pays when at
+   least two of its parts each cover 2 % of what the layer covers; then the parts take its place, named "layer/part".
+   The bottom layer of the picture is the background and stays whole.
+4. It ends when no layer is left to try, or when splitting would pass `max_layers`.
+At last the stack is made exact again, since dropping layers moves its composite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import QilError
+from ..progress import Progress, part, silent
+from ..restore import make_exact, recomposition
+from ..stack import LayerStack
+from . import Decomposer, Request
+from .recursive import split
+from .run import Report, decompose, with_alpha
+
+EMPTY, SAME, WORTH = 0.001, 0.02, 0.02
+MAX_TOTAL, MAX_DEPTH = 50, 4
+LOOK = 256
+"""Longest side at which layers are compared."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """max_layers: 2..50 in all. depth: 0..4, how often a part may be split again; 0 only drops."""
+
+    max_layers: int = 12
+    depth: int = 1
+
+    def check(self) -> None:
+        """QilError when a value is out of its range."""
+        if not 2 <= self.max_layers <= MAX_TOTAL or not 0 <= self.depth <= MAX_DEPTH:
+            allowed = f"max_layers must be 2 to {MAX_TOTAL} and depth 0 to {MAX_DEPTH}"
+            raise QilError(f"{allowed}; got {self.max_layers} and {self.depth}.")
+
+
+def decompose_automatically(
+    decomposer: Decomposer, picture: Tensor, request: Request, limits: Limits, progress: Progress = silent
+) -> tuple[LayerStack, Report]:
+    """As `decompose`, but the number of layers follows the picture; request.layers is asked for at each level.
+
+    picture: float32 (H, W, 3 or 4) in [0, 1]. The names are a tree ("girl/hair"). Raises QilError.
+    """
+    limits.check()
+    first = min(request.layers, limits.max_layers)
+    done = 0.4  # how many splits will follow is not known: each gets a quarter of what is left of the bar
+    stack, report = decompose(decomposer, picture, replace(request, layers=first), part(progress, 0, done))
+    stack = without_repeats(stack)
+    tried: set[str] = set()
+    seconds = report.seconds
+    while (at := _next(stack, limits, tried)) is not None:
+        tried.add(stack.names[at])
+        share = part(progress, done, done + (1 - done) / 4)
+        done += (1 - done) / 4
+        parts, split_report = split(decomposer, stack, at, request, share)
+        seconds += split_report.seconds
+        parts = _cleaned(parts, stack, at)
+        if len(parts) <= limits.max_layers and _pays(parts, stack, at):
+            stack = parts
+    target = with_alpha(picture)
+    exact = make_exact(stack, target)
+    note = f"Automatic: {len(exact)} layers, {len(tried)} of them or their parents tried again."
+    return exact, replace(
+        report,
+        layers=len(exact),
+        seconds=seconds,
+        after=recomposition(exact, target),
+        notes=(*report.notes, note),
+    )
+
+
+def without_repeats(stack: LayerStack) -> LayerStack:
+    """The stack without its empty layers and without layers that the one above repeats (rules 1 and 2)."""
+    small = torch.stack([_look(layer) for layer in stack.pixels])
+    kept = [i for i in range(len(stack)) if stack.coverage(i) >= EMPTY]
+    kept = [i for i in kept if not any(_same(small[i], small[j]) for j in kept if j > i)]
+    return stack.select(kept) if kept else stack.select([0])
+
+
+def _look(layer: Tensor) -> Tensor:
+    """Premultiplied (4, h, w), small."""
+    planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)
+    scale = min(1.0, LOOK / max(planes.shape[1:]))
+    size = [max(1, round(side * scale)) for side in planes.shape[1:]]
+    return F.interpolate(planes[None], size=size, mode="area")[0]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    shows = torch.maximum(a[3], b[3]) > 0.05
+    return bool(shows.any()) and float((a - b).abs()[:, shows].mean()) < SAME
+
+
+def _next(stack: LayerStack, limits: Limits, tried: set[str]) -> int | None:
+    """The largest layer above the bottom that may still be split and was not tried."""
+    open_ = [
+        i
+        for i, name in enumerate(stack.names)
+        if i and name not in tried and name.count("/") < limits.depth and len(stack) < limits.max_layers
+    ]
+    return max(open_, key=stack.coverage, default=None)
+
+
+def _cleaned(parts: LayerStack, stack: LayerStack, at: int) -> LayerStack:
+    """The split stack, its new layers without repeats; the others as they were."""
+    count = len(parts) - len(stack) + 1
+    fresh = without_repeats(LayerStack(parts.pixels[at : at + count], parts.names[at : at + count]))
+    return stack.splice(at, fresh)
+
+
+def _pays(parts: LayerStack, stack: LayerStack, at: int) -> bool:
+    count = len(parts) - len(stack) + 1
+    whole = stack.coverage(at)
+    return sum(parts.coverage(i) >= WORTH * whole for i in range(at, at + count)) >= 2

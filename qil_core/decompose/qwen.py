@@ -1,0 +1,26 @@
+"""The real model behind the Decomposer protocol: what it sees is small, what comes back has the picture's own size."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..model.pipeline import LayeredModel, report_lines
+from ..progress import Progress
+from ..resample import resize
+from ..stack import LayerStack
+from . import Request
+
+
+class Qwen:
+    """Qwen-Image-Layered on one device."""
+
+    label = "Qwen-Image-Layered"
+
+    def __init__(self, model: LayeredModel) -> None:
+        self.model = model
+
+    def decompose(self, picture: Tensor, request: Request, progress: Progress) -> tuple[LayerStack, tuple[str, ...]]:
+        """Layers of picture (H, W, 4), bottom first, resized from the model's resolution, and notes for the report."""
+        layers, run = self.model.layers(picture, request, progress)
+        stack = LayerStack.from_image(resize(layers, *picture.shape[:2]).to(picture.device))
+        return stack, tuple(report_lines(run))

@@ -1,0 +1,52 @@
+"""Results kept by content: what a call had to work out, the next one with the same input gets for nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Value = TypeVar("Value", str, Tensor)
+
+
+def content_key(*parts: Tensor | str | int | float) -> str:
+    """A name for these contents: equal contents have equal names, however they came about."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, Tensor):
+            data = part.detach().contiguous().cpu()
+            digest.update(f"{data.dtype}{tuple(data.shape)}".encode())
+            digest.update(data.view(-1).view(dtype=torch.uint8).numpy().data if data.numel() else b"")
+        else:
+            digest.update(f"{type(part).__name__}:{part!r};".encode())
+    return digest.hexdigest()
+
+
+class ContentCache:
+    """Texts and tensors by their content's name, in memory; the least recently used go when the bound is passed."""
+
+    def __init__(self, limit: int = 256 << 20) -> None:
+        """limit: bytes held at the most."""
+        self._limit = limit
+        self._held: OrderedDict[str, str | Tensor] = OrderedDict()
+        self.size = 0
+
+    def get(self, key: str, make: Callable[[], Value]) -> Value:
+        """What is held under key, or what make() gives, which is then held."""
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]  # type: ignore[return-value]  # a key names one kind of value
+        value = make()
+        self._held[key] = value
+        self.size += _size(value)
+        while self.size > self._limit and len(self._held) > 1:
+            self.size -= _size(self._held.popitem(last=False)[1])
+        return value
+
+
+def _size(value: str | Tensor) -> int:
+    return value.numel() * value.element_size() if isinstance(value, Tensor) else len(value.encode())

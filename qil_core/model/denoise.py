@@ -1,0 +1,133 @@
+"""The denoising loop: diffusers' transformer, scheduler and arithmetic; both guidance passes block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .attention import Rotary, rotary
+from .modulation import Step
+
+BASE_TOKENS = 256
+"""Condition tokens at which the schedule's shift is 1."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """True classifier-free guidance: n + scale * (p - n); normalize keeps the length of the conditional prediction."""
+
+    scale: float = 4.0
+    normalize: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that the loop needs. prompts: (1, L, D) each, the prompt first, then the negative one when there is guidance.
+
+    image: condition latents (1, tokens, 64). rows, columns: latent grid in patches of 2 x 2. frames: layers + 1.
+    """
+
+    prompts: Sequence[Tensor]
+    image: Tensor
+    rows: int
+    columns: int
+    frames: int
+    guidance: Guidance
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        return [(1, self.rows, self.columns)] * (self.frames + 1)
+
+
+def schedule(scheduler: Any, steps: int, condition_tokens: int, device: torch.device) -> Tensor:
+    """Set a FlowMatchEulerDiscreteScheduler up as the model's authors do, and give its timesteps (steps,)."""
+    sigmas = np.linspace(1.0, 0, steps + 1)[:-1]
+    scheduler.set_timesteps(sigmas=sigmas, device=device, mu=(condition_tokens / BASE_TOKENS) ** 0.5)
+    scheduler.set_begin_index(0)
+    return scheduler.timesteps
+
+
+def noise(problem: Problem, channels: int, seed: int) -> Tensor:
+    """Start latents (1, frames * tokens, 4 * channels): drawn on the CPU, so every device starts alike."""
+    height, width = 2 * problem.rows, 2 * problem.columns
+    generator = torch.Generator().manual_seed(seed)
+    latents = torch.randn(1, problem.frames, channels, height, width, generator=generator, dtype=problem.image.dtype)
+    return pack(latents).to(problem.image.device)
+
+
+def pack(latents: Tensor) -> Tensor:
+    """(B, F, C, H, W) to tokens (B, F * H/2 * W/2, 4 * C), patches of 2 x 2."""
+    batch, frames, channels, height, width = latents.shape
+    patches = latents.view(batch, frames, channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
+    return patches.reshape(batch, frames * (height // 2) * (width // 2), channels * 4)
+
+
+def unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
+    """Tokens (1, F * rows * columns, 4 * C) to frames (F, C, 1, 2 * rows, 2 * columns)."""
+    patches = tokens.view(-1, rows, columns, tokens.shape[2] // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return patches.reshape(len(patches), -1, 1, 2 * rows, 2 * columns)
+
+
+def condition(transformer: Any, timestep: Tensor, like: Tensor) -> Tensor:
+    """The time embedding (1, width) of one timestep 0..1000; the second condition is 0: these are no RGB pictures."""
+    scaled = timestep.expand(1).to(like.dtype) / 1000
+    return transformer.time_text_embed(scaled, like, torch.zeros(1, dtype=torch.long, device=like.device))
+
+
+def predict(
+    transformer: Any, blocks: Iterable[Any], latents: Tensor, problem: Problem, temb: Tensor, tables: Sequence[Rotary]
+) -> list[Tensor]:
+    """Velocity (1, tokens, 64) for every prompt; each block serves all prompts while it is at hand."""
+    image = transformer.img_in(torch.cat([latents, problem.image], dim=1))
+    states = [(transformer.txt_in(transformer.txt_norm(prompt)), image) for prompt in problem.prompts]
+    for block in blocks:
+        states = [
+            block(
+                hidden_states=image,
+                encoder_hidden_states=text,
+                encoder_hidden_states_mask=None,
+                temb=temb,
+                image_rotary_emb=table,
+            )
+            for (text, image), table in zip(states, tables, strict=True)
+        ]
+    count = latents.shape[1]
+    return [transformer.proj_out(transformer.norm_out(image, temb))[:, :count] for _, image in states]
+
+
+def guide(predictions: Sequence[Tensor], guidance: Guidance) -> Tensor:
+    """Join the prompt's and the negative prompt's velocity."""
+    if len(predictions) == 1:
+        return predictions[0]
+    positive, negative = predictions
+    joined = negative + guidance.scale * (positive - negative)
+    if not guidance.normalize:
+        return joined
+    length, wanted = (torch.norm(v, dim=-1, keepdim=True) for v in (joined, positive))
+    return joined * (wanted / length)
+
+
+def denoise(
+    transformer: Any,
+    blocks: Iterable[Any],
+    scheduler: Any,
+    latents: Tensor,
+    problem: Problem,
+    step: Step,
+    each: Callable[[int, Tensor], None],
+) -> Tensor:
+    """Latents after the scheduler's last timestep. each(i, latents) is called before step i; it may raise to stop."""
+    device = latents.device
+    tables = [rotary(transformer, problem.shapes, prompt.shape[1], device) for prompt in problem.prompts]
+    for i, timestep in enumerate(scheduler.timesteps):
+        each(i, latents)
+        step.now.fill_(i)
+        temb = condition(transformer, timestep, latents)
+        velocity = guide(predict(transformer, blocks, latents, problem, temb, tables), problem.guidance)
+        latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+    return latents

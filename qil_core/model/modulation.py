@@ -1,0 +1,69 @@
+"""A third of the transformer as a small table.
+
+The modulation layers (img_mod and txt_mod of every block) see nothing but the timestep, so for a given schedule their
+outputs are a table of steps x 2 x blocks rows: 221 MB instead of 13.6 GB at 50 steps. Each row comes from the very
+operation that the layer would have done, one timestep at a time, so it is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STREAMS = ("img_mod", "txt_mod")
+
+Reader = Callable[[str], Tensor]
+"""Gives a weight by its name in the diffusers layout, on any device."""
+
+
+class Step:
+    """Which row of the tables counts now; one object for all blocks. A tensor, so that a compiled block stays valid."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.now = torch.zeros(1, dtype=torch.long, device=device)
+
+
+class StoredModulation(nn.Module):
+    """Stands in for a modulation layer: gives the row of the current step, whatever it is asked."""
+
+    def __init__(self, rows: Tensor, step: Step) -> None:
+        """rows: (steps, batch, 6 * width)."""
+        super().__init__()
+        self.rows = rows
+        self._step = step
+
+    def forward(self, temb: Tensor) -> Tensor:
+        return self.rows.index_select(0, self._step.now)[0]
+
+
+def is_modulation(name: str) -> bool:
+    """Whether a weight of this name belongs to a modulation layer of a block."""
+    return any(f".{stream}.1." in name for stream in STREAMS)
+
+
+def weigh_tables(transformer: nn.Module) -> int:
+    """Bytes of all tables."""
+    return sum(m.rows.numel() * m.rows.element_size() for m in transformer.modules() if isinstance(m, StoredModulation))
+
+
+def install(
+    transformer: Any, read: Reader, conditions: Sequence[Tensor], step: Step, each: Callable[[int], None]
+) -> None:
+    """Replace every block's modulation layers by tables for these conditions (time embeddings, one a step).
+
+    each(i) is called after block i; it may raise to stop the work.
+    """
+    for i, block in enumerate(transformer.transformer_blocks):
+        for stream in STREAMS:
+            weight, bias = (read(f"transformer_blocks.{i}.{stream}.1.{part}") for part in ("weight", "bias"))
+            setattr(block, stream, StoredModulation(_rows(weight, bias, conditions), step))
+        each(i)
+
+
+def _rows(weight: Tensor, bias: Tensor, conditions: Sequence[Tensor]) -> Tensor:
+    weight, bias = weight.to(conditions[0]), bias.to(conditions[0])
+    return torch.stack([F.linear(F.silu(condition), weight, bias) for condition in conditions])

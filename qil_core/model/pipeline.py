@@ -1,0 +1,203 @@
+"""Qwen-Image-Layered from a picture to layers: describe, embed, encode, denoise, decode."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import QilError
+from ..progress import Progress, part
+from ..request import Request
+from ..stack import to_bytes
+from . import denoise, modulation, vae, words
+from .attention import use_real_rotary
+from .cache import ContentCache, content_key
+from .denoise import Guidance, Problem
+from .placement import Placement, Plan, choose, sizes, smaller
+
+GRID = 32
+"""Sides of the picture that the model sees are multiples of this."""
+
+
+@dataclass
+class Run:
+    """What one call did: the caption or prompt, seconds a stage, notes for the report."""
+
+    prompt: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
+    """Width and height that the model sees: about resolution^2 pixels in the picture's aspect, multiples of 32.
+
+    The aspect is kept to 1:16 at most, so that a line of pixels still makes a picture.
+    """
+    ratio = min(max(width / height, 1 / 16), 16.0)
+    wide = math.sqrt(resolution * resolution * ratio)
+    return max(GRID, round(wide / GRID) * GRID), max(GRID, round(wide / ratio / GRID) * GRID)
+
+
+class LayeredModel:
+    """The model on one device. Calls with the same picture and prompt skip what was done before."""
+
+    def __init__(self, parts: Any, device: torch.device, memory: str = "auto", free: int | None = None) -> None:
+        """parts: see `parts.load`. free: bytes of device memory that may be used; None asks the device."""
+        self.parts = parts
+        self.device = device
+        self.cache = ContentCache()
+        self.step = modulation.Step(device)
+        self._tables: str | None = None
+        use_real_rotary(parts.transformer)
+        need = sizes(parts.transformer, parts.text_encoder, parts.vae)
+        self.placement = Placement(parts, choose(memory, _free(device) if free is None else free, need), device)
+
+    @torch.inference_mode()
+    def layers(self, picture: Tensor, request: Request, progress: Progress) -> tuple[Tensor, Run]:
+        """Layers (N, h, w, 4) in [0, 1], straight alpha, bottom first, at the bucket's size, of a picture (H, W, 4).
+
+        progress may raise to stop between steps. When the device's memory runs out, everything is freed and the
+        next smaller memory mode is tried once.
+        """
+        run = Run()
+        try:
+            return self._layers(picture, request, run, progress), run
+        except torch.OutOfMemoryError:
+            plan = smaller(self.placement.plan)
+            if plan is None:
+                raise QilError(_OUT_OF_MEMORY.format(self.placement.plan)) from None
+            run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
+        self._place_again(plan)
+        return self._layers(picture, request, run, progress), run
+
+    def _place_again(self, plan: Plan) -> None:
+        self.placement.release()
+        self.placement = Placement(self.parts, plan, self.device)
+
+    def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress) -> Tensor:
+        seen, pixels = _fit(picture, request.resolution)
+        run.prompt = self._prompt(seen, request, run, part(progress, 0, 0.1))
+        prompts = [run.prompt, request.negative_prompt] if request.true_cfg_scale > 1 else [run.prompt]
+        with run.stage("text"):
+            embeddings = [self._embedding(prompt) for prompt in prompts]
+        with run.stage("image"):
+            image = self._image(pixels)
+        rows, columns = image.shape[-2] // 2, image.shape[-1] // 2
+        tokens = denoise.pack(image.permute(0, 2, 1, 3, 4))
+        problem = Problem(
+            embeddings,
+            tokens,
+            rows,
+            columns,
+            request.layers + 1,
+            Guidance(request.true_cfg_scale, request.cfg_normalize),
+        )
+        with run.stage("denoising"):
+            latents = self._denoise(problem, request, part(progress, 0.1, 0.95))
+        progress(0.95, "decoding")
+        with run.stage("decoding"):
+            frames = vae.decode(self.parts.vae, denoise.unpack(latents, rows, columns)[1:])
+        run.notes.append(f"Memory: {self.placement.plan}.")
+        return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
+
+    def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:
+        if request.prompt.strip():
+            if words.token_count(self.parts.tokenizer, request.prompt) > words.MAX_TOKENS:
+                run.notes.append(f"The prompt is longer than {words.MAX_TOKENS} tokens; its end was not read.")
+            return request.prompt
+
+        def make() -> str:
+            with self.placement.words() as encoder:
+                return words.describe(
+                    self.parts.tokenizer, self.parts.image_processor, encoder, seen, request.language, self.device,
+                    lambda count: progress(count / words.MAX_TOKENS, "describing the picture"),
+                )  # fmt: skip
+
+        with run.stage("caption"):
+            key = content_key(torch.from_numpy(np.array(seen)), request.language)
+            return self.cache.get(key, make)
+
+    def _embedding(self, prompt: str) -> Tensor:
+        def make() -> Tensor:
+            with self.placement.words() as encoder:
+                return words.embed(self.parts.tokenizer, encoder, prompt, self.device)
+
+        return self.cache.get(content_key("prompt", prompt), make)
+
+    def _image(self, pixels: Tensor) -> Tensor:
+        weights = next(self.parts.vae.parameters())
+        return self.cache.get(
+            content_key("image", pixels), lambda: vae.encode(self.parts.vae, pixels.to(self.device, weights.dtype))
+        )
+
+    def _denoise(self, problem: Problem, request: Request, progress: Progress) -> Tensor:
+        transformer, scheduler = self.parts.transformer, self.parts.scheduler
+        timesteps = denoise.schedule(scheduler, request.steps, problem.image.shape[1], self.device)
+        self._modulate(timesteps, problem.image, part(progress, 0, 0.05))
+        blocks = self.placement.blocks()
+        start = denoise.noise(problem, self.parts.vae.config.z_dim, request.seed)
+
+        def each(i: int, latents: Tensor) -> None:
+            progress(0.05 + 0.95 * i / request.steps, f"step {i + 1} of {request.steps}")
+
+        return denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each)
+
+    def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
+        """Make the modulation tables for these timesteps, unless they are there already."""
+        key = content_key(timesteps)
+        if key == self._tables:
+            return
+        transformer = self.parts.transformer
+        transformer.time_text_embed.to(self.device)
+        count = len(transformer.transformer_blocks)
+        conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
+        self._tables = None
+        modulation.install(
+            transformer,
+            self.parts.read,
+            conditions,
+            self.step,
+            lambda i: progress((i + 1) / count, "preparing the steps"),
+        )
+        self._tables = key
+
+
+_OUT_OF_MEMORY = (
+    'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, ask for fewer layers, or '
+    "use resolution 640."
+)
+
+
+def _free(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 1 << 62
+
+
+def _fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:
+    """The picture at its bucket's size, as an RGBA image and as pixels (1, 4, h, w) in [-1, 1]."""
+    from PIL import Image
+
+    image = Image.fromarray(to_bytes(picture.cpu()).numpy())
+    size = bucket(image.width, image.height, resolution)
+    seen = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    pixels = torch.from_numpy(np.array(seen)).float() / 255
+    return seen, (2 * pixels - 1).permute(2, 0, 1)[None]
+
+
+def report_lines(run: Run) -> Sequence[str]:
+    """Caption, timing and notes as lines for people."""
+    timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in run.seconds.items())
+    return [f"Prompt: {run.prompt}", f"Time: {timing}", *run.notes]

@@ -1,0 +1,158 @@
+"""Where the weights live: one choice, `memory`, made once for a model and a device.
+
+auto takes the first of the lossless modes that fits the memory that is free, keeping as many blocks on the GPU as
+there is room for. fp8 storage is lossy, so it is only ever used when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import QilError
+from .streaming import StreamedBlocks
+
+ALL, LEAVES, STREAMED, FP8 = "all on the GPU", "text encoder leaves", "streamed", "fp8 storage (lossy)"
+MODES = ("auto", ALL, LEAVES, STREAMED, FP8)
+LOSSLESS = (ALL, LEAVES, STREAMED)
+GIB = 1 << 30
+WORKING = 4 * GIB
+"""Kept free for activations and the VAE: 640 px with 4 layers needs 2.5 GiB, 1024 px needs 4."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of weights. transformer: without modulation layers. block: one transformer block."""
+
+    transformer: int
+    block: int
+    blocks: int
+    text_encoder: int
+    vae: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """mode: one of MODES but auto. resident: transformer blocks that stay on the device."""
+
+    mode: str
+    resident: int
+
+    def __str__(self) -> str:
+        return self.mode
+
+
+def sizes(transformer: Any, text_encoder: nn.Module, vae: nn.Module) -> Sizes:
+    """Measure modules; weights that are still on the meta device (modulation) do not count."""
+    blocks = transformer.transformer_blocks
+    return Sizes(weigh(transformer), weigh(blocks[0]), len(blocks), weigh(text_encoder), weigh(vae))
+
+
+def weigh(module: nn.Module) -> int:
+    """Bytes of a module's weights."""
+    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()) if not t.is_meta)
+
+
+def choose(mode: str, free: int, need: Sizes) -> Plan:
+    """The plan for a mode; auto takes the first lossless one that fits free bytes. Raises QilError: unknown mode."""
+    if mode not in MODES:
+        raise QilError(f'Unknown memory mode "{mode}". Use one of: {", ".join(MODES)}.')
+    if mode == "auto":
+        mode = next((m for m in LOSSLESS if _peak(m, need) <= free), STREAMED)
+    if mode != STREAMED:
+        return Plan(mode, need.blocks)
+    room = free - WORKING - need.vae - (need.transformer - need.block * need.blocks) - 2 * need.block
+    return Plan(STREAMED, max(0, min(need.blocks - 1, room // need.block)))
+
+
+def smaller(plan: Plan) -> Plan | None:
+    """The next plan that needs less memory; None when there is none."""
+    order = [ALL, LEAVES, STREAMED]
+    if plan.mode == STREAMED:
+        return Plan(STREAMED, 0) if plan.resident else None
+    if plan.mode == FP8:
+        return None
+    after = order[order.index(plan.mode) + 1]
+    return Plan(after, 0 if after == STREAMED else plan.resident)
+
+
+def _peak(mode: str, need: Sizes) -> int:
+    if mode == ALL:
+        return need.transformer + need.text_encoder + need.vae + WORKING
+    return max(need.transformer, need.text_encoder) + need.vae + WORKING
+
+
+class Placement:
+    """Brings the parts to the device as a plan says, and takes them away again."""
+
+    def __init__(self, parts: Any, plan: Plan, device: torch.device) -> None:
+        self._parts = parts
+        self.plan = plan
+        self.device = device
+        self.streamed: StreamedBlocks | None = None
+        self._words: StreamedBlocks | None = None
+        parts.vae.to(device)
+        if plan.mode == ALL:
+            parts.text_encoder.to(device)
+
+    @contextmanager
+    def words(self) -> Iterator[Any]:
+        """The text encoder, ready to work on the device."""
+        encoder = self._parts.text_encoder
+        if self.plan.mode == STREAMED and self._words is None:
+            self._words = _stream_layers(encoder, self.device)
+        elif self.plan.mode != STREAMED:
+            encoder.to(self.device)
+        try:
+            yield encoder
+        finally:
+            if self.plan.mode in (LEAVES, FP8):
+                encoder.to("cpu")
+
+    def blocks(self) -> Iterable[nn.Module]:
+        """The transformer's blocks, each on the device when its turn comes; its other weights stay there."""
+        transformer = self._parts.transformer
+        if self.plan.mode != STREAMED:
+            transformer.to(self.device)
+            return transformer.transformer_blocks
+        if self.streamed is None:
+            self.streamed = StreamedBlocks(list(transformer.transformer_blocks), self.device, self.plan.resident)
+            for name, child in transformer.named_children():
+                if name != "transformer_blocks":
+                    child.to(self.device)
+        return self.streamed
+
+    def release(self) -> None:
+        """Everything back to the host, the device's memory free."""
+        self._parts.text_encoder.to("cpu")
+        self._parts.vae.to("cpu")
+        for module in self._parts.transformer.modules():
+            if not any(weight.is_meta for weight in module.parameters(recurse=False)):
+                module._apply(lambda tensor: tensor.cpu(), recurse=False)  # modulation layers may still be empty
+        self.streamed = self._words = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class _StreamedList(nn.ModuleList):
+    """A ModuleList whose iteration streams: the encoder's own forward needs no change."""
+
+    def __init__(self, layers: nn.ModuleList, device: torch.device) -> None:
+        super().__init__(layers)
+        self.streamed = StreamedBlocks(list(layers), device)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.streamed)
+
+
+def _stream_layers(encoder: Any, device: torch.device) -> StreamedBlocks:
+    language = encoder.model.language_model
+    language.layers, layers = nn.ModuleList(), language.layers
+    encoder.to(device)
+    language.layers = _StreamedList(layers, device)
+    return language.layers.streamed

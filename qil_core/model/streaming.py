@@ -1,0 +1,122 @@
+"""Blocks whose weights live in host memory and visit the GPU two at a time, the next one travelling meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+ALIGN = 256
+"""Weights begin at multiples of this many bytes, as GPU kernels like it."""
+
+
+class _Packed:
+    """One block's weights in one stretch of host memory, and its parameters to point at a copy of it."""
+
+    def __init__(self, module: nn.Module, pin: bool) -> None:
+        self.module = module
+        self._places: list[tuple[Tensor, int]] = []
+        self.size = 0
+        for tensor in _weights(module):
+            self._places.append((tensor, self.size))
+            self.size += -(-tensor.numel() * tensor.element_size() // ALIGN) * ALIGN
+        self.host = torch.empty(self.size, dtype=torch.uint8, pin_memory=pin)
+        for tensor, at in self._places:
+            _view(self.host, tensor, at).copy_(tensor)
+        self.point_to(self.host)
+
+    def point_to(self, buffer: Tensor) -> None:
+        for tensor, at in self._places:
+            tensor.data = _view(buffer, tensor, at)
+
+
+def _weights(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _view(buffer: Tensor, like: Tensor, at: int) -> Tensor:
+    return buffer[at : at + like.numel() * like.element_size()].view(like.dtype).view(like.shape)
+
+
+class StreamedBlocks:
+    """Iterating gives the blocks in order, each on the device with its weights while it is its turn.
+
+    A block is valid until the next one is asked for. While one computes, the next ones travel, past the end too: the
+    first blocks of the next round are on their way when a round ends. `moved` counts the bytes sent to the device.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], device: torch.device, resident: int = 0, slots: int = 2) -> None:
+        """resident: how many blocks stay on the device for good, spread evenly among the others."""
+        stay = {i * len(blocks) // resident for i in range(resident)}
+        for i in stay:
+            blocks[i].to(device)
+        on_gpu = device.type == "cuda"
+        self._packed = [None if i in stay else _Packed(block, pin=on_gpu) for i, block in enumerate(blocks)]
+        self._order = [packed for packed in self._packed if packed]
+        largest = max((packed.size for packed in self._order), default=0)
+        self._slots = [_Slot(largest, device) for _ in range(slots if self._order else 0)]
+        self._blocks = list(blocks)
+        self._stream = torch.cuda.Stream(device) if on_gpu else None
+        self._sent = self._used = 0
+        self.moved = 0
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        self._begin()
+        for block, packed in zip(self._blocks, self._packed, strict=True):
+            if packed is None:
+                yield block
+                continue
+            slot = self._slots[self._used % len(self._slots)]
+            slot.wait()
+            packed.point_to(slot.buffer)
+            yield block
+            packed.point_to(packed.host)
+            slot.release()
+            self._used += 1
+            self._send()
+
+    def _begin(self) -> None:
+        if self._order and self._used % len(self._order):  # the last round was stopped half way
+            if self._stream:
+                self._stream.synchronize()
+            self._sent = self._used = 0
+        while self._sent < self._used + len(self._slots):
+            self._send()
+
+    def _send(self) -> None:
+        packed = self._order[self._sent % len(self._order)]
+        self._slots[self._sent % len(self._slots)].fill(packed.host, self._stream)
+        self._sent += 1
+        self.moved += packed.size
+
+
+class _Slot:
+    """Device memory for one block. Copies wait until the block before it was used; users wait until it is there."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.buffer = torch.empty(size, dtype=torch.uint8, device=device)
+        on_gpu = device.type == "cuda"
+        self._arrived = torch.cuda.Event() if on_gpu else None
+        self._free = torch.cuda.Event() if on_gpu else None
+
+    def fill(self, host: Tensor, stream: torch.cuda.Stream | None) -> None:
+        target = self.buffer[: len(host)]
+        if stream is None or self._arrived is None or self._free is None:
+            target.copy_(host)
+            return
+        with torch.cuda.stream(stream):
+            stream.wait_event(self._free)
+            target.copy_(host, non_blocking=True)
+            self._arrived.record(stream)
+
+    def wait(self) -> None:
+        if self._arrived is not None:
+            torch.cuda.current_stream().wait_event(self._arrived)
+
+    def release(self) -> None:
+        if self._free is not None:
+            self._free.record(torch.cuda.current_stream())

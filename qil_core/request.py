@@ -1,0 +1,52 @@
+"""What is asked of a decomposer: one type for all of them; each uses what it knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import QilError
+
+MIN_LAYERS, MAX_LAYERS = 2, 10
+RESOLUTIONS = (640, 1024)
+LANGUAGES = ("English", "Chinese")
+Language = Literal["English", "Chinese"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """layers: 2..10, background included. seed: the same seed gives the same result, 0..2^64-1.
+
+    The rest is for models. prompt: describes the whole picture, hidden parts too; "" asks for an automatic caption in
+    `language`. resolution: 640 or 1024, the side of the square with as many pixels as the model sees. steps: 1..200.
+    true_cfg_scale: 1..20, 1 is without guidance (twice as fast). cfg_normalize: keep the length of the prediction.
+    """
+
+    layers: int = 4
+    seed: int = 0
+    prompt: str = ""
+    negative_prompt: str = " "
+    language: Language = "English"
+    resolution: int = 640
+    steps: int = 50
+    true_cfg_scale: float = 4.0
+    cfg_normalize: bool = True
+
+    def check(self) -> None:
+        """QilError when a value is out of its range."""
+        _within("Layers", self.layers, MIN_LAYERS, MAX_LAYERS)
+        _within("Seed", self.seed, 0, 2**64 - 1)
+        _within("Steps", self.steps, 1, 200)
+        _within("True CFG scale", self.true_cfg_scale, 1, 20)
+        _one_of("Resolution", self.resolution, RESOLUTIONS)
+        _one_of("Caption language", self.language, LANGUAGES)
+
+
+def _within(what: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise QilError(f"{what} must be {low} to {high}, got {value:g}.")
+
+
+def _one_of(what: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise QilError(f"{what} must be one of {', '.join(map(str, allowed))}; got {value}.")

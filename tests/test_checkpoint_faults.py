@@ -1,0 +1,265 @@
+"""Every file that is broken or belongs elsewhere gives a message that names it; and downloads."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoint_forms import QUERY, State, saved, scaled_fp8, single_files, state, to_wan, values, write_gguf
+from tiny_model import build
+
+from qil_core.errors import QilError
+from qil_core.model.download import download
+from qil_core.model.lora import with_loras
+from qil_core.model.parts import Files, load
+from qil_core.model.readers import open_readers
+from qil_core.model.recognize import Kind, expect, recognize
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def files(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return single_files(tiny, tmp_path_factory.mktemp("configs"))
+
+
+# Wrong and broken files
+
+
+def plain_qwen(tensors: State) -> State:
+    return {name: tensor for name, tensor in tensors.items() if "addition_t" not in name}
+
+
+def rgb_vae(tensors: State) -> State:
+    three = dict(tensors)
+    three["encoder.conv_in.weight"] = three["encoder.conv_in.weight"][:, :3]
+    three["decoder.conv_out.weight"] = three["decoder.conv_out.weight"][:3]
+    return three
+
+
+ONE = torch.ones(2, 2)
+OTHERS: dict[str, State] = {
+    "a Flux transformer": {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": ONE},
+    "a Wan transformer": {"blocks.0.cross_attn.q.weight": ONE},
+    "a Stable Diffusion or SDXL model": {"model.diffusion_model.input_blocks.0.0.weight": ONE},
+    "a ControlNet": {"controlnet_blocks.0.weight": ONE},
+    "the vision part (mmproj) of a GGUF text encoder": {"v.blk.0.attn_q.weight": ONE},
+    "another text encoder": {"model.layers.0.self_attn.q_proj.weight": ONE},
+    "a LoRA": {f"{QUERY}.lora_A.weight": ONE},
+    "another model's VAE": {"first_stage_model.encoder.conv_in.weight": torch.ones(8, 3, 3, 3)},
+    "of a kind that is not known here (it has weights such as some.weight)": {"some.weight": ONE},
+    "of a kind that is not known here (it has weights such as none)": {},
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_models_file_is_named_for_what_it_is(tmp_path: Path, what: str) -> None:
+    path = saved(tmp_path / "other.safetensors", OTHERS[what])
+    with pytest.raises(QilError) as raised:
+        expect(open_readers(path), Kind.LAYERED_TRANSFORMER, path)
+    assert str(raised.value) == (
+        f"{path} is {what}; expected a Qwen-Image-Layered transformer, "
+        "such as qwen_image_layered_bf16.safetensors, in models/diffusion_models."
+    )
+
+
+def test_files_in_each_others_places_are_named(tiny: Path, files: Files, tmp_path: Path) -> None:
+    plain = saved(tmp_path / "plain.safetensors", plain_qwen(state(tiny, "transformer")))
+    three = rgb_vae(state(tiny, "vae"))
+    swaps = {
+        "a plain Qwen-Image or Qwen-Image-Edit transformer; expected a Qwen": {"transformer": plain},
+        "a Qwen2.5-VL text encoder; expected a Qwen-Image-Layered tr": {"transformer": files.text_encoder},
+        "a Qwen-Image-Layered transformer; expected a Qwen-Image-Layered VAE": {"vae": files.transformer},
+        "3 channels, no alpha); expected": {"vae": saved(tmp_path / "three.safetensors", three)},
+        "3 channels, no alpha); expected a": {"vae": saved(tmp_path / "wan.safetensors", to_wan(three))},
+        "a Qwen-Image-Layered VAE (4 channels); expected a Qwen2.5-VL": {"text_encoder": files.vae},
+        "a Qwen-Image-Layered VAE (4 channels); expected a LoRA": {"loras": ((files.vae, 1.0),)},
+    }
+    for message, changed in swaps.items():
+        with pytest.raises(QilError, match=re.escape(message)):
+            load(replace(files, **changed), torch.float32)  # type: ignore[arg-type]
+
+
+def test_weights_of_other_sizes_or_kinds_are_listed(tiny: Path, files: Files, tmp_path: Path) -> None:
+    odd = {"img_in.bias": torch.ones(7), "txt_in.bias": torch.ones(32, dtype=torch.int8)}
+    path = saved(tmp_path / "odd.safetensors", state(tiny, "transformer") | odd)
+    with pytest.raises(QilError, match=r"img_in.bias is F32 \[7\], expected numbers of \[32\]; txt_in.bias is I8 "):
+        load(replace(files, transformer=path), torch.float32)
+
+
+LORAS: dict[str, State] = {
+    "fits no weight of this model. Its keys are such as blocks.0.x.lora_A.weight": {"blocks.0.x.lora_A.weight": ONE},
+    "is a LoKr": {f"{QUERY}.lokr_w1": ONE},
+    "is a LoHa": {f"{QUERY}.hada_w1_a": ONE},
+    "is a DoRA": {f"{QUERY}.lora_A.weight": ONE, f"{QUERY}.dora_scale": ONE},
+    "is incomplete: for": {f"{QUERY}.lora_A.weight": ONE},
+    "was made for another model": {f"{QUERY}.lora_A.weight": ONE, f"{QUERY}.lora_B.weight": ONE},
+    "changes transformer_blocks.1.attn.to_q.weight twice": {
+        f"{QUERY}.lora_A.weight": ONE,
+        f"diffusion_model.{QUERY}.lora_down.weight": ONE,
+    },
+}
+
+
+@pytest.mark.parametrize("message", LORAS)
+def test_a_lora_that_cannot_be_merged_is_refused(tiny: Path, tmp_path: Path, message: str) -> None:
+    path = saved(tmp_path / "lora.safetensors", LORAS[message])
+    with pytest.raises(QilError, match=re.escape(message)):
+        with_loras(open_readers(tiny / "transformer"), [(path, 1.0)])
+
+
+BROKEN: dict[str, tuple[str, bytes]] = {
+    "is empty (0 bytes)": ("a.safetensors", b""),
+    "is no safetensors file": ("a.safetensors", b"nonsense" * 100),
+    "is cut off: its header alone has 5000 bytes, the file has 28": (
+        "a.safetensors", (5000).to_bytes(8, "little") + b"{" + b" " * 19,
+    ),
+    "is no safetensors file: it does not start": ("a.safetensors", (10**15).to_bytes(8, "little") + b"{" * 50),
+    "is incomplete or damaged": ("a.safetensors", (50).to_bytes(8, "little") + b"{" * 50),
+    "is a pickle": ("a.pth", b"PK\x03\x04" + b"\0" * 50),
+    "in safetensors or GGUF form: it is a PyTorch pickle": ("a.safetensors", b"PK\x03\x04" + b"\0" * 50),
+    "it is a web page": ("a.safetensors", b"<!DOCTYPE html><html>"),
+    "it is a Git LFS pointer": ("a.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0"),
+    "is a GGUF file: its name": ("a.safetensors", b"GGUF\3\0\0\0" + b"\0" * 16),
+    "neither GGUF nor named .safetensors": ("a.gguf", b"nonsense" * 100),
+    "is incomplete or damaged (it ends": ("a.gguf", b"GGUF\3\0\0\0" + b"\1" + b"\0" * 15 + b"\xff" * 50),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_broken_file_is_named_with_what_is_wrong(tmp_path: Path, message: str) -> None:
+    name, content = BROKEN[message]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(QilError, match=re.escape(message)) as raised:
+        open_readers(tmp_path / name)
+    assert str(tmp_path / name) in str(raised.value)
+
+
+def test_missing_files_and_folders_of_pickles_are_named(tmp_path: Path) -> None:
+    with pytest.raises(QilError, match="does not exist"):
+        open_readers(tmp_path / "nothing.safetensors")
+    (tmp_path / "model.bin").write_bytes(b"x")
+    with pytest.raises(QilError, match=r"no \.safetensors file, only pickles, which are never loaded"):
+        open_readers(tmp_path)
+    with pytest.raises(QilError, match="it has no transformer, text_encoder, vae, tokenizer folder"):
+        Files.of_folder(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../secret.safetensors"}}')
+    with pytest.raises(QilError, match="which is not in its folder"):
+        open_readers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"a.weight_scale_2": ONE}, "quantised as NVFP4"),
+        ({"a.weight": ONE.to(torch.int8), "a.weight_scale": ONE[0]}, r"weight a\.weight is I8 \[2, 2\] with a scale"),
+        ({"a.weight": ONE.to(torch.float8_e4m3fn), "a.weight_scale": ONE}, r"with a scale F32 \[2, 2\]; only fp8"),
+        ({"b.weight_scale": ONE}, r"a scale without its weight b\.weight"),
+    ],
+)
+def test_other_quantisations_are_refused(tmp_path: Path, extra: State, message: str) -> None:
+    with pytest.raises(QilError, match=message):
+        open_readers(saved(tmp_path / "a.safetensors", extra))
+
+
+def open_and_read(path: Path) -> None:
+    """Opening and reading everything may end in a QilError that names the file; in no other error."""
+    message = str(path)
+    try:
+        opened = open_readers(path)
+        recognize(opened)
+        values(opened)
+    except QilError as error:
+        message = str(error)
+    assert str(path) in message
+
+
+def mutants(whole: bytes, header: int, count: int) -> list[bytes]:
+    chance = random.Random(0)
+    made = [whole[: chance.randrange(len(whole))] for _ in range(count // 4)]
+    for _ in range(count - len(made)):
+        broken = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 2, 8])):
+            broken[chance.randrange(header)] = chance.choice([chance.randrange(256), *b'"{}[]:,-09Fe'])
+        made.append(bytes(broken))
+    return made
+
+
+def test_200_broken_safetensors_headers_give_a_message_or_a_valid_mapping(tiny: Path, tmp_path: Path) -> None:
+    stored, _ = scaled_fp8(dict(list(state(tiny, "transformer").items())[:12]), "scale_weight", False)
+    whole = saved(tmp_path / "whole.safetensors", stored, format="pt").read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for i, content in enumerate(mutants(whole, header, 200)):
+        path = tmp_path / f"{i}.safetensors"
+        path.write_bytes(content)
+        open_and_read(path)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # flipped bits may make it infinite
+def test_200_broken_gguf_headers_give_a_message_or_a_valid_mapping(tiny: Path, tmp_path: Path) -> None:
+    some = dict(list(state(tiny, "transformer").items())[:12])
+    whole = write_gguf(tmp_path / "whole.gguf", some).read_bytes()
+    for i, content in enumerate(mutants(whole, 900, 200)):
+        path = tmp_path / f"{i}.gguf"
+        path.write_bytes(content)
+        open_and_read(path)
+
+
+# Downloads, with a library that is made up
+
+
+@pytest.mark.parametrize(("source", "library"), [("huggingface", "huggingface_hub"), ("modelscope", "modelscope")])
+def test_a_download_asks_for_what_is_needed_and_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Any, library: str
+) -> None:
+    asked: dict[str, Any] = {}
+    told: list[tuple[float, str]] = []
+
+    def snapshot_download(repo_id: str, tqdm_class: Any = None, **named: Any) -> None:
+        asked.update(named, repo_id=repo_id)
+        if tqdm_class is not None:
+            bar = tqdm_class(total=0, unit="B", desc="bytes")
+            bar.total = 4e9
+            bar.update(1e9)
+            list(tqdm_class(["a", "b"], total=2))  # files, which count for less than bytes
+
+    fake = types.ModuleType(library)
+    fake.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, library, fake)
+    found = download("Qwen/Some", source, tmp_path / "model", lambda *report: told.append(report))
+    assert found == tmp_path / "model"
+    assert (asked["repo_id"], Path(asked["local_dir"])) == ("Qwen/Some", found)
+    assert "*/*.safetensors" in asked["allow_patterns"]
+    assert not any("bin" in pattern for pattern in asked["allow_patterns"])
+    between = [(0.25, "Downloading Qwen/Some: 1.0 of 4.0 GB")] if source == "huggingface" else []
+    assert told == [(0.0, "Downloading Qwen/Some"), *between, (1.0, "Downloaded Qwen/Some")]
+
+
+def test_a_download_without_internet_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = types.ModuleType("huggingface_hub")
+
+    def snapshot_download(*arguments: Any, **named: Any) -> None:
+        raise ConnectionError("no route")
+
+    fake.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+    with pytest.raises(QilError, match=r"no route\nTry again .* open https://huggingface.co/Qwen/Some .*scheduler"):
+        download("Qwen/Some", "huggingface", tmp_path)
+
+
+def test_a_download_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "modelscope", None)
+    with pytest.raises(QilError, match="pip install modelscope"):
+        download("Qwen/Some", "modelscope", tmp_path)
+    with pytest.raises(QilError, match="'elsewhere' is no source"):
+        download("Qwen/Some", "elsewhere", tmp_path)  # type: ignore[arg-type]

@@ -1,0 +1,325 @@
+"""The model's runtime against the stock diffusers pipeline, on a tiny checkpoint of the true layout."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("diffusers")
+
+import tiny_model
+
+from qil_core.decompose.qwen import Qwen
+from qil_core.decompose.run import decompose
+from qil_core.errors import QilError
+from qil_core.model import cache, modulation, placement, vae, words
+from qil_core.model.attention import rotate
+from qil_core.model.parts import Files, Parts, load
+from qil_core.model.pipeline import LayeredModel, bucket
+from qil_core.model.placement import ALL, LEAVES, STREAMED, Plan
+from qil_core.model.streaming import StreamedBlocks
+from qil_core.progress import silent
+from qil_core.request import Request
+
+CPU = torch.device("cpu")
+ASKED = Request(layers=2, steps=3, prompt="a red disc on white", seed=7)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def parts(folder: Path) -> Parts:
+    loaded = load(Files.of_folder(folder), torch.float32)
+    return replace(loaded, read=functools.cache(loaded.read))
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    """60 x 80 pixels of coarse noise with alpha."""
+    small = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(1))
+    return torch.nn.functional.interpolate(small, scale_factor=10)[0].permute(1, 2, 0).contiguous()
+
+
+def stock_pipeline(folder: Path, parts: Parts) -> Any:
+    """The stock pipeline over the very same tensors: a copy that is aligned otherwise can differ in the last bit."""
+    from diffusers import AutoencoderKLQwenImage, QwenImageLayeredPipeline
+
+    transformer = copy.deepcopy(parts.transformer, {id(p): p for p in parts.transformer.parameters()})
+    for i, block in enumerate(transformer.transformer_blocks):
+        for stream in modulation.STREAMS:
+            for name in ("weight", "bias"):
+                weight = torch.nn.Parameter(parts.read(f"transformer_blocks.{i}.{stream}.1.{name}"))
+                setattr(getattr(block, stream)[1], name, weight)
+    return QwenImageLayeredPipeline(
+        scheduler=copy.deepcopy(parts.scheduler),
+        vae=AutoencoderKLQwenImage.from_pretrained(folder / "vae"),
+        text_encoder=parts.text_encoder,
+        tokenizer=parts.tokenizer,
+        processor=None,
+        transformer=transformer,
+    )
+
+
+def stock_layers(pipeline: Any, picture: torch.Tensor, request: Request) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Decoded layers and the latents after every step of the stock pipeline."""
+    latents: list[torch.Tensor] = []
+
+    def keep(_: Any, __: int, ___: Any, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        latents.append(values["latents"].clone())
+        return {}
+
+    pipeline.set_progress_bar_config(disable=True)
+    result = pipeline(
+        Image.fromarray(np.uint8((picture * 255).round().numpy())),
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        true_cfg_scale=request.true_cfg_scale,
+        layers=request.layers,
+        num_inference_steps=request.steps,
+        generator=torch.Generator().manual_seed(request.seed),
+        resolution=request.resolution,
+        cfg_normalize=request.cfg_normalize,
+        output_type="pt",
+        callback_on_step_end=keep,
+    )
+    return result.images[0].permute(0, 2, 3, 1), latents
+
+
+class Spy:
+    """Counts the calls of a module's forward (and generate)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+        self.calls = 0
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def counted(*args: Any, **more: Any) -> Any:
+            self.calls += 1
+            return original(*args, **more)
+
+        monkeypatch.setattr(owner, name, counted)
+
+
+def test_latents_equal_stock_to_the_bit_and_pixels_to_1e_4(
+    folder: Path, parts: Parts, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = stock_pipeline(folder, parts)
+    want, latents = stock_layers(stock, picture, ASKED)
+    monkeypatch.setattr(vae, "encode", lambda _, pixels: stock._encode_vae_image(pixels[:, :, None], None))
+    seen: list[torch.Tensor] = []
+    original = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda model, frames: seen.append(frames) or original(model, frames))
+    got, _ = LayeredModel(parts, CPU).layers(picture, ASKED, silent)
+    packed = stock._unpack_latents(latents[-1], *reversed(bucket(80, 60, 640)), ASKED.layers, 8)[:, :, 1:]
+    assert torch.equal(seen[0], packed.permute(0, 2, 1, 3, 4).reshape(seen[0].shape))
+    assert (got - want).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("changes", [{"true_cfg_scale": 1.0}, {"cfg_normalize": False}, {"layers": 3, "steps": 2}])
+def test_every_control_agrees_with_stock(
+    folder: Path, parts: Parts, picture: torch.Tensor, changes: dict[str, Any]
+) -> None:
+    request = Request(**{**ASKED.__dict__, **changes})
+    want, _ = stock_layers(stock_pipeline(folder, parts), picture, request)
+    got, _ = LayeredModel(parts, CPU).layers(picture, request, silent)
+    assert got.shape == want.shape
+    assert (got - want).abs().max() < 1e-4
+
+
+def test_the_single_frame_vae_agrees_with_the_causal_one(folder: Path, parts: Parts) -> None:
+    from diffusers import AutoencoderKLQwenImage
+
+    stock = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
+    pixels = torch.rand(1, 4, 64, 96) * 2 - 1
+    with torch.inference_mode():
+        mean, std = (
+            torch.tensor(v).view(1, -1, 1, 1, 1) for v in (stock.config.latents_mean, stock.config.latents_std)
+        )
+        want = (stock.encode(pixels[:, :, None]).latent_dist.mode() - mean) / std
+        got = vae.encode(parts.vae, pixels)
+        assert (got - want).abs().max() < 1e-5
+        frames = torch.randn(3, 16, 1, 8, 12)
+        decoded = stock.decode(frames * std + mean).sample[:, :, 0]
+        assert (vae.decode(parts.vae, frames) - decoded).abs().max() < 1e-5
+
+
+def test_real_rotary_embedding_is_the_complex_one_to_the_bit() -> None:
+    x, angle = torch.randn(1, 50, 2, 128), torch.randn(50, 64)
+    turned = torch.view_as_complex(x.unflatten(-1, (-1, 2))) * torch.polar(torch.ones(50, 64), angle)[:, None]
+    want = torch.view_as_real(turned).flatten(3)
+    unit = torch.polar(torch.ones_like(angle), angle)[:, None]
+    assert torch.equal(rotate(x, unit.real, unit.imag), want)
+
+
+@pytest.mark.parametrize("mode", [LEAVES, STREAMED])
+def test_every_lossless_memory_mode_gives_the_same_bits(folder: Path, picture: torch.Tensor, mode: str) -> None:
+    want, _ = LayeredModel(load(Files.of_folder(folder), torch.float32), CPU, ALL).layers(picture, ASKED, silent)
+    model = LayeredModel(load(Files.of_folder(folder), torch.float32), CPU, mode, free=0)
+    got, run = model.layers(picture, ASKED, silent)
+    assert torch.equal(got, want)
+    assert f"Memory: {mode}." in run.notes
+
+
+def test_a_second_call_with_another_seed_encodes_nothing_again(
+    parts: Parts, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LayeredModel(parts, CPU)
+    request = Request(layers=2, steps=1, seed=1)
+    first, run = model.layers(picture, request, silent)
+    spies = [Spy(monkeypatch, parts.text_encoder, name) for name in ("forward", "generate")]
+    spies += [Spy(monkeypatch, vae, "encode"), Spy(monkeypatch, modulation, "install")]
+    other, again = model.layers(picture, Request(layers=2, steps=1, seed=2), silent)
+    assert [spy.calls for spy in spies] == [0, 0, 0, 0]
+    assert again.prompt == run.prompt
+    assert run.prompt
+    assert not torch.equal(first, other)
+    model.layers(picture.flip(0), request, silent)
+    assert [spy.calls > 0 for spy in spies] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("language", "word"), [("English", "Image Annotator"), ("Chinese", "图像标注器")])
+def test_a_caption_is_asked_for_with_one_place_a_merged_patch(parts: Parts, language: Any, word: str) -> None:
+    template = words.template(language)
+    assert word in template
+    image = Image.new("RGBA", (112, 84))
+    inputs = words.caption_inputs(parts.tokenizer, parts.image_processor, parts.text_encoder, template, image)
+    places = inputs["input_ids"] == parts.text_encoder.config.image_token_id
+    assert places.sum() == inputs["image_grid_thw"].prod() // 4
+    assert len(inputs["pixel_values"]) == inputs["image_grid_thw"].prod()
+    assert torch.equal(inputs["mm_token_type_ids"], places.int())
+
+
+def test_the_table_takes_the_modulation_layers_place(parts: Parts, picture: torch.Tensor) -> None:
+    before = sum(p.numel() for p in parts.transformer.parameters())
+    LayeredModel(parts, CPU).layers(picture, ASKED, silent)
+    dropped = before - sum(p.numel() for p in parts.transformer.parameters())
+    width = 32
+    assert dropped == 2 * 2 * (width * 6 * width + 6 * width)
+    assert modulation.weigh_tables(parts.transformer) == 2 * 2 * ASKED.steps * 6 * width * 4
+
+
+def test_streaming_moves_each_block_once_for_both_passes(parts: Parts, picture: torch.Tensor) -> None:
+    model = LayeredModel(parts, CPU, STREAMED, free=0)
+    model.layers(picture, ASKED, silent)
+    streamed = model.placement.streamed
+    assert streamed is not None
+    round_trip = sum(packed.size for packed in streamed._order)
+    assert streamed.moved == round_trip * (ASKED.steps + 1)  # the next round's first blocks are on their way already
+
+
+@pytest.mark.parametrize("resident", [0, 1, 3, 5])
+def test_streamed_blocks_compute_what_resident_ones_do(resident: int) -> None:
+    torch.manual_seed(0)
+    blocks = [torch.nn.Linear(16, 16) for _ in range(5)]
+    x = torch.randn(3, 16)
+
+    def through(given: Any) -> torch.Tensor:
+        y = x
+        for block in given:
+            y = block(y)
+        return y
+
+    want = through(blocks)
+    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], CPU, resident=resident)
+    for _ in range(3):
+        assert torch.equal(through(streamed), want)
+    stopped = iter(streamed)
+    next(stopped), next(stopped)
+    del stopped
+    assert torch.equal(through(streamed), want)
+
+
+def test_stopping_between_steps_leaves_a_model_that_works(parts: Parts, picture: torch.Tensor) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop(_: float, what: str) -> None:
+        if what.startswith("step 2"):
+            raise Stop
+
+    model = LayeredModel(parts, CPU, STREAMED, free=0)
+    with pytest.raises(Stop):
+        model.layers(picture, ASKED, stop)
+    after, _ = model.layers(picture, ASKED, silent)
+    fresh, _ = LayeredModel(parts, CPU).layers(picture, ASKED, silent)
+    assert torch.equal(after, fresh)
+
+
+def test_out_of_memory_is_tried_again_once_in_the_next_smaller_mode(
+    parts: Parts, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LayeredModel(parts, CPU, ALL)
+    original, calls = LayeredModel._denoise, []
+
+    def failing(self: LayeredModel, *args: Any) -> torch.Tensor:
+        calls.append(self.placement.plan.mode)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError
+        return original(self, *args)
+
+    monkeypatch.setattr(LayeredModel, "_denoise", failing)
+    _, run = model.layers(picture, ASKED, silent)
+    assert calls == [ALL, LEAVES]
+    assert any("Out of GPU memory" in note for note in run.notes)
+
+
+def test_a_plan_fits_the_memory_there_is() -> None:
+    gib = placement.GIB
+    need = placement.Sizes(28 * gib, gib * 28 // 60, 60, 16 * gib, gib)
+    assert placement.choose("auto", 80 * gib, need) == Plan(ALL, 60)
+    assert placement.choose("auto", 40 * gib, need) == Plan(LEAVES, 60)
+    streamed = placement.choose("auto", 24 * gib, need)
+    assert streamed.mode == STREAMED
+    assert 30 <= streamed.resident <= 45
+    assert placement.choose("auto", 8 * gib, need).resident < 6
+    with pytest.raises(QilError, match="Unknown memory mode"):
+        placement.choose("fast", 80 * gib, need)
+
+
+def test_decomposing_brings_layers_back_to_the_pictures_own_size_and_exact(parts: Parts) -> None:
+    picture = torch.rand(37, 91, 3, generator=torch.Generator().manual_seed(0))
+    stack, report = decompose(Qwen(LayeredModel(parts, CPU)), picture, Request(layers=2, steps=1, prompt="noise"))
+    assert stack.pixels.shape == (2, 37, 91, 4)
+    assert report.after.max_error <= 1
+    assert "Prompt: noise" in str(report)
+    assert "denoising" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("size", "want"),
+    [((640, 640), (640, 640)), ((1920, 1080), (864, 480)), ((1, 5000), (160, 2560)), ((80, 60), (736, 544))],
+)
+def test_buckets_keep_the_aspect_on_a_grid_of_32(size: tuple[int, int], want: tuple[int, int]) -> None:
+    assert bucket(*size, 640) == want
+
+
+def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
+    held = cache.ContentCache(limit=3000)
+    made: list[str] = []
+
+    def ask(name: str) -> torch.Tensor:
+        return held.get(name, lambda: made.append(name) or torch.zeros(250))  # 1000 bytes
+
+    for name in ("a", "b", "c", "a", "d", "a", "b"):
+        ask(name)
+    assert made == ["a", "b", "c", "d", "b"]
+    assert held.size <= 3000
+
+
+def test_equal_contents_have_equal_keys_and_others_do_not() -> None:
+    x = torch.rand(3, 4)
+    assert cache.content_key(x, "a") == cache.content_key(x.clone().t().contiguous().t(), "a")
+    assert cache.content_key(x, "a") != cache.content_key(x, "b")
+    assert cache.content_key(x) != cache.content_key(x.reshape(4, 3))
+    assert cache.content_key("1") != cache.content_key(1)
