@@ -42,6 +42,15 @@ def find_background(work: Working) -> Background:
     return Background(model, differing(rgb, model, tolerance), KINDS[degree])
 
 
+def salient_background(work: Working, things: Mask | None = None) -> Background:
+    """All that neither stands out nor is among the things (h, w): for a picture whose colours run into each other."""
+    from .saliency import salient
+
+    rgb = np.ascontiguousarray(work.rgba[..., :3])
+    front = salient(rgb) if things is None else salient(rgb) | things
+    return Background(np.zeros_like(rgb), front, "inpainted")
+
+
 def is_cut_out(work: Working) -> bool:
     """Whether the picture is a cut-out on nothing: more than a hundredth of it is clear."""
     return float((work.rgba[..., 3] < 128).mean()) > 0.01
@@ -180,13 +189,13 @@ def _trust(visible: NDArray[np.uint8]) -> Floats:
 
 def _inpainted(work: Working) -> Background:
     """Smooth areas that reach the border as background; without such areas, what GrabCut finds not salient."""
-    from .saliency import salient
     from .segment import link_step, linked_areas
 
-    rgb = np.ascontiguousarray(work.rgba[..., :3])
     areas = linked_areas(work.rgba, link_step(work.noise))
     size = np.bincount(areas.ravel())
     reaching = np.unique(areas[border_mask(*areas.shape)])
     wide = reaching[size[reaching] > 0.06 * areas.size]
     calm = np.isin(areas, wide)
-    return Background(np.zeros_like(rgb), ~calm if calm.mean() > 0.15 else salient(rgb), "inpainted")
+    if calm.mean() > 0.15:
+        return Background(np.zeros_like(work.rgba[..., :3]), ~calm, "inpainted")
+    return salient_background(work)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..progress import Progress, part
 from ..stack import LayerStack
 from . import Request
-from .background import Background, completed_colors, find_background
+from .background import Background, completed_colors, find_background, salient_background
 from .fill import smooth_fill
 from .grouping import Units, find_units, group_units
 from .naming import color_name, numbered
@@ -33,6 +33,10 @@ BUSY = (
 )
 
 
+SWALLOWED = 0.7
+"""A region larger than this share of the picture is no thing on a background: colours ran into each other."""
+
+
 class Builtin:
     """Background model, regions, texts, occlusion, matting; honest about photos."""
 
@@ -47,6 +51,10 @@ class Builtin:
         background = find_background(work)
         progress(0.15, "finding shapes and texts")
         regions = find_regions(work, background)
+        largest, share = largest_region(regions)
+        if share > SWALLOWED:
+            background = salient_background(work, (regions != 0) & (regions != largest))
+            regions = find_regions(work, background)
         units = find_units(work, regions)
         progress(0.3, "sorting them into layers")
         units = _ordered(group_units(work, units, request.layers - (background.kind != "transparent")))
@@ -56,6 +64,13 @@ class Builtin:
         busy = is_busy(work, background, regions)
         names, notes = _names(work, background, units), _notes(background, units, busy, request.layers)
         return LayerStack(out, names), notes
+
+
+def largest_region(regions: Labels) -> tuple[int, float]:
+    """The largest region, the background aside, and the share of the picture that it covers."""
+    sizes = np.bincount(regions.ravel(), minlength=2)
+    sizes[0] = 0
+    return int(sizes.argmax()), float(sizes.max()) / regions.size
 
 
 def _ordered(units: Units) -> Units:

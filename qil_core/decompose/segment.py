@@ -22,6 +22,8 @@ MOST_STROKES = 1500
 def find_regions(work: Working, background: Background) -> Labels:
     """Region of every working pixel (h, w): 0 is background, 1.. are regions; numbers have no gaps."""
     smooth = linked_areas(work.rgba, link_step(work.noise))
+    if background.kind == "inpainted":  # nothing but the cut itself parts what stands out from what it stands on
+        smooth = np.where(background.front, smooth + smooth.max() + 1, smooth)
     seeds = _with_core(smooth, SEED_AREA)
     labels = absorb_edges(work.rgba, seeds, 10 + 3 * work.noise)
     return compact(_without_background(labels, background.front))
