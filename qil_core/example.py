@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from pathlib import Path
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,7 +133,9 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m qil_core.example PATH", file=sys.stderr)
         return 2
-    draw_poster().save(arguments[0])
+    path = Path(arguments[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_poster().save(path)
     return 0
 
 
