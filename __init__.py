@@ -7,6 +7,7 @@ from .nodes.decompose import DecomposeToLayers, SplitLayer
 from .nodes.edit import ArrangeLayers, RecolorLayer, TransformLayer
 from .nodes.export import ExportPPTX
 from .nodes.load import LoadLayeredModel
+from .nodes.native import NativeLayeredModel
 
 WEB_DIRECTORY = "./web"
 
@@ -15,6 +16,7 @@ class LayeredExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadLayeredModel,
+            NativeLayeredModel,
             DecomposeToLayers,
             SplitLayer,
             TransformLayer,

@@ -20,7 +20,7 @@ from torch import Tensor
 from qil_core.model import denoise, modulation, vae
 from qil_core.model.attention import rotary, use_real_rotary
 from qil_core.model.placement import weigh
-from qil_core.model.streaming import StreamedBlocks
+from qil_core.model.streaming import StreamedBlocks, spread
 
 TRUE = {
     "patch_size": 2,
@@ -211,7 +211,10 @@ def stream(model: Any, cases: list[Case], timestep: Tensor, resident: int, devic
     """Blocks from pinned host memory, both passes while a block is there."""
     model.transformer_blocks.to("cpu")
     begun = time.perf_counter()
-    blocks = StreamedBlocks(list(model.transformer_blocks), device, resident=resident)
+    stay = spread(len(model.transformer_blocks), resident)
+    for i in stay:
+        model.transformer_blocks[i].to(device)
+    blocks = StreamedBlocks(list(model.transformer_blocks), device, stay)
     print(f"  packed into host memory in {time.perf_counter() - begun:.1f} s; {resident} blocks stay on the device")
     for case in cases:
         step = our_step(model, blocks, case, timestep)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
 from ..qil_core.decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
+from ..qil_core.decompose.automatic import MAX_DEPTH, MAX_TOTAL, Limits, decompose_automatically
 from ..qil_core.decompose.recursive import split
-from ..qil_core.decompose.run import decompose
+from ..qil_core.decompose.run import Report, decompose
 from ..qil_core.errors import QilError
-from ..qil_core.progress import part
+from ..qil_core.progress import Progress, part
+from ..qil_core.request import LANGUAGES
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .sockets import CATEGORY, LayeredModel, index_input, layers_input, layers_output, names_input, names_output
+
+SEEDS = 2**64
 
 
 def _count_input(id: str, tooltip: str) -> io.Int.Input:
@@ -22,6 +29,49 @@ def _count_input(id: str, tooltip: str) -> io.Int.Input:
 def _seed_input() -> io.Int.Input:
     tooltip = "The same seed gives the same layers, bit for bit."
     return io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip=tooltip)
+
+
+def _auto_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input("max_layers", default=12, min=2, max=MAX_TOTAL, tooltip="Never more layers than this."),
+        io.Int.Input("depth", default=1, min=0, max=MAX_DEPTH, tooltip="How often a part may be split again."),
+    ]
+
+
+def _model_inputs() -> list[io.Input]:
+    """What only a model uses; the built-in decomposer does not look at it."""
+    prompt = (
+        "Describes the whole picture, hidden parts too. Empty: the model captions it. Not used by the built-in one."
+    )
+    option = io.DynamicCombo.Option
+    return [
+        io.String.Input("prompt", default="", multiline=True, optional=True, tooltip=prompt),
+        io.DynamicCombo.Input(
+            "sampling",
+            options=[option("default", []), option("custom", _sampling_inputs())],
+            optional=True,
+            tooltip="default: 640 pixels, 50 steps, true CFG 4, as the model's authors recommend.",
+        ),
+    ]
+
+
+def _sampling_inputs() -> list[io.Input]:
+    scale = "True classifier-free guidance. 1 is without, and twice as fast."
+    return [
+        io.Combo.Input("resolution", options=["640", "1024"], tooltip="Side of the square that the model sees."),
+        io.Int.Input("steps", default=50, min=1, max=200, tooltip="More steps take longer and look better."),
+        io.Float.Input("true_cfg_scale", default=4.0, min=1.0, max=20.0, step=0.1, tooltip=scale),
+        io.Boolean.Input("cfg_normalize", default=True, tooltip="Keep the length of the conditional prediction."),
+        io.String.Input("negative_prompt", default=" ", tooltip="What the picture is not. One blank is the default."),
+        io.Combo.Input("language", options=list(LANGUAGES), tooltip="Of the automatic caption."),
+    ]
+
+
+def _request(layers: int, seed: int, prompt: str, sampling: dict[str, Any] | None) -> Request:
+    custom = {name: value for name, value in (sampling or {}).items() if name != "sampling"}
+    if "resolution" in custom:
+        custom["resolution"] = int(custom["resolution"])
+    return Request(layers, seed, prompt or "", **custom)
 
 
 class DecomposeToLayers(io.ComfyNode):
@@ -41,6 +91,14 @@ class DecomposeToLayers(io.ComfyNode):
                 io.Image.Input("image", tooltip="One picture or a batch, RGB or RGBA, any size."),
                 _count_input("layers", "How many layers at the most, background included."),
                 _seed_input(),
+                io.DynamicCombo.Input(
+                    "count",
+                    options=[io.DynamicCombo.Option("fixed", []), io.DynamicCombo.Option("auto", _auto_inputs())],
+                    optional=True,
+                    tooltip="fixed: as many as asked for. auto: drops empty and repeated layers and splits large ones "
+                    "again where it pays, which takes a run of the model for each.",
+                ),
+                *_model_inputs(),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Load Image's mask, for transparent pictures: 1 is transparent."
                 ),
@@ -50,26 +108,47 @@ class DecomposeToLayers(io.ComfyNode):
                 io.String.Output("names", is_output_list=True, tooltip="Layer names, one a line, bottom first."),
                 io.Mask.Output("masks", is_output_list=True, tooltip="1 - alpha a layer, as in Load Image."),
                 io.String.Output("report", is_output_list=True, tooltip="What was done, and the measured error."),
+                io.String.Output("prompt", is_output_list=True, tooltip="The prompt, or the model's own caption."),
             ],
         )
 
     @classmethod
     def execute(
-        cls, model: Decomposer, image: torch.Tensor, layers: int, seed: int, mask: torch.Tensor | None = None
+        cls,
+        model: Decomposer,
+        image: torch.Tensor,
+        layers: int,
+        seed: int,
+        count: dict[str, Any] | None = None,
+        prompt: str = "",
+        sampling: dict[str, Any] | None = None,
+        mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         pictures = with_mask(image, mask)
+        request = _request(layers, seed, prompt, sampling)
         show = host.progress()
         results = []
         for i, picture in enumerate(pictures):
             share = part(show, i / len(pictures), (i + 1) / len(pictures))
-            results.append(decompose(model, picture, Request(layers, seed), share))
+            each = replace(request, seed=(seed + i) % SEEDS)
+            results.append(_decompose(model, picture, each, count, share))
         stacks = [stack for stack, _ in results]
         return io.NodeOutput(
             [stack.pixels for stack in stacks],
             [stack.name_text for stack in stacks],
             [1 - stack.pixels[..., 3] for stack in stacks],
             [str(report) for _, report in results],
+            [report.prompt for _, report in results],
         )
+
+
+def _decompose(
+    model: Decomposer, picture: torch.Tensor, request: Request, count: dict[str, Any] | None, show: Progress
+) -> tuple[LayerStack, Report]:
+    if count is None or count["count"] == "fixed":
+        return decompose(model, picture, request, show)
+    limits = Limits(count["max_layers"], count["depth"])
+    return decompose_automatically(model, picture, request, limits, show)
 
 
 def with_mask(image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -108,6 +187,7 @@ class SplitLayer(io.ComfyNode):
                 _count_input("count", "Into how many layers at the most."),
                 _seed_input(),
                 names_input(),
+                *_model_inputs(),
             ],
             outputs=[
                 layers_output(),
@@ -118,8 +198,16 @@ class SplitLayer(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Decomposer, layers: torch.Tensor, index: int, count: int, seed: int, names: str = ""
+        cls,
+        model: Decomposer,
+        layers: torch.Tensor,
+        index: int,
+        count: int,
+        seed: int,
+        names: str = "",
+        prompt: str = "",
+        sampling: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
-        result, report = split(model, stack, index, Request(count, seed), host.progress())
+        result, report = split(model, stack, index, _request(count, seed, prompt, sampling), host.progress())
         return io.NodeOutput(result.pixels, result.name_text, str(report))

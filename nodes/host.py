@@ -8,12 +8,21 @@ from typing import Any
 import comfy.model_management
 import comfy.utils
 import folder_paths
+import torch
 from comfy_api.latest import io, ui
 
 from ..qil_core.errors import QilError
 from ..qil_core.progress import Progress
 
 TICKS = 1000
+WEIGHTS = (".safetensors", ".sft", ".gguf")
+NOTHING = "(nothing in"
+WHAT_GOES_WHERE = (
+    "Qwen-Image-Layered needs qwen_image_layered_bf16.safetensors (41 GB) in models/diffusion_models, "
+    "qwen_2.5_vl_7b_fp8_scaled.safetensors (9 GB) in models/text_encoders and qwen_image_layered_vae.safetensors "
+    '(0.3 GB) in models/vae, or a diffusers folder in models/diffusers. "built-in (no weights)" needs none.'
+)
+"""The message for somebody who has no weights yet."""
 
 
 def progress() -> Progress:
@@ -40,3 +49,56 @@ def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
     file = f"{name}_{counter:05}_{suffix}"
     return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
+
+
+def device() -> torch.device:
+    """The device that ComfyUI computes on."""
+    return comfy.model_management.get_torch_device()
+
+
+def model_files(kind: str) -> list[str]:
+    """Weights in a models folder such as "vae", GGUF too; one entry that says so where there are none."""
+    found = {
+        path.relative_to(folder).as_posix()
+        for folder in map(Path, folder_paths.get_folder_paths(kind))
+        for path in folder.rglob("*")
+        if path.suffix.lower() in WEIGHTS
+    }
+    return sorted(found) or [f"{NOTHING} models/{kind})"]
+
+
+def model_file(kind: str, name: str) -> Path:
+    """The path of a file of `model_files`; QilError when it is not there."""
+    for folder in map(Path, folder_paths.get_folder_paths(kind)):
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder.resolve()) and path.is_file():
+            return path
+    raise QilError(f'There is no "{name}" in models/{kind}. {WHAT_GOES_WHERE}')
+
+
+def model_folder(name: str) -> Path:
+    """A diffusers folder: a path, or the name of a folder in models/diffusers. QilError when it is not there."""
+    places = [Path(folder) / name for folder in folder_paths.get_folder_paths("diffusers")]
+    for path in [Path(name).expanduser(), *places]:
+        if (path / "transformer").is_dir():
+            return path
+    looked = ", ".join(str(place) for place in places)
+    raise QilError(f'There is no diffusers folder "{name}" (looked for {looked}). {WHAT_GOES_WHERE}')
+
+
+def download_folder(repository: str) -> Path:
+    """Where a repository is downloaded to: its last part, in models/diffusers."""
+    name = repository.strip().rstrip("/").rpartition("/")[2]
+    if not name or name.startswith("."):
+        raise QilError(f'"{repository}" is not a repository id: write one such as Qwen/Qwen-Image-Layered.')
+    return Path(folder_paths.get_folder_paths("diffusers")[0]) / name
+
+
+def tokenizer_folder() -> Path:
+    """Qwen2.5's tokenizer, as ComfyUI ships it."""
+    import comfy.text_encoders
+
+    folder = Path(next(iter(comfy.text_encoders.__path__))) / "qwen25_tokenizer"
+    if not folder.is_dir():
+        raise QilError("This ComfyUI has no Qwen2.5 tokenizer: update ComfyUI, or use a diffusers folder.")
+    return folder

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 
+from ..qil_core.decompose import Decomposer
 from ..qil_core.decompose.builtin import Builtin
+from ..qil_core.model.placement import MODES
+from . import host
 from .sockets import CATEGORY, LayeredModel, chosen
 
-BUILTIN = "built-in (no weights)"
+BUILTIN, FOLDER, FILES, DOWNLOAD = "built-in (no weights)", "diffusers folder", "ComfyUI files", "download"
+REPOSITORY = "Qwen/Qwen-Image-Layered"
+ATTENTION = ("default", "_native_cudnn", "flash", "_flash_3", "sage", "xformers")
 
 
 class LoadLayeredModel(io.ComfyNode):
@@ -17,18 +25,25 @@ class LoadLayeredModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        option = io.DynamicCombo.Option
         return io.Schema(
             node_id="LoadLayeredModel",
             display_name="Load Layered Model",
             category=CATEGORY,
-            description="Chooses what takes pictures apart into layers.",
+            description="Chooses what takes pictures apart into layers: the built-in decomposer, which needs no "
+            "weights, or Qwen-Image-Layered.",
             search_aliases=["qwen image layered", "layer decomposition model", "layer loader"],
             inputs=[
                 io.DynamicCombo.Input(
                     "source",
-                    options=[io.DynamicCombo.Option(BUILTIN, [])],
-                    tooltip="built-in: no weights, CPU, seconds. Strong on posters, slides, icons and flat art; "
-                    "photos are cut only roughly.",
+                    options=[
+                        option(BUILTIN, []),
+                        option(FOLDER, [_folder_input(), *_runtime_inputs()]),
+                        option(FILES, [*_file_inputs(), *_runtime_inputs()]),
+                        option(DOWNLOAD, [*_download_inputs(), *_runtime_inputs()]),
+                    ],
+                    tooltip="built-in: no weights, CPU, seconds; strong on posters, slides, icons and flat art. The "
+                    "others: Qwen-Image-Layered, 20 billion parameters, for any picture.",
                 )
             ],
             outputs=[LayeredModel.Output("model", tooltip="For Decompose to Layers and Split Layer.")],
@@ -36,5 +51,88 @@ class LoadLayeredModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, source: dict[str, Any] | None = None) -> io.NodeOutput:
-        chosen("source", source)
-        return io.NodeOutput(Builtin())
+        choice = chosen("source", source)
+        return io.NodeOutput(Builtin() if choice["source"] == BUILTIN else _load(choice))
+
+
+def _folder_input() -> io.Input:
+    tooltip = (
+        "A folder in models/diffusers, or the path of one, with transformer, text_encoder, vae and tokenizer in it."
+    )
+    return io.String.Input("folder", default="Qwen-Image-Layered", tooltip=tooltip)
+
+
+def _file_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "transformer",
+            options=host.model_files("diffusion_models"),
+            tooltip="qwen_image_layered_bf16, fp8 or GGUF, in models/diffusion_models.",
+        ),
+        io.Combo.Input(
+            "text_encoder",
+            options=host.model_files("text_encoders"),
+            tooltip="qwen_2.5_vl_7b, bf16, fp8_scaled or GGUF, in models/text_encoders.",
+        ),
+        io.Combo.Input(
+            "vae", options=host.model_files("vae"), tooltip="qwen_image_layered_vae, with 4 channels, in models/vae."
+        ),
+    ]
+
+
+def _download_inputs() -> list[io.Input]:
+    return [
+        io.String.Input("repository", default=REPOSITORY, tooltip="Repository id. About 58 GB go to models/diffusers."),
+        io.Combo.Input("from", options=["huggingface", "modelscope"], tooltip="Where the repository is."),
+    ]
+
+
+def _runtime_inputs() -> list[io.Input]:
+    loras = "LoRAs from models/loras, one a line, with a strength: my_lora.safetensors 0.8"
+    memory = (
+        "auto: the first lossless mode that fits the free memory, from all on the GPU to streamed from host memory, "
+        "which needs about 8 GB. fp8 storage is lossy."
+    )
+    compiled = "Compile the transformer's blocks: faster steps after a first run that takes minutes longer."
+    return [
+        io.String.Input("loras", default="", multiline=True, tooltip=loras),
+        io.Combo.Input("memory", options=list(MODES), tooltip=memory),
+        io.Combo.Input("attention", options=list(ATTENTION), tooltip="Attention backend; checked when it is loaded."),
+        io.Boolean.Input("compile", default=False, tooltip=compiled),
+    ]
+
+
+def _load(choice: dict[str, Any]) -> Decomposer:
+    from ..qil_core.decompose.qwen import Qwen
+    from ..qil_core.model.parts import load
+    from ..qil_core.model.pipeline import LayeredModel as Runtime
+
+    progress = host.progress()
+    files = _files(choice, progress)
+    parts = load(files, torch.bfloat16, progress)
+    runtime = Runtime(parts, host.device(), choice["memory"])
+    runtime.tune(choice["attention"], choice["compile"])
+    return Qwen(runtime)
+
+
+def _files(choice: dict[str, Any], progress: Any) -> Any:
+    """Where the chosen model's files are. Raises QilError that says what to put where."""
+    from ..qil_core.model.download import download
+    from ..qil_core.model.parts import Files
+
+    loras = tuple(_loras(choice["loras"]))
+    if choice["source"] == FOLDER:
+        return Files.of_folder(host.model_folder(choice["folder"]), loras)
+    if choice["source"] == DOWNLOAD:
+        target = host.download_folder(choice["repository"])
+        return Files.of_folder(download(choice["repository"], choice["from"], target, progress), loras)
+    kinds = {"transformer": "diffusion_models", "text_encoder": "text_encoders", "vae": "vae"}
+    paths = {part: host.model_file(folder, choice[part]) for part, folder in kinds.items()}
+    return Files(tokenizer=host.tokenizer_folder(), loras=loras, **paths)
+
+
+def _loras(text: str) -> list[tuple[Path, float]]:
+    """LoRA files and strengths of a text with one a line; a line without a number has strength 1."""
+    lines = filter(None, map(str.strip, text.splitlines()))
+    matches = (re.fullmatch(r"(.+?)(?:\s+(-?\d+(?:\.\d*)?))?", line) for line in lines)
+    return [(host.model_file("loras", match[1]), float(match[2] or 1)) for match in matches if match]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qil_core.decompose import Request
+from qil_core.decompose import Decomposed, Request
 from qil_core.decompose.automatic import Limits, decompose_automatically, without_repeats
 from qil_core.errors import QilError
 from qil_core.progress import Progress
@@ -32,9 +32,7 @@ class ByColor:
     def __init__(self) -> None:
         self.calls = 0
 
-    def decompose(
-        self, picture: torch.Tensor, request: Request, progress: Progress
-    ) -> tuple[LayerStack, tuple[str, ...]]:
+    def decompose(self, picture: torch.Tensor, request: Request, progress: Progress) -> Decomposed:
         self.calls += 1
         visible = picture[..., 3:] > 0.5
         red, green, blue = (visible[..., 0] & (picture[..., c] > 0.5) for c in range(3))
@@ -43,7 +41,7 @@ class ByColor:
         else:
             named = {"red": red, "green": green, "blue": blue}
         layers = {name: picture * where[..., None] for name, where in named.items()}
-        return stack(**layers), ()
+        return Decomposed(stack(**layers), ())
 
 
 def scene() -> torch.Tensor:
@@ -96,13 +94,11 @@ def test_splitting_ends_although_every_part_can_be_split_again() -> None:
     class Halves:
         label = "Halves"
 
-        def decompose(
-            self, picture: torch.Tensor, request: Request, progress: Progress
-        ) -> tuple[LayerStack, tuple[str, ...]]:
+        def decompose(self, picture: torch.Tensor, request: Request, progress: Progress) -> Decomposed:
             left, right = picture.clone(), picture.clone()
             left[:, picture.shape[1] // 2 :] = 0
             right[:, : picture.shape[1] // 2] = 0
-            return stack(left=left, right=right), ()
+            return Decomposed(stack(left=left, right=right), ())
 
     result, _ = decompose_automatically(Halves(), scene(), Request(2), Limits(max_layers=50, depth=2))
     assert result.names == ("left", "right/left/left", "right/left/right", "right/right/left", "right/right/right")

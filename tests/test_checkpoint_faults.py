@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import re
 import sys
@@ -215,6 +217,22 @@ def test_200_broken_gguf_headers_give_a_message_or_a_valid_mapping(tiny: Path, t
         open_and_read(path)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a file of zeros would fill the disk")
+def test_a_file_larger_than_memory_opens(tmp_path: Path) -> None:
+    size = 4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    entry = {"dtype": "BF16", "shape": [size // 2], "data_offsets": [0, size]}
+    header = json.dumps({"large": entry}).encode()
+    path = tmp_path / "large.safetensors"
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        try:
+            file.truncate(8 + len(header) + size)
+        except OSError:
+            pytest.skip("this file system has no sparse files of this size")
+    assert open_readers(path)["large"]()[-1] == 0
+    path.unlink()
+
+
 # Downloads, with a library that is made up
 
 
@@ -255,6 +273,19 @@ def test_a_download_without_internet_says_what_to_do(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
     with pytest.raises(QilError, match=r"no route\nTry again .* open https://huggingface.co/Qwen/Some .*scheduler"):
         download("Qwen/Some", "huggingface", tmp_path)
+
+
+def test_a_download_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = types.ModuleType("huggingface_hub")
+    fake.snapshot_download = lambda *_, tqdm_class, **named: tqdm_class(total=8, unit="B").update(4)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+
+    def stop(fraction: float, what: str) -> None:
+        if fraction:
+            raise RuntimeError("stopped by the user")
+
+    with pytest.raises(RuntimeError, match="stopped by the user"):
+        download("Qwen/Some", "huggingface", tmp_path, stop)
 
 
 def test_a_download_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

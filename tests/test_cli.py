@@ -12,7 +12,7 @@ from PIL import Image
 
 from qil_core.cli import main
 from qil_core.composite import composite
-from qil_core.decompose import Decomposer, Request
+from qil_core.decompose import Decomposed, Decomposer, Request
 from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.errors import QilError
@@ -117,13 +117,11 @@ class Halves:
 
     label = "Halves"
 
-    def decompose(
-        self, picture: torch.Tensor, request: Request, progress: Progress
-    ) -> tuple[LayerStack, tuple[str, ...]]:
+    def decompose(self, picture: torch.Tensor, request: Request, progress: Progress) -> Decomposed:
         left = picture.clone()
         left[:, picture.shape[1] // 2 :] = 0
         progress(1.0, "halves")
-        return LayerStack(torch.stack([picture, left]), ("whole", "left")), ("Cut in half.",)
+        return Decomposed(LayerStack(torch.stack([picture, left]), ("whole", "left")), ("Cut in half.",))
 
 
 def test_the_report_says_what_was_done_and_how_exact_it_is() -> None:

@@ -25,7 +25,7 @@ from qil_core.model.attention import rotate
 from qil_core.model.parts import Files, Parts, load
 from qil_core.model.pipeline import LayeredModel, bucket
 from qil_core.model.placement import ALL, LEAVES, STREAMED, Plan
-from qil_core.model.streaming import StreamedBlocks
+from qil_core.model.streaming import StreamedBlocks, spread
 from qil_core.progress import silent
 from qil_core.request import Request
 
@@ -231,7 +231,7 @@ def test_streamed_blocks_compute_what_resident_ones_do(resident: int) -> None:
         return y
 
     want = through(blocks)
-    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], CPU, resident=resident)
+    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], CPU, spread(5, resident))
     for _ in range(3):
         assert torch.equal(through(streamed), want)
     stopped = iter(streamed)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..progress import Progress, part
 from ..stack import LayerStack
-from . import Request
+from . import Decomposed, Request
 from .background import Background, completed_colors, find_background, salient_background
 from .fill import smooth_fill
 from .grouping import Units, find_units, group_units
@@ -42,8 +42,8 @@ class Builtin:
 
     label = "Built-in (no weights)"
 
-    def decompose(self, picture: Tensor, request: Request, progress: Progress) -> tuple[LayerStack, tuple[str, ...]]:
-        """Layers of picture (H, W, 4) float32 on the 8-bit grid, bottom first, and notes for the report."""
+    def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
+        """Layers of picture (H, W, 4) float32 on the 8-bit grid, bottom first; the prompt is not read."""
         pixels = picture.numpy()
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
@@ -63,7 +63,7 @@ class Builtin:
         render(pixels, plans, work.noise, out.numpy(), part(progress, 0.4, 1.0))
         busy = is_busy(work, background, regions)
         names, notes = _names(work, background, units), _notes(background, units, busy, request.layers)
-        return LayerStack(out, names), notes
+        return Decomposed(LayerStack(out, names), notes)
 
 
 def largest_region(regions: Labels) -> tuple[int, float]:

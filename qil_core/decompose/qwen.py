@@ -8,7 +8,7 @@ from ..model.pipeline import LayeredModel, report_lines
 from ..progress import Progress
 from ..resample import resize
 from ..stack import LayerStack
-from . import Request
+from . import Decomposed, Request
 
 
 class Qwen:
@@ -19,8 +19,8 @@ class Qwen:
     def __init__(self, model: LayeredModel) -> None:
         self.model = model
 
-    def decompose(self, picture: Tensor, request: Request, progress: Progress) -> tuple[LayerStack, tuple[str, ...]]:
-        """Layers of picture (H, W, 4), bottom first, resized from the model's resolution, and notes for the report."""
+    def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
+        """Layers of picture (H, W, 4), bottom first, resized from the model's resolution."""
         layers, run = self.model.layers(picture, request, progress)
         stack = LayerStack.from_image(resize(layers, *picture.shape[:2]).to(picture.device))
-        return stack, tuple(report_lines(run))
+        return Decomposed(stack, tuple(report_lines(run)), run.prompt)

@@ -25,6 +25,7 @@ class Report:
     before: Recomposition
     after: Recomposition
     notes: tuple[str, ...]
+    prompt: str = ""
 
     def __str__(self) -> str:
         """A few lines for people."""
@@ -45,6 +46,7 @@ class Report:
             "height": self.size[1],
             "seconds": round(self.seconds, 3),
             "notes": list(self.notes),
+            "prompt": self.prompt,
             "before": self.before.as_dict(),
             "after": self.after.as_dict(),
         }
@@ -61,7 +63,7 @@ def decompose(
     request.check()
     started = time.perf_counter()
     target = with_alpha(picture)
-    stack, notes = decomposer.decompose(quantized(target), request, part(progress, 0, 0.8))
+    stack, notes, prompt = decomposer.decompose(quantized(target), request, part(progress, 0, 0.8))
     progress(0.8, "making the layers exact")
     exact = make_exact(stack, target)
     progress(0.9, "measuring")
@@ -69,7 +71,7 @@ def decompose(
     progress(1.0, "done")
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started
-    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, notes)
+    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, notes, prompt)
 
 
 def with_alpha(picture: Tensor) -> Tensor:

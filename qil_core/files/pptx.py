@@ -50,8 +50,8 @@ class PptxReport:
 
     def __str__(self) -> str:
         """A few lines for people."""
-        count = f"{len(self.pictures)} slide{'s' * (len(self.pictures) != 1)}"
-        lines = [f"{self.path.name}: {count} of {self.width:.2f} x {self.height:.2f} inch"]
+        slides = f"{len(self.pictures)} slide{'s' * (len(self.pictures) != 1)}"
+        lines = [f"{self.path.name}: {slides} of {self.width:.2f} x {self.height:.2f} inch"]
         for number, (count, empty, scale) in enumerate(zip(self.pictures, self.empty, self.scales, strict=True), 1):
             line = f"slide {number}: {count} pictures"
             line += f", at {scale:.1%} of their size" if abs(scale - 1) > 1e-6 else ""

@@ -45,6 +45,13 @@ def is_modulation(name: str) -> bool:
     return any(f".{stream}.1." in name for stream in STREAMS)
 
 
+def move_tables(transformer: nn.Module, device: torch.device) -> None:
+    """Tables to a device; they are no parameters, so that nothing else moves them."""
+    for module in transformer.modules():
+        if isinstance(module, StoredModulation):
+            module.rows = module.rows.to(device)
+
+
 def weigh_tables(transformer: nn.Module) -> int:
     """Bytes of all tables."""
     return sum(m.rows.numel() * m.rows.element_size() for m in transformer.modules() if isinstance(m, StoredModulation))

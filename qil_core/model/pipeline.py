@@ -66,6 +66,19 @@ class LayeredModel:
         need = sizes(parts.transformer, parts.text_encoder, parts.vae)
         self.placement = Placement(parts, choose(memory, _free(device) if free is None else free, need), device)
 
+    def tune(self, attention: str = "default", compile: bool = False) -> None:
+        """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
+
+        Raises QilError when the backend is not installed or not known.
+        """
+        if attention != "default":
+            try:
+                self.parts.transformer.set_attention_backend(attention)
+            except (RuntimeError, ValueError, ImportError) as error:
+                raise QilError(f'The attention backend "{attention}" cannot be used here: {error}') from None
+        if compile:
+            self.parts.transformer.compile_repeated_blocks(fullgraph=True)
+
     @torch.inference_mode()
     def layers(self, picture: Tensor, request: Request, progress: Progress) -> tuple[Tensor, Run]:
         """Layers (N, h, w, 4) in [0, 1], straight alpha, bottom first, at the bucket's size, of a picture (H, W, 4).
@@ -110,7 +123,7 @@ class LayeredModel:
             latents = self._denoise(problem, request, part(progress, 0.1, 0.95))
         progress(0.95, "decoding")
         with run.stage("decoding"):
-            frames = vae.decode(self.parts.vae, denoise.unpack(latents, rows, columns)[1:])
+            frames = vae.decode(self.placement.bring(self.parts.vae), denoise.unpack(latents, rows, columns)[1:])
         run.notes.append(f"Memory: {self.placement.plan}.")
         return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
@@ -119,6 +132,8 @@ class LayeredModel:
             if words.token_count(self.parts.tokenizer, request.prompt) > words.MAX_TOKENS:
                 run.notes.append(f"The prompt is longer than {words.MAX_TOKENS} tokens; its end was not read.")
             return request.prompt
+        if not self.parts.can_caption:
+            raise QilError("This text encoder file cannot describe pictures. Write a prompt, or use a complete file.")
 
         def make() -> str:
             with self.placement.words() as encoder:
@@ -141,7 +156,8 @@ class LayeredModel:
     def _image(self, pixels: Tensor) -> Tensor:
         weights = next(self.parts.vae.parameters())
         return self.cache.get(
-            content_key("image", pixels), lambda: vae.encode(self.parts.vae, pixels.to(self.device, weights.dtype))
+            content_key("image", pixels),
+            lambda: vae.encode(self.placement.bring(self.parts.vae), pixels.to(self.device, weights.dtype)),
         )
 
     def _denoise(self, problem: Problem, request: Request, progress: Progress) -> Tensor:
@@ -162,7 +178,7 @@ class LayeredModel:
         if key == self._tables:
             return
         transformer = self.parts.transformer
-        transformer.time_text_embed.to(self.device)
+        self.placement.bring(transformer.time_text_embed)
         count = len(transformer.transformer_blocks)
         conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
         self._tables = None

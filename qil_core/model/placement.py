@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import QilError
-from .streaming import StreamedBlocks
+from . import modulation
+from .streaming import StreamedBlocks, spread, weights
 
 ALL, LEAVES, STREAMED, FP8 = "all on the GPU", "text encoder leaves", "streamed", "fp8 storage (lossy)"
 MODES = ("auto", ALL, LEAVES, STREAMED, FP8)
@@ -55,7 +56,7 @@ def sizes(transformer: Any, text_encoder: nn.Module, vae: nn.Module) -> Sizes:
 
 def weigh(module: nn.Module) -> int:
     """Bytes of a module's weights."""
-    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()) if not t.is_meta)
+    return sum(t.numel() * t.element_size() for t in weights(module) if not t.is_meta)
 
 
 def choose(mode: str, free: int, need: Sizes) -> Plan:
@@ -88,53 +89,93 @@ def _peak(mode: str, need: Sizes) -> int:
 
 
 class Placement:
-    """Brings the parts to the device as a plan says, and takes them away again."""
+    """Brings the parts to the device as a plan says, and takes them away again.
+
+    Where a weight came from is kept, so that leaving copies nothing.
+    """
 
     def __init__(self, parts: Any, plan: Plan, device: torch.device) -> None:
         self._parts = parts
         self.plan = plan
         self.device = device
         self.streamed: StreamedBlocks | None = None
-        self._words: StreamedBlocks | None = None
-        parts.vae.to(device)
-        if plan.mode == ALL:
-            parts.text_encoder.to(device)
+        self._layers: nn.ModuleList | None = None  # the text encoder's own, while they are streamed
+        self._home: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def bring(self, module: nn.Module) -> Any:
+        """The module, its weights on the device."""
+        for tensor in weights(module):
+            if tensor.device != self.device and not tensor.is_meta:
+                self._home[id(tensor)] = (tensor, tensor.data)
+                tensor.data = tensor.data.to(self.device)
+        return module
+
+    def _send_home(self, module: nn.Module) -> None:
+        for tensor in weights(module):
+            if id(tensor) in self._home:
+                tensor.data = self._home.pop(id(tensor))[1]
 
     @contextmanager
     def words(self) -> Iterator[Any]:
         """The text encoder, ready to work on the device."""
         encoder = self._parts.text_encoder
-        if self.plan.mode == STREAMED and self._words is None:
-            self._words = _stream_layers(encoder, self.device)
-        elif self.plan.mode != STREAMED:
-            encoder.to(self.device)
+        if self.plan.mode == STREAMED:
+            self._stream_words(encoder)
+        else:
+            if self.plan.mode != ALL:
+                self._send_home(self._parts.transformer)
+            self.bring(encoder)
         try:
             yield encoder
         finally:
-            if self.plan.mode in (LEAVES, FP8):
-                encoder.to("cpu")
+            if self.plan.mode != ALL:
+                self._stop_words(encoder)
+
+    def _stream_words(self, encoder: Any) -> None:
+        language = encoder.model.language_model
+        self._layers, language.layers = language.layers, nn.ModuleList()
+        self.bring(encoder)
+        language.layers = _StreamedList(self._layers, self.device)
+
+    def _stop_words(self, encoder: Any) -> None:
+        if self._layers is not None:
+            encoder.model.language_model.layers, self._layers = self._layers, None
+        self._send_home(encoder)
 
     def blocks(self) -> Iterable[nn.Module]:
         """The transformer's blocks, each on the device when its turn comes; its other weights stay there."""
         transformer = self._parts.transformer
-        if self.plan.mode != STREAMED:
-            transformer.to(self.device)
-            return transformer.transformer_blocks
+        modulation.move_tables(transformer, self.device)
+        if self.plan.mode == STREAMED:
+            return self._streamed_blocks(transformer)
+        if self.plan.mode == FP8:
+            self._to_fp8(transformer)
+        return self.bring(transformer).transformer_blocks
+
+    def _streamed_blocks(self, transformer: Any) -> StreamedBlocks:
         if self.streamed is None:
-            self.streamed = StreamedBlocks(list(transformer.transformer_blocks), self.device, self.plan.resident)
-            for name, child in transformer.named_children():
-                if name != "transformer_blocks":
-                    child.to(self.device)
+            blocks = list(transformer.transformer_blocks)
+            stay = spread(len(blocks), self.plan.resident)
+            for i in stay:
+                self.bring(blocks[i])
+            self.streamed = StreamedBlocks(blocks, self.device, stay)
+        for name, child in transformer.named_children():
+            if name != "transformer_blocks":
+                self.bring(child)
         return self.streamed
+
+    def _to_fp8(self, transformer: Any) -> None:
+        if not getattr(transformer, "_stored_in_fp8", False):
+            transformer.enable_layerwise_casting(torch.float8_e4m3fn, compute_dtype=transformer.dtype)
+            transformer._stored_in_fp8 = True
 
     def release(self) -> None:
         """Everything back to the host, the device's memory free."""
-        self._parts.text_encoder.to("cpu")
-        self._parts.vae.to("cpu")
-        for module in self._parts.transformer.modules():
-            if not any(weight.is_meta for weight in module.parameters(recurse=False)):
-                module._apply(lambda tensor: tensor.cpu(), recurse=False)  # modulation layers may still be empty
-        self.streamed = self._words = None
+        for tensor, data in self._home.values():
+            tensor.data = data
+        self._home.clear()
+        modulation.move_tables(self._parts.transformer, torch.device("cpu"))
+        self.streamed = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -144,15 +185,7 @@ class _StreamedList(nn.ModuleList):
 
     def __init__(self, layers: nn.ModuleList, device: torch.device) -> None:
         super().__init__(layers)
-        self.streamed = StreamedBlocks(list(layers), device)
+        self._streamed = StreamedBlocks(list(layers), device)
 
     def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.streamed)
-
-
-def _stream_layers(encoder: Any, device: torch.device) -> StreamedBlocks:
-    language = encoder.model.language_model
-    language.layers, layers = nn.ModuleList(), language.layers
-    encoder.to(device)
-    language.layers = _StreamedList(layers, device)
-    return language.layers.streamed
+        return iter(self._streamed)

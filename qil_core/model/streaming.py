@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ class _Packed:
         self.module = module
         self._places: list[tuple[Tensor, int]] = []
         self.size = 0
-        for tensor in _weights(module):
+        for tensor in weights(module):
             self._places.append((tensor, self.size))
             self.size += -(-tensor.numel() * tensor.element_size() // ALIGN) * ALIGN
         self.host = torch.empty(self.size, dtype=torch.uint8, pin_memory=pin)
@@ -31,12 +31,18 @@ class _Packed:
             tensor.data = _view(buffer, tensor, at)
 
 
-def _weights(module: nn.Module) -> list[Tensor]:
+def weights(module: nn.Module) -> list[Tensor]:
+    """All tensors of a module that must be where it computes."""
     return [*module.parameters(), *module.buffers()]
 
 
 def _view(buffer: Tensor, like: Tensor, at: int) -> Tensor:
     return buffer[at : at + like.numel() * like.element_size()].view(like.dtype).view(like.shape)
+
+
+def spread(count: int, resident: int) -> frozenset[int]:
+    """Which of `count` blocks stay on the device, when `resident` do: evenly among the others."""
+    return frozenset(i * count // resident for i in range(resident))
 
 
 class StreamedBlocks:
@@ -46,11 +52,10 @@ class StreamedBlocks:
     first blocks of the next round are on their way when a round ends. `moved` counts the bytes sent to the device.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], device: torch.device, resident: int = 0, slots: int = 2) -> None:
-        """resident: how many blocks stay on the device for good, spread evenly among the others."""
-        stay = {i * len(blocks) // resident for i in range(resident)}
-        for i in stay:
-            blocks[i].to(device)
+    def __init__(
+        self, blocks: Sequence[nn.Module], device: torch.device, stay: Set[int] = frozenset(), slots: int = 2
+    ) -> None:
+        """stay: which blocks are on the device for good; they are not touched."""
         on_gpu = device.type == "cuda"
         self._packed = [None if i in stay else _Packed(block, pin=on_gpu) for i, block in enumerate(blocks)]
         self._order = [packed for packed in self._packed if packed]

@@ -13,6 +13,7 @@ NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 
 NODES = {
     "LoadLayeredModel",
+    "NativeLayeredModel",
     "DecomposeToLayers",
     "SplitLayer",
     "TransformLayer",

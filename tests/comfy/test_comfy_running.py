@@ -12,7 +12,7 @@ from comfy_graphs import node, taken_apart
 def test_progress_rises_to_the_end(client: Client) -> None:
     graph = taken_apart("second.png") | {"see": node("PreviewAny", source=["decompose", 3])}
     fractions = client.succeed(graph).progress("decompose")
-    assert len(set(fractions)) >= 5
+    assert len(set(fractions)) >= 3  # ComfyUI passes on only some of what comes in quick succession
     assert all(a <= b for a, b in pairwise(fractions))
     assert fractions[-1] == 1
 

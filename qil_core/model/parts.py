@@ -1,0 +1,321 @@
+"""The pieces of a Qwen-Image-Layered pipeline, built empty and then filled one weight at a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import QilError
+from ..progress import Progress, part, silent
+from .layouts import text_encoder_names, vae_names
+from .lora import apply, open_lora
+from .readers import NO_FLOATS, Readers, open_readers
+from .recognize import Kind, expect
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+SHIPPED = Path(__file__).parent / "configs"
+"""Configurations of the true Qwen-Image-Layered."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a model lies: files or diffusers folders of weights, and the folder of a tokenizer.
+
+    configs: a folder like qil_core/model/configs, for weights that do not lie beside a config.json of their own.
+    """
+
+    transformer: Path
+    text_encoder: Path
+    vae: Path
+    tokenizer: Path
+    loras: tuple[tuple[Path, float], ...] = ()
+    configs: Path = SHIPPED
+
+    @classmethod
+    def of_folder(cls, path: Path, loras: tuple[tuple[Path, float], ...] = ()) -> Files:
+        """All parts of a diffusers folder."""
+        path = Path(path)
+        missing = [name for name in ("transformer", "text_encoder", "vae", "tokenizer") if not (path / name).is_dir()]
+        if missing:
+            raise QilError(f"{path} is no complete diffusers folder: it has no {', '.join(missing)} folder.")
+        return cls(path / "transformer", path / "text_encoder", path / "vae", path / "tokenizer", loras)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A pipeline's pieces, on the CPU, in evaluation mode.
+
+    transformer: its img_mod and txt_mod layers are empty (on the meta device) until modulation.install replaces them,
+    which reads their weights through `read`. vae: for single frames (see vae.py). notes: what a user should know.
+    """
+
+    transformer: Any
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    image_processor: Any
+    scheduler: Any
+    read: Callable[[str], Tensor]
+    can_caption: bool
+    notes: tuple[str, ...] = ()
+
+
+def load(files: Files, dtype: torch.dtype, progress: Progress = silent) -> Parts:
+    """Open, recognise and compare all files; only then read weights. progress may raise to stop.
+
+    Raises QilError that names the file for anything missing, broken, of another kind or of other sizes.
+    """
+    from .modulation import is_modulation
+    from .vae import for_single_frames
+
+    transformer = _transformer(files)
+    vae = _vae(files)
+    text_encoder = _text_encoder(files)
+    tokenizer, scheduler = load_tokenizer(files.tokenizer), load_scheduler(files)
+    image_processor = load_image_processor(files)
+    _fill(transformer, dtype, part(progress, 0, 0.6), "Loading the transformer", skip=is_modulation)
+    _fill(text_encoder, dtype, part(progress, 0.6, 0.95), "Loading the text encoder")
+    _fill(vae, dtype, part(progress, 0.95, 1), "Loading the VAE")
+    return Parts(
+        transformer=transformer.module,
+        vae=for_single_frames(vae.module),
+        text_encoder=text_encoder.module,
+        tokenizer=tokenizer,
+        image_processor=image_processor,
+        scheduler=scheduler,
+        read=partial(_read, transformer.readers),
+        can_caption=not text_encoder.notes,
+        notes=(*transformer.notes, *text_encoder.notes),
+    )
+
+
+def _read(readers: Readers, name: str) -> Tensor:
+    return readers[name]()
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A module without weights, and where its weights are."""
+
+    module: nn.Module
+    readers: Readers
+    notes: tuple[str, ...] = ()
+
+
+def _fill(opened: _Opened, dtype: torch.dtype, progress: Progress, what: str, skip: Skip | None = None) -> None:
+    fill(opened.module, opened.readers, dtype, "cpu", skip or _nothing, lambda done: progress(done, what))
+
+
+# The three networks
+
+
+def _transformer(files: Files) -> _Opened:
+    from diffusers import QwenImageTransformer2DModel
+
+    readers = open_readers(files.transformer)
+    expect(readers, Kind.LAYERED_TRANSFORMER, files.transformer)
+    loras = [(open_lora(path, readers), strength) for path, strength in files.loras]
+    module = _empty(QwenImageTransformer2DModel, _config(files.transformer, files.configs / "transformer.json"))
+    check(module, readers, files.transformer)
+    return _Opened(module, apply(readers, loras), tuple(lora.note for lora, _ in loras))
+
+
+def _vae(files: Files) -> _Opened:
+    from diffusers import AutoencoderKLQwenImage
+
+    readers = open_readers(files.vae)
+    expect(readers, Kind.LAYERED_VAE, files.vae)
+    module = _empty(AutoencoderKLQwenImage, _config(files.vae, files.configs / "vae.json"))
+    readers = vae_names(readers)
+    check(module, readers, files.vae)
+    return _Opened(module, readers)
+
+
+def _text_encoder(files: Files) -> _Opened:
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    readers = open_readers(files.text_encoder)
+    expect(readers, Kind.TEXT_ENCODER, files.text_encoder)
+    config = Qwen2_5_VLConfig(**_config(files.text_encoder, files.configs / "text_encoder.json"))
+    module = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
+    readers = text_encoder_names(readers, module.state_dict())
+    module.generation_config = _generation_config(files)
+    notes = _without_caption(module, readers)
+    check(module, readers, files.text_encoder)
+    return _Opened(module, readers, notes)
+
+
+def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
+    """Drop what only captions need where the file has none of it, and say so."""
+    from torch import nn
+
+    sees = any(name.startswith("model.visual.") for name in readers)
+    speaks = "lm_head.weight" in readers
+    if not sees:
+        module.model.visual = None
+    if not speaks:
+        module.lm_head = nn.Identity()
+    lost = [what for what, there in (("the vision part", sees), ("lm_head", speaks)) if not there]
+    return (f"The text encoder's file lacks {' and '.join(lost)}: no automatic captions.",) if lost else ()
+
+
+def _generation_config(files: Files) -> Any:
+    """How captions are written: from the text encoder's folder, or as published, without a choice left to chance."""
+    from transformers import GenerationConfig
+
+    own = files.text_encoder / "generation_config.json"
+    return GenerationConfig(**_json(own if own.is_file() else files.configs / "generation.json"))
+
+
+def _config(path: Path, otherwise: Path) -> dict[str, Any]:
+    """Arguments from a weights folder's own config.json, or from `otherwise`."""
+    own = path / "config.json"
+    return _json(own if own.is_file() else otherwise)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise QilError(f"{path} cannot be read as JSON ({error}). Download it again.") from error
+    if not isinstance(found, dict):
+        raise QilError(f"{path} holds no configuration. Download it again.")
+    return {key: value for key, value in found.items() if not key.startswith("_")}
+
+
+def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    """A module with parameters on the meta device, and true values where they are computed, such as RoPE's tables."""
+    with _parameters_on_meta():
+        return kind(**arguments).eval().requires_grad_(False)
+
+
+@contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Parameters made by this thread have shapes only, and cost neither memory nor time."""
+    from torch import nn
+
+    register, thread = nn.Module.register_parameter, threading.get_ident()
+
+    def on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        register(module, name, parameter)
+        if parameter is not None and threading.get_ident() == thread:
+            module._parameters[name] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+
+    setattr(nn.Module, "register_parameter", on_meta)  # noqa: B010 - mypy knows its signature too well
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+# Filling
+
+Skip = Callable[[str], bool]
+
+
+def _nothing(name: str) -> bool:
+    return False
+
+
+def check(module: nn.Module, readers: Readers, path: Path) -> None:
+    """Compare names and shapes; raises QilError that lists what is missing or of another shape."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
+    missing = [name for name in wanted if name not in readers]
+    if missing:
+        raise QilError(f"{path} lacks {len(missing)} of {len(wanted)} weights: {_some(missing)}. Download it again.")
+    odd = [
+        f"{name} is {readers[name].dtype} {list(readers[name].shape)}, expected numbers of {list(shape)}"
+        for name, shape in wanted.items()
+        if readers[name].shape != shape or readers[name].dtype in NO_FLOATS
+    ]
+    if odd:
+        raise QilError(f"{path} does not fit: {_some(odd, '; ')}. It belongs to another model or configuration.")
+
+
+def _some(items: list[str], between: str = ", ") -> str:
+    return between.join(items[:4]) + (" ..." if len(items) > 4 else "")
+
+
+def fill(
+    module: nn.Module,
+    readers: Readers,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    skip: Skip = _nothing,
+    each: Callable[[float], None] = lambda done: None,
+) -> None:
+    """Give a module its weights one by one; floating ones as dtype, those that skip names stay empty.
+
+    A weight that is stored as dtype stays a view of the mapped file. each(fraction done) may raise to stop.
+    """
+    import torch
+
+    names = list(module.state_dict())
+    for i, name in enumerate(names):
+        each(i / len(names))
+        weight = torch.empty(readers[name].shape, device="meta") if skip(name) else readers[name]().to(device)
+        _assign(module, name, weight.to(dtype) if weight.is_floating_point() else weight)
+    each(1.0)
+
+
+def _assign(module: nn.Module, name: str, weight: Tensor) -> None:
+    from torch import nn
+
+    owner, _, leaf = name.rpartition(".")
+    holder = module.get_submodule(owner)
+    if leaf in holder._parameters:
+        setattr(holder, leaf, nn.Parameter(weight, requires_grad=False))
+    else:
+        setattr(holder, leaf, weight)
+
+
+# What has no weights
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Qwen2.5's tokenizer from a diffusers folder's tokenizer, or from ComfyUI's qwen25_tokenizer."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        known = {"<|im_start|>", "<|im_end|>", "<|image_pad|>"} <= tokenizer.get_vocab().keys()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise QilError(f"{folder} holds no tokenizer that can be read ({error}).") from error
+    if not known:
+        raise QilError(f"{folder} holds another model's tokenizer, without <|im_start|>; expected Qwen2.5's.")
+    return tokenizer
+
+
+def load_scheduler(files: Files) -> Any:
+    """The FlowMatchEulerDiscreteScheduler of the transformer's diffusers folder, or the published one."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    own = files.transformer.parent / "scheduler" / "scheduler_config.json"
+    return FlowMatchEulerDiscreteScheduler(**_json(own if own.is_file() else files.configs / "scheduler.json"))
+
+
+def load_image_processor(files: Files) -> Any:
+    """What cuts a picture into patches for the text encoder's vision part, in the form that needs no torchvision."""
+    own = files.tokenizer.parent / "processor" / "preprocessor_config.json"
+    settings = _json(own if own.is_file() else files.configs / "image_processor.json")
+    settings = {key: value for key, value in settings.items() if not key.endswith(("_type", "_class"))}
+    return _image_processor_class()(**settings)
+
+
+def _image_processor_class() -> Any:
+    try:
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    except ImportError:  # transformers before 5, whose plain class needs no torchvision
+        from transformers import Qwen2VLImageProcessor
+
+        return Qwen2VLImageProcessor
+    return Qwen2VLImageProcessorPil

@@ -1,0 +1,87 @@
+"""Qwen-Image-Layered from a diffusers folder in a real ComfyUI, with tiny random weights of the true layout."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from comfy_client import Client, Graph
+from comfy_graphs import node, saving, taken_apart
+from comfy_pictures import over
+from finder import Checkout
+from tiny_model import build
+
+RUNTIME = {"source__loras": "", "source__memory": "auto", "source__attention": "default", "source__compile": False}
+QUICK = {
+    "sampling": "custom",
+    "sampling__resolution": "640",
+    "sampling__steps": 1,
+    "sampling__true_cfg_scale": 1.0,
+    "sampling__cfg_normalize": True,
+    "sampling__negative_prompt": " ",
+    "sampling__language": "English",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(
+    checkout: Checkout, skip_loudly: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A tiny diffusers folder, where ComfyUI's Python can read one."""
+    pytest.importorskip("diffusers")
+    found = subprocess.run([checkout.python, "-c", "import diffusers, accelerate"], capture_output=True)
+    if found.returncode:
+        skip_loudly("Qwen tests in ComfyUI SKIPPED: its Python has no diffusers and accelerate (requirements.txt)")
+    return build(tmp_path_factory.mktemp("tiny"))
+
+
+def model_graph(folder: Path, **asked: Any) -> Graph:
+    """Node "decompose" takes a picture apart with the tiny model."""
+    graph = taken_apart("second.png", layers=2)
+    graph["model"] = node("LoadLayeredModel", source="diffusers folder", source__folder=str(folder), **RUNTIME)
+    graph["decompose"]["inputs"].update(node("", **{**QUICK, **asked})["inputs"])
+    return graph
+
+
+def test_the_model_takes_a_picture_apart_and_gives_its_caption(client: Client, folder: Path) -> None:
+    graph = saving(model_graph(folder), layers=["decompose", 0], whole=["picture", 0])
+    graph["report"] = node("PreviewAny", source=["decompose", 3])
+    graph["caption"] = node("PreviewAny", source=["decompose", 4])
+    run = client.succeed(graph)
+    layers = client.pictures(run, "layers")
+    assert len(layers) == 2
+    whole = client.pictures(run, "whole")[0].astype(float)
+    assert np.abs(over(layers)[..., :3] - whole[..., :3]).max() <= 1
+    report, caption = (run.output(name)["text"][0] for name in ("report", "caption"))
+    assert "Qwen-Image-Layered: 2 layers" in report
+    assert "Memory:" in report
+    assert caption.strip()
+
+
+def test_a_folder_that_is_not_there_says_what_goes_where(client: Client) -> None:
+    graph = saving(model_graph(Path("/nowhere/Qwen")), layers=["decompose", 0])
+    error = client.run(graph).error
+    assert 'no diffusers folder "/nowhere/Qwen"' in error
+    assert "qwen_image_layered_bf16.safetensors (41 GB) in models/diffusion_models" in error
+    assert "built-in (no weights)" in error
+
+
+def test_automatic_counting_runs_with_the_model(client: Client, folder: Path) -> None:
+    graph = model_graph(folder, count="auto", count__max_layers=4, count__depth=1, prompt="a picture")
+    graph["report"] = node("PreviewAny", source=["decompose", 3])
+    assert "Automatic:" in client.succeed(graph).output("report")["text"][0]
+
+
+def test_an_interrupted_denoising_stops_and_the_model_works_again(client: Client, folder: Path) -> None:
+    def interrupt(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data["node"] == "decompose" and data["value"] > 200:
+            client.post("/interrupt", {})
+
+    graph = saving(model_graph(folder, sampling__steps=60, prompt="a picture"), layers=["decompose", 0])
+    assert client.run(graph, on_event=interrupt).end == "execution_interrupted"
+    quick = saving(model_graph(folder, prompt="a picture"), layers=["decompose", 0])
+    assert len(client.pictures(client.succeed(quick), "layers")) == 2
