@@ -13,15 +13,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 CODE = """
-import importlib.util, sys, time
+import importlib.machinery, importlib.util, sys, time
 from unittest.mock import MagicMock
 import torch, numpy, PIL.Image
 class Base: pass
-api = MagicMock()
-api.io.ComfyNode = api.ComfyExtension = Base
-for name in ("comfy", "comfy.utils", "comfy.model_management", "folder_paths", "comfy_api"):
-    sys.modules[name] = MagicMock()
-sys.modules["comfy_api.latest"] = api
+class Stand:  # any module of ComfyUI's, empty
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("comfy", "comfy_api", "comfy_execution", "folder_paths", "node_helpers", "latent_preview"):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+    def create_module(self, spec):
+        module = MagicMock(__path__=[], __spec__=spec, __name__=spec.name)
+        module.io.ComfyNode = module.ComfyExtension = Base
+        return module
+    def exec_module(self, module): pass
+sys.meta_path.insert(0, Stand())
 root = sys.argv[1]
 spec = importlib.util.spec_from_file_location("pack", root + "/__init__.py", submodule_search_locations=[root])
 start = time.perf_counter()
@@ -33,7 +38,10 @@ print(time.perf_counter() - start)
 
 
 def run() -> None:
-    runs = [subprocess.run([sys.executable, "-c", CODE, str(ROOT)], capture_output=True, text=True) for _ in range(6)]
+    runs = [
+        subprocess.run([sys.executable, "-c", CODE, str(ROOT)], capture_output=True, text=True, check=True)
+        for _ in range(6)
+    ]
     times = [float(done.stdout) * 1e3 for done in runs[1:]]
     spread = f"{min(times):.0f}..{max(times):.0f}"
     print(f"  import of root, nodes and what they need: {statistics.median(times):.0f} ms ({spread})")

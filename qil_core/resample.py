@@ -16,8 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PHASES = 8192
-"""Table rows a pixel: a sample's position is rounded to 1/8192 pixel, which moves a value by less than 1e-4."""
+PHASES = 4096
+"""Table rows a pixel: a sample's position is rounded to 1/4096 pixel, which moves a value by less than 2e-4."""
+
+MOST_STRETCH = 4.0
+"""Kernels are stretched no further: what shrinks more is shrunk first, or a sample would weigh 100 000 pixels."""
 
 
 def _triangle(x: Tensor) -> Tensor:
@@ -102,14 +105,17 @@ class Kernel:
         self._tables = [table.to(layer.device) for table in both]
         self._reach, self._margin = (rx, ry), (nx, ny)
         self._size = layer.shape[1], layer.shape[0]
-        padded = layer.new_zeros(layer.shape[0] + 2 * ny, layer.shape[1] + 2 * nx, 4)
+        padded = layer.new_empty(layer.shape[0] + 2 * ny, layer.shape[1] + 2 * nx, 4)
+        for edge in (padded[:ny], padded[-ny:], padded[:, :nx], padded[:, -nx:]):
+            edge.zero_()
         inner = padded[ny:-ny, nx:-nx].copy_(layer)
         inner[..., :3] *= layer[..., 3:]
         self._row = padded.shape[1]
         self._pixels = padded.view(-1, 4)
         rows, columns = (torch.arange(n, device=layer.device, dtype=torch.int32) for n in (ny, nx))
         self._taps = (rows[:, None] * self._row + columns).flatten()
-        self._chunk = 1 << 15 if layer.device.type == "cpu" else 1 << 20
+        room = 1 << 20 if layer.device.type == "cpu" else 1 << 25
+        self._chunk = max(1, room // (nx * ny))
         shape = self._chunk, nx * ny  # scratch memory is taken once: fresh pages cost more than the arithmetic
         self._scratch = [layer.new_empty(shape, dtype=kind) for kind in (torch.float32, torch.float32, torch.int32)]
 
@@ -120,8 +126,10 @@ class Kernel:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Pixels (P, 4) at points x, y (P,) that touch the layer; pixel i spans i..i+1."""
-        parts = zip(x.split(self._chunk), y.split(self._chunk), strict=True)
-        return torch.cat([_straight(self._sample(*part)) for part in parts]) if len(x) else self._pixels[:0]
+        out = x.new_empty(len(x), 4, dtype=torch.float32)
+        for part in zip(out.split(self._chunk), x.split(self._chunk), y.split(self._chunk), strict=True):
+            part[0].copy_(self._sample(*part[1:]))
+        return _straight(out)
 
     def _sample(self, x: Tensor, y: Tensor) -> Tensor:
         weights, down, indices = (scratch[: len(x)] for scratch in self._scratch)
@@ -140,7 +148,6 @@ class Kernel:
 
 
 def _straight(values: Tensor) -> Tensor:
-    """Premultiplied (P, 4), changed in place to straight; what a kernel overshoots is cut off."""
-    alpha = values[:, 3:].clamp_(0, 1)
-    values[:, :3] /= alpha.clamp(min=1e-9)
+    """Premultiplied (P, 4), changed in place to straight; where a kernel overshoots, alpha is cut off and colour stays."""
+    values[:, :3] /= values[:, 3:].clamp(min=1e-9)
     return values.clamp_(0, 1)

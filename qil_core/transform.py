@@ -7,14 +7,14 @@ moves, flips and quarter turns copy pixels exactly; everything else is resampled
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .errors import QilError
-from .resample import KERNELS, sampler
+from .resample import KERNELS, MOST_STRETCH, resize, sampler
 from .stack import Box, LayerStack, bands, content_box
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -56,6 +56,13 @@ class _Inverse:
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return self.xx * x + (self.xy * y + self.x0), self.yx * x + (self.yy * y + self.y0)
+
+    def seen_from(self, left: float, top: float, x_unit: float, y_unit: float) -> _Inverse:
+        """The same in coordinates that begin at (left, top) and count in units of so many pixels."""
+        across, down = (self.xx, self.xy, self.x0 - left), (self.yx, self.yy, self.y0 - top)
+        xx, xy, x0 = (value / x_unit for value in across)
+        yx, yy, y0 = (value / y_unit for value in down)
+        return _Inverse(xx, xy, yx, yy, x0, y0)
 
 
 def transform(stack: LayerStack, index: int, placement: Placement) -> LayerStack:
@@ -148,18 +155,28 @@ def _line(size: int, source_size: int, step: float, start: float, device: torch.
 def _resample(layer: Tensor, box: Box, inverse: _Inverse, placement: Placement) -> Tensor:
     """Every result pixel whose footprint touches the content is sampled; the rest is clear."""
     content = layer[box.top : box.bottom, box.left : box.right]
-    widen = max(1.0, 1 / placement.scale_x), max(1.0, 1 / placement.scale_y)
+    content, x_unit, y_unit = _shrunk(content, placement)
+    widen = max(1.0, 1 / placement.scale_x / x_unit), max(1.0, 1 / placement.scale_y / y_unit)
     sample = sampler(content, placement.filter, widen)
     kind = torch.float32 if layer.device.type == "mps" else torch.float64  # MPS has no float64
-    inverse = replace(inverse, x0=inverse.x0 - box.left, y0=inverse.y0 - box.top)
+    inverse = inverse.seen_from(box.left, box.top, x_unit, y_unit)
     columns = torch.arange(layer.shape[1], dtype=kind, device=layer.device) + 0.5
     out = torch.zeros_like(layer)
-    for rows in bands(layer, 1 << 17):
+    for rows in bands(layer, 1 << 18):
         lines = torch.arange(rows.start, rows.stop, dtype=kind, device=layer.device)[:, None] + 0.5
         x, y = (at.flatten() for at in inverse(columns, lines))
         near = sample.touches(x, y).nonzero().flatten()
         out[rows].view(-1, 4).index_copy_(0, near, sample(x[near], y[near]))
     return out
+
+
+def _shrunk(content: Tensor, placement: Placement) -> tuple[Tensor, float, float]:
+    """Content that will shrink very much, shrunk part of the way along its axes; and its new pixel's size, (x, y)."""
+    height, width = content.shape[:2]
+    steps = (max(1, int(1 / scale / MOST_STRETCH * 2)) for scale in (placement.scale_x, placement.scale_y))
+    across, down = (1, 1) if placement.filter == "nearest" else steps
+    size = math.ceil(height / down), math.ceil(width / across)
+    return resize(content[None], *size)[0], width / size[1], height / size[0]
 
 
 def _fade(layer: Tensor, opacity: float) -> Tensor:
