@@ -19,11 +19,12 @@ import torch, numpy, PIL.Image
 class Base: pass
 class Stand:  # any module of ComfyUI's, empty
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("comfy", "comfy_api", "comfy_execution", "folder_paths", "node_helpers", "latent_preview"):
+        if name.startswith(("comfy", "folder_paths", "node_helpers", "latent_preview")):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
     def create_module(self, spec):
         module = MagicMock(__path__=[], __spec__=spec, __name__=spec.name)
         module.io.ComfyNode = module.ComfyExtension = Base
+        module.ModelSamplingDiscreteFlow, module.CONST = type("Flow", (), {}), type("Constant", (), {})
         return module
     def exec_module(self, module): pass
 sys.meta_path.insert(0, Stand())

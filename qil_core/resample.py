@@ -148,6 +148,6 @@ class Kernel:
 
 
 def _straight(values: Tensor) -> Tensor:
-    """Premultiplied (P, 4), changed in place to straight; where a kernel overshoots, alpha is cut off and colour stays."""
+    """Premultiplied (P, 4), changed in place to straight; alpha that a kernel overshoots is cut off, colour stays."""
     values[:, :3] /= values[:, 3:].clamp(min=1e-9)
     return values.clamp_(0, 1)
