@@ -6,7 +6,6 @@ Lengths are EMU, English Metric Units: 914400 an inch, so a pixel at 96 dpi is 9
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,8 +30,6 @@ MIN_SIDE = 1 * EMU
 MAX_SIDE = 56 * EMU
 MAX_DEPTH = 16
 """Groups inside groups; what is deeper stays in the picture's name. XML readers give up at 256."""
-
-NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,12 @@ def split_name(name: str) -> list[str]:
 
 def _clean(text: str) -> str:
     """Text without what XML 1.0 cannot hold, on one line."""
-    return " ".join(NOT_XML.sub("", text).split())
+    return " ".join("".join(filter(_in_xml, text)).split())
+
+
+def _in_xml(letter: str) -> bool:
+    """Whether XML 1.0 can hold a character (its section 2.2)."""
+    return letter in "\t\n\r" or " " <= letter <= "\ud7ff" or "\ue000" <= letter <= "\ufffd" or letter >= "\U00010000"
 
 
 def _open(shapes: SlideShapes, opened: list[tuple[str, GroupShapes]], groups: Sequence[str]) -> None:
