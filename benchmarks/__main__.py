@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from . import compositing, decomposing, gpu_model, pngs, startup, transforming
+from . import compositing, decomposing, gpu_model, model, pngs, startup, transforming
 
 BENCHMARKS = {
     "compositing": compositing.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "decomposing": decomposing.run,
     "pngs": pngs.run,
     "startup": startup.run,
+    "model": model.run,
     "gpu_model": gpu_model.run,
 }
 
