@@ -39,9 +39,10 @@ def median(work: Work, turns: int = 5) -> float:
     return statistics.median(seconds(work) for _ in range(turns))
 
 
-def in_turns(ours: Work, theirs: Work, turns: int = 9) -> Pair:
-    """Time ours, theirs, ours, theirs, ... after one call of each that is not counted."""
-    ours(), theirs()
+def in_turns(ours: Work, theirs: Work, turns: int = 9, warm: bool = True) -> Pair:
+    """Time ours, theirs, ours, theirs, ... after one call of each that is not counted, unless that takes minutes."""
+    if warm:
+        ours(), theirs()
     times = [(seconds(ours), seconds(theirs)) for _ in range(turns)]
     a, b = zip(*times, strict=True)
     return Pair(statistics.median(a), statistics.median(b), statistics.median(t / o for o, t in times))
