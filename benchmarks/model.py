@@ -96,6 +96,5 @@ def block() -> None:
     ours = other.transformer_blocks[0]
     times = in_turns(lambda: run_block(ours, our_table), lambda: run_block(stock, stock_table), turns=2)
     same = torch.equal(run_block(ours, our_table)[1], run_block(stock, stock_table)[1])
-    print(
-        f"  one block at {SIDE}, {LAYERS} layers, {image.shape[1]} + {text.shape[1]} tokens, bf16: {times}, equal: {same}"
-    )
+    size = f"{image.shape[1]} + {text.shape[1]} tokens"
+    print(f"  one block at {SIDE}, {LAYERS} layers, {size}, bf16: {times}, equal bits: {same}")
