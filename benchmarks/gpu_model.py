@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from qil_core.model import denoise, modulation, vae
-from qil_core.model.attention import rotary, use_real_rotary
+from qil_core.model.attention import rotary, use_joint_attention
 from qil_core.model.placement import weigh
 from qil_core.model.streaming import StreamedBlocks, spread
 
@@ -94,8 +94,9 @@ def stock_step(model: Any, case: Case, timestep: Tensor) -> Tensor:
     return denoise.guide(outputs, work.guidance)
 
 
-def our_step(model: Any, blocks: Any, case: Case, timestep: Tensor) -> Callable[[], Tensor]:
-    tables = [rotary(model, case.work.shapes, prompt.shape[1], case.start.device) for prompt in case.work.prompts]
+def our_step(model: Any, blocks: Any, case: Case, timestep: Tensor, real: bool = False) -> Callable[[], Tensor]:
+    device, prompts = case.start.device, case.work.prompts
+    tables = [rotary(model, case.work.shapes, prompt.shape[1], device, real) for prompt in prompts]
 
     def step() -> Tensor:
         temb = denoise.condition(model, timestep, case.start)
@@ -176,7 +177,7 @@ def measure(
     for case in cases:
         tell("stock", case, lambda case=case: stock_step(model, case, timestep))  # type: ignore[misc]
     use_table(model, cases[0], timestep)
-    use_real_rotary(model)
+    use_joint_attention(model)
     ours = weigh(model) + modulation.weigh_tables(model)
     print(f"  weights {ours / 2**30:.1f} GiB with a table of {STEPS} steps: {ours / whole:.3f} of stock")
     for name in ("", *backends):
@@ -189,7 +190,7 @@ def measure(
     if compiled:
         model.to(device).compile_repeated_blocks(fullgraph=True)
         for case in cases:
-            tell("ours compiled", case, our_step(model, model.transformer_blocks, case, timestep))
+            tell("ours compiled", case, our_step(model, model.transformer_blocks, case, timestep, real=True))
     for side in sides:
         decode(side, device, dtype)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from qil_core.model import denoise, modulation, vae
-from qil_core.model.attention import rotary, use_real_rotary
+from qil_core.model.attention import rotary, use_joint_attention
 
 from .gpu_model import GROUP_OFFLOAD_GB, LAYERS, STEPS, TRUE, make_case, make_transformer
 from .timing import in_turns
@@ -86,7 +86,7 @@ def block() -> None:
     other = make_transformer(config, CPU, torch.bfloat16)
     other.load_state_dict(model.state_dict())
     weights = dict(other.named_parameters())
-    use_real_rotary(other)
+    use_joint_attention(other)
     modulation.install(other, lambda name: weights[name], [temb], modulation.Step(CPU), lambda i: None)
     our_table = rotary(other, case.work.shapes, text.shape[1], CPU)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from . import __version__
 from .blend import BLEND_MODES
 from .composite import composite, modes_for, onto_color
-from .decompose import MAX_LAYERS, MIN_LAYERS, Request
+from .decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from .decompose.builtin import Builtin
 from .decompose.run import Report, decompose
 from .errors import QilError
@@ -52,6 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("--layers", type=int, default=4, help=f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4)")
     take.add_argument("--seed", type=int, default=0, help="same seed, same layers (default 0)")
     take.add_argument("--format", default="png,pptx", help=f"comma-separated: {','.join(FORMATS)} (default png,pptx)")
+    take.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="diffusers folder of Qwen-Image-Layered (else built-in)"
+    )
+    take.add_argument(
+        "--prompt", default="", help="for the model: describes the whole picture (default: its own caption)"
+    )
+    take.add_argument("--steps", type=int, default=50, help="for the model (default 50)")
+    take.add_argument("--resolution", type=int, default=640, help="for the model: 640 or 1024 (default 640)")
+    take.add_argument("--memory", default="auto", help="for the model: auto, streamed, ... (default auto)")
     take.set_defaults(run=_decompose)
 
     join = commands.add_parser("composite", help="layers back into one picture")
@@ -70,14 +79,33 @@ def _parser() -> argparse.ArgumentParser:
 
 def _decompose(options: argparse.Namespace) -> None:
     formats = _formats(options.format)
+    request = Request(
+        options.layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution
+    )
+    request.check()
+    decomposer = _decomposer(options)
     for source in options.pictures:
         picture = load_picture(source)
         folder = options.output if len(options.pictures) == 1 else options.output / source.stem
         with _bar(source.name) as progress:
-            stack, report = decompose(Builtin(), picture, Request(options.layers, options.seed), progress)
+            stack, report = decompose(decomposer, picture, request, progress)
         print(report)
         for what, path in _write(stack, report, folder, source.stem, formats):
             print(f"  {what:14} {path}")
+
+
+def _decomposer(options: argparse.Namespace) -> Decomposer:
+    """The built-in one, or the model of a folder, on the GPU where there is one."""
+    if options.model is None:
+        return Builtin()
+    from .decompose.qwen import Qwen
+    from .model.parts import Files, load
+    from .model.pipeline import LayeredModel
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with _bar(str(options.model)) as progress:
+        parts = load(Files.of_folder(options.model), torch.bfloat16, progress)
+    return Qwen(LayeredModel(parts, device, options.memory))
 
 
 def _formats(text: str) -> list[str]:

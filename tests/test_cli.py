@@ -54,6 +54,19 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     assert str(out / "shapes.pptx") in printed
 
 
+def test_decompose_runs_the_model_of_a_folder(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("diffusers")
+    import tiny_model
+
+    folder = tiny_model.build(tmp_path / "tiny")
+    asked = ["--model", str(folder), "--layers", "2", "--steps", "1", "--prompt", "shapes", "--format", "zip"]
+    assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), *asked]) == 0
+    assert "Qwen-Image-Layered: 2 layers of 160 x 120 px" in capsys.readouterr().out
+    assert json.loads((tmp_path / "o" / "report.json").read_text())["after"]["max_error"] <= 1
+
+
 def test_composite_puts_the_picture_back(picture: Path, tmp_path: Path) -> None:
     assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), "--layers", "3", "--format", "zip"]) == 0
     back = tmp_path / "back.png"

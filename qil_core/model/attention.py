@@ -1,6 +1,7 @@
-"""Joint attention of a block with real-valued rotary embedding.
+"""Joint attention of a block, its rotary embedding complex or real.
 
-The same numbers as diffusers' complex-valued one: (a + ib)(cos + i sin) written out. Inductor can compile it.
+Both are the same numbers, (a + ib)(cos + i sin). Complex is faster as it is; only the real form can be compiled, since
+Inductor generates no code for complex values.
 """
 
 from __future__ import annotations
@@ -10,25 +11,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Rotary = tuple[Tensor, Tensor]
-"""Cosines and sines of the joint sequence, text first: float32 (S, 1, head / 2) each."""
 
+def rotary(
+    transformer: Any, shapes: list[tuple[int, int, int]], text: int, device: torch.device, real: bool = False
+) -> Tensor:
+    """Table of the joint sequence S, for `text` prompt tokens first and the latent grids `shapes`, the condition last.
 
-def rotary(transformer: Any, shapes: list[tuple[int, int, int]], text: int, device: torch.device) -> Rotary:
-    """Tables for `text` prompt tokens and the latent grids `shapes` (frames, rows, columns), the condition last."""
+    shapes: (frames, rows, columns). Complex64 (S, 1, head / 2), or as float32 (S, 1, head / 2, 2).
+    """
     image, words = transformer.pos_embed([shapes], max_txt_seq_len=text, device=device)
     joint = torch.cat([words, image])[:, None]
-    return joint.real.contiguous(), joint.imag.contiguous()
+    return torch.view_as_real(joint) if real else joint
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x (B, S, heads, head) turned pair by pair, in float32."""
-    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """x (B, S, heads, head) turned pair by pair, in float32, by a table of `rotary`."""
+    pairs = x.float().unflatten(-1, (-1, 2))
+    if table.is_complex():
+        return torch.view_as_real(torch.view_as_complex(pairs) * table).flatten(3).type_as(x)
+    (a, b), (cos, sin) = pairs.unbind(-1), table.unbind(-1)
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(3).type_as(x)
 
 
 class JointAttention:
-    """Attention processor for QwenImageTransformerBlock; image_rotary_emb is a Rotary of the joint sequence."""
+    """Attention processor for QwenImageTransformerBlock; image_rotary_emb is a table of the joint sequence."""
 
     _attention_backend = None  # set by diffusers' set_attention_backend, which checks that it is there
     _parallel_config = None
@@ -40,7 +46,7 @@ class JointAttention:
         encoder_hidden_states: Tensor,
         encoder_hidden_states_mask: None = None,
         attention_mask: None = None,
-        image_rotary_emb: Rotary | None = None,
+        image_rotary_emb: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         from diffusers.models.attention_dispatch import dispatch_attention_fn
 
@@ -54,13 +60,13 @@ class JointAttention:
         query = torch.cat([attn.norm_added_q(heads(attn.add_q_proj(text))), attn.norm_q(heads(attn.to_q(image)))], 1)
         key = torch.cat([attn.norm_added_k(heads(attn.add_k_proj(text))), attn.norm_k(heads(attn.to_k(image)))], 1)
         value = torch.cat([heads(attn.add_v_proj(text)), heads(attn.to_v(image))], 1)
-        query, key = rotate(query, *image_rotary_emb), rotate(key, *image_rotary_emb)
+        query, key = rotate(query, image_rotary_emb), rotate(key, image_rotary_emb)
         mixed = dispatch_attention_fn(query, key, value, backend=self._attention_backend).flatten(2, 3)
         words = text.shape[1]
         return attn.to_out[0](mixed[:, words:].contiguous()), attn.to_add_out(mixed[:, :words].contiguous())
 
 
-def use_real_rotary(transformer: Any) -> None:
+def use_joint_attention(transformer: Any) -> None:
     """Give every block our processor."""
     for block in transformer.transformer_blocks:
         block.attn.set_processor(JointAttention())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .attention import Rotary, rotary
+from .attention import rotary
 from .modulation import Step
 
 BASE_TOKENS = 256
@@ -80,7 +80,7 @@ def condition(transformer: Any, timestep: Tensor, like: Tensor) -> Tensor:
 
 
 def predict(
-    transformer: Any, blocks: Iterable[Any], latents: Tensor, problem: Problem, temb: Tensor, tables: Sequence[Rotary]
+    transformer: Any, blocks: Iterable[Any], latents: Tensor, problem: Problem, temb: Tensor, tables: Sequence[Tensor]
 ) -> list[Tensor]:
     """Velocity (1, tokens, 64) for every prompt; each block serves all prompts while it is at hand."""
     image = transformer.img_in(torch.cat([latents, problem.image], dim=1))
@@ -120,10 +120,14 @@ def denoise(
     problem: Problem,
     step: Step,
     each: Callable[[int, Tensor], None],
+    real_rotary: bool = False,
 ) -> Tensor:
-    """Latents after the scheduler's last timestep. each(i, latents) is called before step i; it may raise to stop."""
+    """Latents after the scheduler's last timestep. each(i, latents) is called before step i; it may raise to stop.
+
+    real_rotary: for compiled blocks.
+    """
     device = latents.device
-    tables = [rotary(transformer, problem.shapes, prompt.shape[1], device) for prompt in problem.prompts]
+    tables = [rotary(transformer, problem.shapes, prompt.shape[1], device, real_rotary) for prompt in problem.prompts]
     for i, timestep in enumerate(scheduler.timesteps):
         each(i, latents)
         step.now.fill_(i)
