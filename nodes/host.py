@@ -1,7 +1,8 @@
-"""The only file that talks to ComfyUI's own modules: progress, interrupt, folders, saving."""
+"""The file that talks to ComfyUI's own modules: progress, interrupt, folders, saving (memory.py has the memory)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,15 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import torch
+from comfy.cli_args import LatentPreviewMethod, args
 from comfy_api.latest import io, ui
+from comfy_execution.progress import get_progress_state
+from comfy_execution.utils import get_executing_context
+from PIL import Image
 
 from ..qil_core.errors import QilError
-from ..qil_core.progress import Progress
+from ..qil_core.progress import Progress, side_by_side
+from ..qil_core.stack import to_bytes
 
 TICKS = 1000
 WEIGHTS = (".safetensors", ".sft", ".gguf")
@@ -34,6 +40,19 @@ def progress() -> Progress:
         bar.update_absolute(round(fraction * TICKS), TICKS)
 
     return report
+
+
+def preview(make: Callable[[], torch.Tensor]) -> None:
+    """A Preview on the node that runs; its bar stays where it is. Nothing is made when previews are off, as they are
+    in ComfyUI until they are chosen in its settings or by --preview-method.
+    """
+    context = get_executing_context()
+    if context is None or args.preview_method == LatentPreviewMethod.NoPreviews:
+        return
+    picture = Image.fromarray(to_bytes(side_by_side(make())).numpy())
+    done = get_progress_state().ensure_entry(context.node_id)
+    bar = comfy.utils.ProgressBar(done["max"])
+    bar.update_absolute(done["value"], done["max"], ("JPEG", picture, args.preview_size))
 
 
 def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, dict[str, Any]]:
@@ -69,10 +88,8 @@ def model_files(kind: str) -> list[str]:
 
 def model_file(kind: str, name: str) -> Path:
     """The path of a file of `model_files`; QilError when it is not there."""
-    for folder in map(Path, folder_paths.get_folder_paths(kind)):
-        path = (folder / name).resolve()
-        if path.is_relative_to(folder.resolve()) and path.is_file():
-            return path
+    if name in model_files(kind):  # so that no name leads out of the folder, while links in it may
+        return next(p for f in folder_paths.get_folder_paths(kind) if (p := Path(f) / name).is_file())
     raise QilError(f'There is no "{name}" in models/{kind}. {WHAT_GOES_WHERE}')
 
 

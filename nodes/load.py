@@ -106,13 +106,15 @@ def _load(choice: dict[str, Any]) -> Decomposer:
     from ..qil_core.decompose.qwen import Qwen
     from ..qil_core.model.parts import load
     from ..qil_core.model.pipeline import LayeredModel as Runtime
+    from .memory import Tenant
 
     progress = host.progress()
     files = _files(choice, progress)
     parts = load(files, torch.bfloat16, progress)
-    runtime = Runtime(parts, host.device(), choice["memory"])
+    device = host.device()
+    runtime = Runtime(parts, device, choice["memory"], make_room=Tenant(device).make_room)
     runtime.tune(choice["attention"], choice["compile"])
-    return Qwen(runtime)
+    return Qwen(runtime, host.preview)
 
 
 def _files(choice: dict[str, Any], progress: Any) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import comfy.model_management
@@ -192,32 +191,35 @@ class Native:
     clip: Any
     vae: Any
     sampling: Sampling
+    _held: dict[str, tuple[Conditioning, Conditioning]] = field(default_factory=dict, init=False, repr=False)
 
     label: ClassVar[str] = "Qwen-Image-Layered (ComfyUI)"
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4), bottom first, resized from the model's resolution, and notes for the report.
 
-        Of the request it takes layers and seed; all else is set on the node.
+        Of the request it takes layers, seed and, where there is one, the prompt; all else is set on the node.
         """
         progress(0.0, "encoding the picture")
         seen = at_bucket(picture, self.sampling.resolution)
         reference = self.vae.encode(seen)
         progress(0.05, "reading the prompt")
-        prompts = [refer(words, reference) for words in self._words]
+        prompts = [refer(words, reference) for words in self._read(request.prompt or self.sampling.prompt)]
         latents = self._sample(reference, prompts, request, part(progress, 0.1, 0.9))
         frames = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
         stack = LayerStack.from_image(resize(frames, *picture.shape[:2]).to(picture.device))
         notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}.",)
-        return Decomposed(stack, notes, self.sampling.prompt)
+        return Decomposed(stack, notes, request.prompt or self.sampling.prompt)
 
-    @cached_property
-    def _words(self) -> tuple[Conditioning, Conditioning]:
-        """Conditioning of the prompt and of the negative prompt: read once, for all pictures and layers."""
-        texts = self.sampling.prompt, self.sampling.negative_prompt
-        positive, negative = (self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in texts)
-        check_width(positive, self.model)
-        return positive, negative
+    def _read(self, prompt: str) -> tuple[Conditioning, Conditioning]:
+        """Conditioning of a prompt and of the negative prompt: the last one is kept, for all pictures and layers."""
+        if prompt not in self._held:
+            texts = prompt, self.sampling.negative_prompt
+            positive, negative = (self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in texts)
+            check_width(positive, self.model)
+            self._held.clear()
+            self._held[prompt] = positive, negative
+        return self._held[prompt]
 
     def _sample(self, reference: Tensor, prompts: list[Conditioning], request: Request, progress: Progress) -> Tensor:
         """Latents (1, 16, layers + 1, h, w), frame 0 the whole picture, by core's KSampler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..model.pipeline import LayeredModel, report_lines
-from ..progress import Progress
+from ..progress import Preview, Progress, unseen
 from ..resample import resize
 from ..stack import LayerStack
 from . import Decomposed, Request
@@ -16,11 +16,13 @@ class Qwen:
 
     label = "Qwen-Image-Layered"
 
-    def __init__(self, model: LayeredModel) -> None:
+    def __init__(self, model: LayeredModel, preview: Preview = unseen) -> None:
+        """preview: is shown the layers while they form."""
         self.model = model
+        self.preview = preview
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4), bottom first, resized from the model's resolution."""
-        layers, run = self.model.layers(picture, request, progress)
+        layers, run = self.model.layers(picture, request, progress, self.preview)
         stack = LayerStack.from_image(resize(layers, *picture.shape[:2]).to(picture.device))
         return Decomposed(stack, tuple(report_lines(run)), run.prompt)

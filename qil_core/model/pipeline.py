@@ -7,24 +7,29 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import QilError
-from ..progress import Progress, part
+from ..progress import Preview, Progress, part, unseen
 from ..request import Request
 from ..stack import to_bytes
 from . import denoise, modulation, vae, words
-from .attention import use_real_rotary
+from .attention import use_joint_attention
 from .cache import ContentCache, content_key
 from .denoise import Guidance, Problem
-from .placement import Placement, Plan, choose, sizes, smaller
+from .placement import Placement, Plan, Room, as_it_is, smaller
 
 GRID = 32
 """Sides of the picture that the model sees are multiples of this."""
+
+LOOKS, SHRINK = 10, 4
+"""Pictures offered in a call at the most, beside the first; how much smaller than the layers they are."""
 
 
 @dataclass
@@ -55,16 +60,26 @@ def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
 class LayeredModel:
     """The model on one device. Calls with the same picture and prompt skip what was done before."""
 
-    def __init__(self, parts: Any, device: torch.device, memory: str = "auto", free: int | None = None) -> None:
-        """parts: see `parts.load`. free: bytes of device memory that may be used; None asks the device."""
+    def __init__(
+        self,
+        parts: Any,
+        device: torch.device,
+        memory: str = "auto",
+        free: int | None = None,
+        make_room: Room = as_it_is,
+    ) -> None:
+        """parts: see `parts.load`. memory: one of `placement.MODES`, else QilError.
+
+        free: bytes of device memory that may be used; None takes what make_room says is free at the first call.
+        """
         self.parts = parts
         self.device = device
         self.cache = ContentCache()
         self.step = modulation.Step(device)
         self._tables: str | None = None
-        use_real_rotary(parts.transformer)
-        need = sizes(parts.transformer, parts.text_encoder, parts.vae)
-        self.placement = Placement(parts, choose(memory, _free(device) if free is None else free, need), device)
+        self._compiled = False
+        use_joint_attention(parts.transformer)
+        self.placement = Placement(parts, device, memory, free, make_room)
 
     def tune(self, attention: str = "default", compile: bool = False) -> None:
         """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
@@ -78,30 +93,33 @@ class LayeredModel:
                 raise QilError(f'The attention backend "{attention}" cannot be used here: {error}') from None
         if compile:
             self.parts.transformer.compile_repeated_blocks(fullgraph=True)
+            self._compiled = True
 
     @torch.inference_mode()
-    def layers(self, picture: Tensor, request: Request, progress: Progress) -> tuple[Tensor, Run]:
+    def layers(
+        self, picture: Tensor, request: Request, progress: Progress, preview: Preview = unseen
+    ) -> tuple[Tensor, Run]:
         """Layers (N, h, w, 4) in [0, 1], straight alpha, bottom first, at the bucket's size, of a picture (H, W, 4).
 
         progress may raise to stop between steps. When the device's memory runs out, everything is freed and the
-        next smaller memory mode is tried once.
+        next smaller memory mode is tried once. preview is offered a picture after the first step and every tenth.
         """
         run = Run()
         try:
-            return self._layers(picture, request, run, progress), run
+            return self._layers(picture, request, run, progress, preview), run
         except torch.OutOfMemoryError:
             plan = smaller(self.placement.plan)
             if plan is None:
                 raise QilError(_OUT_OF_MEMORY.format(self.placement.plan)) from None
             run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
         self._place_again(plan)
-        return self._layers(picture, request, run, progress), run
+        return self._layers(picture, request, run, progress, preview), run
 
     def _place_again(self, plan: Plan) -> None:
         self.placement.release()
-        self.placement = Placement(self.parts, plan, self.device)
+        self.placement.plan = plan
 
-    def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress) -> Tensor:
+    def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
         seen, pixels = _fit(picture, request.resolution)
         run.prompt = self._prompt(seen, request, run, part(progress, 0, 0.1))
         prompts = [run.prompt, request.negative_prompt] if request.true_cfg_scale > 1 else [run.prompt]
@@ -120,11 +138,16 @@ class LayeredModel:
             Guidance(request.true_cfg_scale, request.cfg_normalize),
         )
         with run.stage("denoising"):
-            latents = self._denoise(problem, request, part(progress, 0.1, 0.95))
+            latents = self._denoise(problem, request, part(progress, 0.1, 0.95), preview)
         progress(0.95, "decoding")
         with run.stage("decoding"):
-            frames = vae.decode(self.placement.bring(self.parts.vae), denoise.unpack(latents, rows, columns)[1:])
+            layers = self._decode(denoise.unpack(latents, rows, columns)[1:])
         run.notes.append(f"Memory: {self.placement.plan}.")
+        return layers
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        """Layers (N, 8 * h, 8 * w, 4) of normalised latents (N, z, 1, h, w)."""
+        frames = vae.decode(self.placement.bring(self.parts.vae), latents)
         return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
     def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:
@@ -160,17 +183,27 @@ class LayeredModel:
             lambda: vae.encode(self.placement.bring(self.parts.vae), pixels.to(self.device, weights.dtype)),
         )
 
-    def _denoise(self, problem: Problem, request: Request, progress: Progress) -> Tensor:
+    def _denoise(self, problem: Problem, request: Request, progress: Progress, preview: Preview) -> Tensor:
         transformer, scheduler = self.parts.transformer, self.parts.scheduler
         timesteps = denoise.schedule(scheduler, request.steps, problem.image.shape[1], self.device)
         self._modulate(timesteps, problem.image, part(progress, 0, 0.05))
         blocks = self.placement.blocks()
-        start = denoise.noise(problem, self.parts.vae.config.z_dim, request.seed)
+        before = start = denoise.noise(problem, self.parts.vae.config.z_dim, request.seed)
 
         def each(i: int, latents: Tensor) -> None:
+            nonlocal before
             progress(0.05 + 0.95 * i / request.steps, f"step {i + 1} of {request.steps}")
+            if worth_a_look(i, request.steps):
+                preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
+            before = latents
 
-        return denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each)
+        return denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
+
+    def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
+        """Layers (N, h, w, 4) at a quarter of their size, as the step from before to after foresees them."""
+        end = foreseen(before, after, sigmas).to(before.dtype)
+        frames = denoise.unpack(end, problem.rows, problem.columns)[1:, :, 0]
+        return self._decode(F.avg_pool2d(frames, SHRINK)[:, :, None])
 
     def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
         """Make the modulation tables for these timesteps, unless they are there already."""
@@ -198,8 +231,19 @@ _OUT_OF_MEMORY = (
 )
 
 
-def _free(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 1 << 62
+def worth_a_look(step: int, steps: int) -> bool:
+    """Whether a picture is offered before this step, 0..steps - 1: after the first, then when a tenth more is done."""
+    return step == 1 or (step > 1 and LOOKS * step // steps > LOOKS * (step - 1) // steps)
+
+
+def foreseen(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
+    """Clean latents x0 = x - sigma * v in float32, v being the velocity of the Euler step from sigmas[0] to sigmas[1].
+
+    Of the two latents alone, so that the loop need not give its velocity away.
+    """
+    start, end = sigmas.tolist()
+    velocity = (after.float() - before.float()) / (end - start)
+    return after.float() - end * velocity
 
 
 def _fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:

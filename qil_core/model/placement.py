@@ -1,14 +1,16 @@
-"""Where the weights live: one choice, `memory`, made once for a model and a device.
+"""Where the weights live: one choice, `memory`, made once for a model and a device, when it is first used.
 
 auto takes the first of the lossless modes that fits the memory that is free, keeping as many blocks on the GPU as
-there is room for. fp8 storage is lossy, so it is only ever used when it is asked for.
+there is room for. fp8 storage is lossy, so it is only ever used when it is asked for. Others may use the device too:
+a `Room` is asked before weights come, and whoever gave it may take everything back with `release` between two calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +26,11 @@ LOSSLESS = (ALL, LEAVES, STREAMED)
 GIB = 1 << 30
 WORKING = 4 * GIB
 """Kept free for activations and the VAE: 640 px with 4 layers needs 2.5 GiB, 1024 px needs 4."""
+SLOTS = 2
+"""Blocks that are on the device at a time when they are streamed."""
+HOST = torch.device("cpu")
+UNLIMITED = 1 << 62
+"""What is free where nothing has to be brought: weights on the CPU are there already."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,19 @@ def weigh(module: nn.Module) -> int:
 
 def choose(mode: str, free: int, need: Sizes) -> Plan:
     """The plan for a mode; auto takes the first lossless one that fits free bytes. Raises QilError: unknown mode."""
-    if mode not in MODES:
-        raise QilError(f'Unknown memory mode "{mode}". Use one of: {", ".join(MODES)}.')
+    check_mode(mode)
     if mode == "auto":
         mode = next((m for m in LOSSLESS if _peak(m, need) <= free), STREAMED)
     if mode != STREAMED:
         return Plan(mode, need.blocks)
-    room = free - WORKING - need.vae - (need.transformer - need.block * need.blocks) - 2 * need.block
+    room = free - WORKING - need.vae - (need.transformer - need.block * need.blocks) - SLOTS * need.block
     return Plan(STREAMED, max(0, min(need.blocks - 1, room // need.block)))
+
+
+def check_mode(mode: str) -> None:
+    """QilError unless it is one of MODES."""
+    if mode not in MODES:
+        raise QilError(f'Unknown memory mode "{mode}". Use one of: {", ".join(MODES)}.')
 
 
 def smaller(plan: Plan) -> Plan | None:
@@ -94,21 +106,56 @@ class Placement:
     Where a weight came from is kept, so that leaving copies nothing.
     """
 
-    def __init__(self, parts: Any, plan: Plan, device: torch.device) -> None:
+    def __init__(self, parts: Any, device: torch.device, mode: str, free: int | None, make_room: Room) -> None:
+        """mode: one of MODES. free: bytes that the plan may count on; None takes what make_room says is free."""
+        check_mode(mode)
         self._parts = parts
-        self.plan = plan
         self.device = device
+        self._mode = mode
+        self._free = free
+        self._make_room = make_room
         self.streamed: StreamedBlocks | None = None
         self._layers: nn.ModuleList | None = None  # the text encoder's own, while they are streamed
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
 
+    @cached_property
+    def plan(self) -> Plan:
+        """Chosen when it is first asked for: what is free then counts, not what was free when the model was read."""
+        need = sizes(self._parts.transformer, self._parts.text_encoder, self._parts.vae)
+        free = self._free
+        if free is None:  # the more there is, the better: everything is asked for
+            free = self._make_room(self, _peak(ALL, need)) if self._mode in ("auto", STREAMED) else 0
+        return choose(self._mode, free, need)
+
+    @property
+    def held(self) -> int:
+        """Bytes of weights on the device that release() frees."""
+        slots = SLOTS * weigh(self._parts.transformer.transformer_blocks[0]) if self.streamed is not None else 0
+        return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots
+
     def bring(self, module: nn.Module) -> Any:
         """The module, its weights on the device."""
-        for tensor in weights(module):
-            if tensor.device != self.device and not tensor.is_meta:
-                self._home[id(tensor)] = (tensor, tensor.data)
-                tensor.data = tensor.data.to(self.device)
+        self._ask([module])
+        self._move(module)
         return module
+
+    def _ask(self, modules: Iterable[nn.Module], more: int = 0) -> None:
+        """Have room made for what these modules still lack on the device, for `more` bytes and for working."""
+        lacking = sum(tensor.nbytes for module in modules for tensor in self._missing(module))
+        self._make_room(self, lacking + more + WORKING)
+
+    def _missing(self, module: nn.Module) -> list[Tensor]:
+        return [
+            tensor
+            for tensor in weights(module)
+            if id(tensor) not in self._home and tensor.device != self.device and not tensor.is_meta
+        ]
+
+    def _move(self, module: nn.Module) -> None:
+        for tensor in self._missing(module):
+            home = tensor.data
+            tensor.data = home.to(self.device)
+            self._home[id(tensor)] = (tensor, home)
 
     def _send_home(self, module: nn.Module) -> None:
         for tensor in weights(module):
@@ -119,26 +166,32 @@ class Placement:
     def words(self) -> Iterator[Any]:
         """The text encoder, ready to work on the device."""
         encoder = self._parts.text_encoder
-        if self.plan.mode == STREAMED:
-            self._stream_words(encoder)
-        else:
-            if self.plan.mode != ALL:
-                self._send_home(self._parts.transformer)
-            self.bring(encoder)
+        leaves = self.plan.mode != ALL
         try:
+            self._bring_words(encoder)
             yield encoder
         finally:
-            if self.plan.mode != ALL:
+            if leaves:
                 self._stop_words(encoder)
+
+    def _bring_words(self, encoder: Any) -> None:
+        if self.plan.mode == STREAMED:
+            self._stream_words(encoder)
+            return
+        if self.plan.mode != ALL:
+            self._send_home(self._parts.transformer)
+        self.bring(encoder)
 
     def _stream_words(self, encoder: Any) -> None:
         language = encoder.model.language_model
         self._layers, language.layers = language.layers, nn.ModuleList()
-        self.bring(encoder)
+        self._ask([encoder], SLOTS * weigh(self._layers[0]))
+        self._move(encoder)
         language.layers = _StreamedList(self._layers, self.device)
 
     def _stop_words(self, encoder: Any) -> None:
         if self._layers is not None:
+            self._settle()
             encoder.model.language_model.layers, self._layers = self._layers, None
         self._send_home(encoder)
 
@@ -153,15 +206,15 @@ class Placement:
         return self.bring(transformer).transformer_blocks
 
     def _streamed_blocks(self, transformer: Any) -> StreamedBlocks:
+        blocks = list(transformer.transformer_blocks)
+        stay = spread(len(blocks), self.plan.resident)
+        here = [blocks[i] for i in stay]
+        here += [child for name, child in transformer.named_children() if name != "transformer_blocks"]
+        self._ask(here, 0 if self.streamed is not None else SLOTS * weigh(blocks[0]))
+        for module in here:
+            self._move(module)
         if self.streamed is None:
-            blocks = list(transformer.transformer_blocks)
-            stay = spread(len(blocks), self.plan.resident)
-            for i in stay:
-                self.bring(blocks[i])
-            self.streamed = StreamedBlocks(blocks, self.device, stay)
-        for name, child in transformer.named_children():
-            if name != "transformer_blocks":
-                self.bring(child)
+            self.streamed = StreamedBlocks(blocks, self.device, stay, SLOTS)
         return self.streamed
 
     def _to_fp8(self, transformer: Any) -> None:
@@ -170,14 +223,41 @@ class Placement:
             transformer._stored_in_fp8 = True
 
     def release(self) -> None:
-        """Everything back to the host, the device's memory free."""
+        """Everything back to the host, the device's memory free. The next use brings it again."""
+        self._settle()
         for tensor, data in self._home.values():
             tensor.data = data
         self._home.clear()
-        modulation.move_tables(self._parts.transformer, torch.device("cpu"))
+        for tensor in self._strays():
+            tensor.data = tensor.data.to(HOST)
+        modulation.move_tables(self._parts.transformer, HOST)
         self.streamed = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _settle(self) -> None:
+        """Wait for copies ahead that nobody will use: what they write to must not be given to others before."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _strays(self) -> list[Tensor]:
+        """Weights on the device that have no home: of a streamed block whose turn was cut short."""
+        if self.device.type == "cpu":
+            return []
+        modules = self._parts.transformer, self._parts.text_encoder, self._parts.vae
+        return [tensor for module in modules for tensor in weights(module) if tensor.device == self.device]
+
+
+Room = Callable[[Placement, int], int]
+"""Called before weights come to a placement's device, with the bytes that it wants free there. Frees what it can, and
+gives the bytes that are free then. It may keep the placement (not for longer than that lives) and later call its
+`release`, but never while one of the model's calls is under way."""
+
+
+def as_it_is(placement: Placement, wanted: int) -> int:
+    """A Room that frees nothing."""
+    device = placement.device
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else UNLIMITED
 
 
 class _StreamedList(nn.ModuleList):

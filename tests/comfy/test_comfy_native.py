@@ -142,10 +142,10 @@ class Ours:
 
     def __init__(self, picture: Tensor, shift: float) -> None:
         from qil_core.model import vae as single
-        from qil_core.model.attention import use_real_rotary
+        from qil_core.model.attention import use_joint_attention
 
         self.transformer, self.vae = tiny_native.transformer(), single.for_single_frames(tiny_native.vae())
-        use_real_rotary(self.transformer)
+        use_joint_attention(self.transformer)
         self.shift = shift
         self.latent = single.encode(self.vae, 2 * picture.permute(2, 0, 1)[None] - 1)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import uuid
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import websocket
 from comfy_client import Client, Graph
 from comfy_graphs import node, saving, taken_apart
 from comfy_pictures import over
 from finder import Checkout
+from PIL import Image
 from tiny_model import build
 
 RUNTIME = {"source__loras": "", "source__memory": "auto", "source__attention": "default", "source__compile": False}
@@ -85,3 +90,42 @@ def test_an_interrupted_denoising_stops_and_the_model_works_again(client: Client
     assert client.run(graph, on_event=interrupt).end == "execution_interrupted"
     quick = saving(model_graph(folder, prompt="a picture"), layers=["decompose", 0])
     assert len(client.pictures(client.succeed(quick), "layers")) == 2
+
+
+def test_the_layers_are_shown_while_they_form_to_those_who_want_previews(client: Client, folder: Path) -> None:
+    graph = saving(model_graph(folder, sampling__steps=4, prompt="a picture"), layers=["decompose", 0])
+    previews, values = watched(client, graph, preview_method="latent2rgb")
+    assert [node for node, _ in previews] == ["decompose"] * 3
+    pictures = [Image.open(BytesIO(data)) for _, data in previews]
+    assert {picture.format for picture in pictures} == {"JPEG"}
+    assert {max(picture.size) for picture in pictures} <= set(range(256, 513))
+    assert len({data for _, data in previews}) == 3
+    assert values == sorted(values), "a preview leaves the bar where it is"
+
+
+def test_nobody_who_does_not_want_previews_gets_any(client: Client, folder: Path) -> None:
+    graph = saving(model_graph(folder, sampling__steps=3, prompt="another picture"), layers=["decompose", 0])
+    assert watched(client, graph)[0] == []
+
+
+def watched(client: Client, graph: Graph, **more: str) -> tuple[list[tuple[str, bytes]], list[float]]:
+    """Node and picture of every preview of a run, and the values that its node's bar took."""
+    me = uuid.uuid4().hex
+    address = f"ws://{client.address}/ws?clientId={me}"
+    socket = websocket.create_connection(address, timeout=60, http_no_proxy=["127.0.0.1"])
+    previews: list[tuple[str, bytes]] = []
+    values: list[float] = []
+    try:
+        socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        client.post("/prompt", {"prompt": graph, "client_id": me, "extra_data": more})
+        while isinstance(message := socket.recv(), bytes) or json.loads(message)["type"] != "execution_success":
+            if not isinstance(message, bytes):
+                event = json.loads(message)
+                assert event["type"] != "execution_error", event
+                values += [event["data"]["value"]] if event["type"] == "progress" else []
+            elif int.from_bytes(message[:4], "big") == 4:  # 4: length of its metadata, metadata, picture
+                end = 8 + int.from_bytes(message[4:8], "big")
+                previews.append((json.loads(message[8:end])["node_id"], message[end:]))
+    finally:
+        socket.close()
+    return previews, values

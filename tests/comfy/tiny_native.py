@@ -204,7 +204,7 @@ class TakeApart:
 
     def run(self, model: Any, image: Tensor, layers: int, seed: int) -> tuple[Tensor]:
         picture = torch.cat([image[0], torch.ones_like(image[0, ..., :1])], -1)[..., :4]
-        request = SimpleNamespace(layers=layers, seed=seed)
+        request = SimpleNamespace(layers=layers, seed=seed, prompt="")
         return (model.decompose(picture, request, lambda fraction, what: None).stack.pixels,)
 
 

@@ -1,0 +1,70 @@
+"""Our model in ComfyUI's list of loaded models: others make room for it, and it makes room for others."""
+
+from __future__ import annotations
+
+import weakref
+
+import comfy.model_management as management
+import torch
+from comfy.model_patcher import ModelPatcher
+
+from ..qil_core.model.placement import HOST, UNLIMITED, Placement
+
+
+class QwenImageLayered(torch.nn.Module):
+    """What ComfyUI takes for the model and names in its log. It has no weights: a Placement moves those."""
+
+
+class Tenant(ModelPatcher):
+    """A placement's entry in the list. Whoever keeps its make_room keeps it; it does not keep the placement.
+
+    It is there in whole or not at all: evicting it is the placement's release, and the next make_room enters it again.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(QwenImageLayered(), device, HOST)
+        self._placement: weakref.ref[Placement] | None = None
+
+    def make_room(self, placement: Placement, wanted: int) -> int:
+        """A Room (see `placement.Room`): ComfyUI unloads other models until `wanted` bytes are free, if it can."""
+        self._placement = weakref.ref(placement)
+        try:
+            management.load_models_gpu([self], memory_required=wanted, force_full_load=True)
+        except BaseException:
+            placement.release()  # the entry may be lost, and what is not in the list could not be evicted
+            raise
+        if self.load_device == HOST:
+            return UNLIMITED
+        return int(management.get_free_memory(self.load_device) - management.extra_reserved_memory())
+
+    def _tenant(self) -> Placement | None:
+        return self._placement() if self._placement is not None else None
+
+    def loaded_size(self) -> int:
+        """Bytes that evicting it frees."""
+        placement = self._tenant()
+        return placement.held if placement is not None else 0
+
+    def model_size(self) -> int:
+        """The same: nothing is left to load but what make_room was asked for."""
+        return self.loaded_size()
+
+    def partially_load(
+        self, device_to: torch.device, extra_memory: float = 0, force_patch_weights: bool = False
+    ) -> int:
+        """Only enters it in the list: the placement brings its weights when their stage begins."""
+        self.model.device = device_to
+        return 0
+
+    def partially_unload(
+        self, device_to: torch.device, memory_to_free: float = 0, force_patch_weights: bool = False
+    ) -> int:
+        """Frees nothing, so that ComfyUI evicts all of it."""
+        return 0
+
+    def detach(self, unpatch_all: bool = True) -> torch.nn.Module:
+        """Leaves the list. unpatch_all: its memory is wanted; False when it is only entered anew, or is no more."""
+        placement = self._tenant() if unpatch_all else None
+        if placement is not None:
+            placement.release()
+        return super().detach(unpatch_all)

@@ -1,0 +1,123 @@
+"""Our model beside ComfyUI's memory manager: see memory_scenes.py, which plays it in ComfyUI's own Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from finder import Checkout
+
+SCENES = Path(__file__).with_name("memory_scenes.py")
+OURS, OTHER = "QwenImageLayered", "Linear"
+OTHERS_SIZE = 4 << 20
+ALL, LEAVES, STREAMED = "all on the GPU", "text encoder leaves", "streamed"
+
+
+@pytest.fixture(scope="module")
+def seen(checkout: Checkout, skip_loudly: Callable[[str], NoReturn]) -> dict[str, Any]:
+    """What every scene saw, by its name."""
+    found = subprocess.run([checkout.python, "-c", "import diffusers, accelerate"], capture_output=True)
+    if found.returncode:
+        skip_loudly("Memory tests in ComfyUI SKIPPED: its Python has no diffusers and accelerate (requirements.txt)")
+    command = [checkout.python, "-W", "ignore", SCENES, checkout.folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("SEEN "))
+    return dict(json.loads(line.removeprefix("SEEN ")))
+
+
+@pytest.mark.parametrize("mode", [ALL, LEAVES, STREAMED])
+def test_after_a_run_comfyui_knows_our_model_and_how_much_it_holds(seen: dict[str, Any], mode: str) -> None:
+    scene = seen[f"evicted {mode}"]
+    assert scene["listed"] == [OURS]
+    assert scene["held"] > 300_000
+    assert scene["first"], "the same bits as without ComfyUI's memory manager"
+
+
+@pytest.mark.parametrize("mode", [ALL, LEAVES, STREAMED])
+def test_evicted_it_holds_nothing_and_comes_back_with_the_same_bits(seen: dict[str, Any], mode: str) -> None:
+    scene = seen[f"evicted {mode}"]
+    assert scene["listed_after"] == []
+    assert scene["held_after"] == 0
+    assert scene["streamed_after"] is None
+    assert scene["home"] == 1 or mode == STREAMED, "every weight is where it came from; streamed ones lie in packs"
+    assert scene["again"]
+    assert scene["listed_again"] == [OURS]
+    assert scene["held_again"] > 300_000
+
+
+def test_a_little_memory_that_is_wanted_evicts_all_of_it(seen: dict[str, Any]) -> None:
+    assert seen["a little"] == {"listed": [], "held": 0}
+
+
+def test_others_are_unloaded_for_ours_and_ours_for_others(seen: dict[str, Any]) -> None:
+    scene = seen["others"]
+    assert (scene["first"], scene["other_first"]) == ([OTHER], OTHERS_SIZE)
+    assert scene["after_ours"][0] == OURS
+    assert scene["other_after_ours"] == 0
+    assert (scene["after_other"], scene["other_again"]) == ([OTHER], OTHERS_SIZE)
+    assert scene["held"] == 0
+    assert scene["equal"]
+    assert scene["at_last"][0] == OURS
+
+
+def test_two_of_our_models_take_turns_on_a_card_that_holds_one(seen: dict[str, Any]) -> None:
+    for equal, listed, held, held_by_the_other in seen["two"]["turns"]:
+        assert equal
+        assert (listed, held, held_by_the_other) == (1, True, 0)
+
+
+@pytest.mark.parametrize("mode", [ALL, STREAMED])
+def test_twenty_runs_with_evictions_between_them_leave_nothing_behind(seen: dict[str, Any], mode: str) -> None:
+    scene = seen[f"twenty {mode}"]
+    assert scene["late"] == scene["early"], "tensors, their bytes, models in ComfyUI's list, finalizers"
+    assert scene["late"][2] <= 2
+
+
+@pytest.mark.parametrize("at", ["describing", "preparing", "step 1", "step 2", "decoding", "layer", "block"])
+@pytest.mark.parametrize("mode", [LEAVES, STREAMED])
+def test_stopped_anywhere_it_is_still_known_can_be_evicted_and_works(seen: dict[str, Any], mode: str, at: str) -> None:
+    want = {"stopped": True, "listed": [OURS], "after": [], "held": 0, "layers": "ModuleList 2", "equal": True}
+    assert seen[f"stopped {mode}"][at] == want
+
+
+@pytest.mark.parametrize("mode", [ALL, STREAMED])
+def test_when_room_cannot_be_made_nothing_is_held_unknown_to_comfyui(seen: dict[str, Any], mode: str) -> None:
+    scene = seen[f"stuck {mode}"]
+    assert scene["error"] == "stuck", "the error is not hidden"
+    assert scene["held"] == 0
+    assert OURS not in scene["listed"]
+    assert scene["again"]
+    assert scene["listed_again"] == [OURS]
+
+
+def test_a_model_that_is_dropped_leaves_the_list_without_garbage_collection(seen: dict[str, Any]) -> None:
+    assert seen["forgotten"] == {"before": [OURS], "after": [], "tenant": False}
+
+
+def test_the_memory_mode_is_chosen_at_first_use_after_others_were_unloaded(seen: dict[str, Any]) -> None:
+    assert seen["plan"] == {"early": False, "mode": ALL, "other": 0}
+
+
+def test_a_card_that_is_too_small_streams(seen: dict[str, Any]) -> None:
+    assert seen["small"] == {"mode": STREAMED, "equal": True, "listed": [OURS]}
+
+
+def test_room_is_asked_for_before_every_stage_and_only_for_what_is_not_there(seen: dict[str, Any]) -> None:
+    scene = seen["asked"]
+    weight = scene["weight"]
+    prompt, negative, picture, time, blocks, decoding = scene["first"]
+    assert (prompt, negative) == (weight["text_encoder"], weight["text_encoder"])
+    assert (picture, decoding) == (weight["vae"], 0)
+    assert time + blocks == weight["transformer"]
+    assert scene["second"] == [0, 0]
+
+
+def test_on_a_cpu_it_is_listed_and_evicted_too_and_nothing_is_moved(seen: dict[str, Any]) -> None:
+    scene = seen["cpu"]
+    assert (scene["first"], scene["mode"], scene["listed"]) == (True, ALL, [OURS])
+    assert (scene["after"], scene["again"], scene["listed_again"]) == ([], True, [OURS])
