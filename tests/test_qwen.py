@@ -119,7 +119,7 @@ def test_latents_equal_stock_to_the_bit_and_pixels_to_1e_4(
     monkeypatch.setattr(vae, "encode", lambda _, pixels: stock._encode_vae_image(pixels[:, :, None], None))
     seen: list[torch.Tensor] = []
     original = vae.decode
-    monkeypatch.setattr(vae, "decode", lambda model, frames: seen.append(frames) or original(model, frames))
+    monkeypatch.setattr(vae, "decode", lambda model, frames, each: seen.append(frames) or original(model, frames, each))
     got, _ = LayeredModel(parts, CPU).layers(picture, ASKED, silent)
     packed = stock._unpack_latents(latents[-1], *reversed(bucket(80, 60, 640)), ASKED.layers, 8)[:, :, 1:]
     assert torch.equal(seen[0], packed.permute(0, 2, 1, 3, 4).reshape(seen[0].shape))
@@ -255,6 +255,26 @@ def test_stopping_between_steps_leaves_a_model_that_works(parts: Parts, picture:
     after, _ = model.layers(picture, ASKED, silent)
     fresh, _ = LayeredModel(parts, CPU).layers(picture, ASKED, silent)
     assert torch.equal(after, fresh)
+
+
+@pytest.mark.parametrize("stage", ["describing", "preparing", "step 1", "step 3", "decoding layer 2"])
+def test_every_stage_can_be_stopped_and_the_next_call_gives_the_same_bits(
+    parts: Parts, picture: torch.Tensor, stage: str
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop(_: float, what: str) -> None:
+        if what.startswith(stage):
+            raise Stop
+
+    asked = replace(ASKED, prompt="")
+    model = LayeredModel(parts, CPU)
+    with pytest.raises(Stop):
+        model.layers(picture, asked, stop)
+    again, _ = model.layers(picture, asked, silent)
+    fresh, _ = LayeredModel(parts, CPU).layers(picture, asked, silent)
+    assert torch.equal(again, fresh)
 
 
 def test_out_of_memory_is_tried_again_once_in_the_next_smaller_mode(

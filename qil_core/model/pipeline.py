@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import QilError
-from ..progress import Preview, Progress, part, unseen
+from ..progress import Preview, Progress, part, silent, unseen
 from ..request import Request
 from ..stack import to_bytes
 from . import denoise, modulation, vae, words
@@ -105,6 +105,8 @@ class LayeredModel:
         next smaller memory mode is tried once. preview is offered a picture after the first step and every tenth.
         """
         run = Run()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
         try:
             return self._layers(picture, request, run, progress, preview), run
         except torch.OutOfMemoryError:
@@ -139,15 +141,18 @@ class LayeredModel:
         )
         with run.stage("denoising"):
             latents = self._denoise(problem, request, part(progress, 0.1, 0.95), preview)
-        progress(0.95, "decoding")
         with run.stage("decoding"):
-            layers = self._decode(denoise.unpack(latents, rows, columns)[1:])
-        run.notes.append(f"Memory: {self.placement.plan}.")
+            layers = self._decode(denoise.unpack(latents, rows, columns)[1:], part(progress, 0.95, 1))
+        run.notes.append(f"Memory: {self.placement.plan}{_peak(self.device)}.")
         return layers
 
-    def _decode(self, latents: Tensor) -> Tensor:
-        """Layers (N, 8 * h, 8 * w, 4) of normalised latents (N, z, 1, h, w)."""
-        frames = vae.decode(self.placement.bring(self.parts.vae), latents)
+    def _decode(self, latents: Tensor, progress: Progress = silent) -> Tensor:
+        """Layers (N, 8 * h, 8 * w, 4) of normalised latents (N, z, 1, h, w). progress may raise between layers."""
+        frames = vae.decode(
+            self.placement.bring(self.parts.vae),
+            latents,
+            lambda i: progress(i / len(latents), f"decoding layer {i + 1}"),
+        )
         return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
     def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:
@@ -244,6 +249,13 @@ def foreseen(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
     start, end = sigmas.tolist()
     velocity = (after.float() - before.float()) / (end - start)
     return after.float() - end * velocity
+
+
+def _peak(device: torch.device) -> str:
+    """The most memory that a call took on a GPU, for the report."""
+    if device.type != "cuda":
+        return ""
+    return f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB at the most"
 
 
 def _fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:

@@ -6,6 +6,7 @@ its kernel meets any pixel. Nothing is left of the feature cache, and time convo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,11 +48,17 @@ def encode(vae: Any, pixels: Tensor) -> Tensor:
     return (moments[:, : vae.config.z_dim] - mean) / std
 
 
-def decode(vae: Any, latents: Tensor) -> Tensor:
-    """RGBA pixels (B, 4, H, W) in [-1, 1] of normalised latents (B, z, 1, h, w), one picture at a time."""
+def decode(vae: Any, latents: Tensor, each: Callable[[int], None] = lambda i: None) -> Tensor:
+    """RGBA pixels (B, 4, H, W) in [-1, 1] of normalised latents (B, z, 1, h, w), one picture at a time.
+
+    each(i) is called before picture i; it may raise to stop.
+    """
     mean, std = _statistics(vae, latents)
     scaled = latents / (1.0 / std) + mean  # the stock pipeline's very arithmetic
-    frames = [vae.decoder(vae.post_quant_conv(frame)) for frame in scaled.split(1)]
+    frames = []
+    for i, frame in enumerate(scaled.split(1)):
+        each(i)
+        frames.append(vae.decoder(vae.post_quant_conv(frame)))
     return torch.cat(frames)[:, :, 0].clamp(-1, 1)
 
 
