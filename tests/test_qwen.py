@@ -24,7 +24,7 @@ from qil_core.model import cache, modulation, placement, vae, words
 from qil_core.model.attention import rotate
 from qil_core.model.parts import Files, Parts, load
 from qil_core.model.pipeline import LayeredModel, bucket
-from qil_core.model.placement import ALL, LEAVES, STREAMED, Plan
+from qil_core.model.placement import ALL, FP8, LEAVES, STREAMED, Plan
 from qil_core.model.streaming import StreamedBlocks, spread
 from qil_core.progress import silent
 from qil_core.request import Request
@@ -344,3 +344,13 @@ def test_equal_contents_have_equal_keys_and_others_do_not() -> None:
     assert cache.content_key(x, "a") != cache.content_key(x, "b")
     assert cache.content_key(x) != cache.content_key(x.reshape(4, 3))
     assert cache.content_key("1") != cache.content_key(1)
+
+
+def test_fp8_storage_is_lossy_says_so_and_stays_close(parts: Parts, picture: torch.Tensor) -> None:
+    want, _ = LayeredModel(parts, CPU, ALL).layers(picture, ASKED, silent)
+    model = LayeredModel(replace(parts, transformer=copy.deepcopy(parts.transformer)), CPU, FP8)
+    got, run = model.layers(picture, ASKED, silent)
+    stored = {p.dtype for name, p in model.parts.transformer.named_parameters() if "attn.to_q.weight" in name}
+    assert stored == {torch.float8_e4m3fn}
+    assert 0 < (got - want).abs().mean() < 0.05
+    assert "Memory: fp8 storage (lossy)." in run.notes
