@@ -1,4 +1,4 @@
-"""The file that talks to ComfyUI's own modules: progress, interrupt, folders, saving (memory.py has the memory)."""
+"""What every node needs of ComfyUI: progress, previews, interrupt, folders, saving (memory.py and native.py aside)."""
 
 from __future__ import annotations
 
