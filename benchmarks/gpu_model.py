@@ -19,6 +19,7 @@ from torch import Tensor
 
 from qil_core.model import denoise, modulation, vae
 from qil_core.model.attention import rotary, use_joint_attention
+from qil_core.model.first_block import FirstBlockCache
 from qil_core.model.placement import weigh
 from qil_core.model.streaming import StreamedBlocks, spread
 
@@ -100,7 +101,7 @@ def our_step(model: Any, blocks: Any, case: Case, timestep: Tensor, real: bool =
 
     def step() -> Tensor:
         temb = denoise.condition(model, timestep, case.start)
-        predictions = denoise.predict(model, blocks, case.start, case.work, temb, tables)
+        predictions = denoise.predict(model, FirstBlockCache(blocks), case.start, case.work, temb, tables)
         return denoise.guide(predictions, case.work.guidance)
 
     return step

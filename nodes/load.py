@@ -91,14 +91,19 @@ def _runtime_inputs() -> list[io.Input]:
     loras = "LoRAs from models/loras, one a line, with a strength: my_lora.safetensors 0.8"
     memory = (
         "auto: the first lossless mode that fits the free memory, from all on the GPU to streamed from host memory, "
-        "which needs about 8 GB. fp8 storage is lossy."
+        "which needs about 8 GB. Storage in fp8, int8 or nf4 (4 bits) is lossy."
     )
     compiled = "Compile the transformer's blocks: faster steps after a first run that takes minutes longer."
+    cached = (
+        "Lossy when above 0: a step whose first block does nearly what it did before reuses the work of the others. "
+        "0.1 skips about half of the steps; 0 computes all."
+    )
     return [
         io.String.Input("loras", default="", multiline=True, tooltip=loras),
         io.Combo.Input("memory", options=list(MODES), tooltip=memory),
         io.Combo.Input("attention", options=list(ATTENTION), tooltip="Attention backend; checked when it is loaded."),
         io.Boolean.Input("compile", default=False, tooltip=compiled),
+        io.Float.Input("first_block_cache", default=0.0, min=0.0, max=1.0, step=0.01, tooltip=cached, advanced=True),
     ]
 
 
@@ -113,7 +118,7 @@ def _load(choice: dict[str, Any]) -> Decomposer:
     parts = load(files, torch.bfloat16, progress)
     device = host.device()
     runtime = Runtime(parts, device, choice["memory"], make_room=Tenant(device).make_room)
-    runtime.tune(choice["attention"], choice["compile"])
+    runtime.tune(choice["attention"], choice["compile"], choice["first_block_cache"])
     return Qwen(runtime, host.preview)
 
 

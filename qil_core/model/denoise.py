@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .attention import rotary
+from .first_block import FirstBlockCache, States
 from .modulation import Step
 
 BASE_TOKENS = 256
@@ -80,13 +81,14 @@ def condition(transformer: Any, timestep: Tensor, like: Tensor) -> Tensor:
 
 
 def predict(
-    transformer: Any, blocks: Iterable[Any], latents: Tensor, problem: Problem, temb: Tensor, tables: Sequence[Tensor]
+    transformer: Any, blocks: FirstBlockCache, latents: Tensor, problem: Problem, temb: Tensor, tables: Sequence[Tensor]
 ) -> list[Tensor]:
     """Velocity (1, tokens, 64) for every prompt; each block serves all prompts while it is at hand."""
     image = transformer.img_in(torch.cat([latents, problem.image], dim=1))
     states = [(transformer.txt_in(transformer.txt_norm(prompt)), image) for prompt in problem.prompts]
-    for block in blocks:
-        states = [
+
+    def through(block: Any, states: States) -> States:
+        return [
             block(
                 hidden_states=image,
                 encoder_hidden_states=text,
@@ -96,8 +98,10 @@ def predict(
             )
             for (text, image), table in zip(states, tables, strict=True)
         ]
+
+    images = blocks.run(states, through)
     count = latents.shape[1]
-    return [transformer.proj_out(transformer.norm_out(image, temb))[:, :count] for _, image in states]
+    return [transformer.proj_out(transformer.norm_out(image, temb))[:, :count] for image in images]
 
 
 def guide(predictions: Sequence[Tensor], guidance: Guidance) -> Tensor:
@@ -114,7 +118,7 @@ def guide(predictions: Sequence[Tensor], guidance: Guidance) -> Tensor:
 
 def denoise(
     transformer: Any,
-    blocks: Iterable[Any],
+    blocks: FirstBlockCache,
     scheduler: Any,
     latents: Tensor,
     problem: Problem,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from . import denoise, modulation, vae, words
 from .attention import use_joint_attention
 from .cache import ContentCache, content_key
 from .denoise import Guidance, Problem
+from .first_block import FirstBlockCache
 from .placement import Placement, Plan, Room, as_it_is, smaller
 
 GRID = 32
@@ -78,14 +79,17 @@ class LayeredModel:
         self.step = modulation.Step(device)
         self._tables: str | None = None
         self._compiled = False
+        self._reuse = 0.0
         use_joint_attention(parts.transformer)
         self.placement = Placement(parts, device, memory, free, make_room)
 
-    def tune(self, attention: str = "default", compile: bool = False) -> None:
+    def tune(self, attention: str = "default", compile: bool = False, reuse: float = 0.0) -> None:
         """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
 
+        reuse: threshold of `first_block.FirstBlockCache`, lossy; 0 computes every step.
         Raises QilError when the backend is not installed or not known.
         """
+        self._reuse = reuse
         if attention != "default":
             try:
                 self.parts.transformer.set_attention_backend(attention)
@@ -128,7 +132,7 @@ class LayeredModel:
         with run.stage("text"):
             embeddings = [self._embedding(prompt) for prompt in prompts]
         with run.stage("image"):
-            image = self._image(pixels)
+            image = self._image(pixels, run)
         rows, columns = image.shape[-2] // 2, image.shape[-1] // 2
         tokens = denoise.pack(image.permute(0, 2, 1, 3, 4))
         problem = Problem(
@@ -140,19 +144,20 @@ class LayeredModel:
             Guidance(request.true_cfg_scale, request.cfg_normalize),
         )
         with run.stage("denoising"):
-            latents = self._denoise(problem, request, part(progress, 0.1, 0.95), preview)
+            latents = self._denoise(problem, request, run, part(progress, 0.1, 0.95), preview)
         with run.stage("decoding"):
-            layers = self._decode(denoise.unpack(latents, rows, columns)[1:], part(progress, 0.95, 1))
+            layers = self._decode(denoise.unpack(latents, rows, columns)[1:], run, part(progress, 0.95, 1))
         run.notes.append(f"Memory: {self.placement.plan}{_peak(self.device)}.")
         return layers
 
-    def _decode(self, latents: Tensor, progress: Progress = silent) -> Tensor:
+    def _decode(self, latents: Tensor, run: Run, progress: Progress = silent) -> Tensor:
         """Layers (N, 8 * h, 8 * w, 4) of normalised latents (N, z, 1, h, w). progress may raise between layers."""
-        frames = vae.decode(
-            self.placement.bring(self.parts.vae),
-            latents,
-            lambda i: progress(i / len(latents), f"decoding layer {i + 1}"),
-        )
+        coder = self.placement.bring(self.parts.vae)
+
+        def each(i: int) -> None:
+            progress(i / len(latents), f"decoding layer {i + 1}")
+
+        frames = _small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
         return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
     def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:
@@ -181,18 +186,19 @@ class LayeredModel:
 
         return self.cache.get(content_key("prompt", prompt), make)
 
-    def _image(self, pixels: Tensor) -> Tensor:
-        weights = next(self.parts.vae.parameters())
-        return self.cache.get(
-            content_key("image", pixels),
-            lambda: vae.encode(self.placement.bring(self.parts.vae), pixels.to(self.device, weights.dtype)),
-        )
+    def _image(self, pixels: Tensor, run: Run) -> Tensor:
+        def make() -> Tensor:
+            coder = self.placement.bring(self.parts.vae)
+            seen = pixels.to(self.device, next(coder.parameters()).dtype)
+            return _small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
 
-    def _denoise(self, problem: Problem, request: Request, progress: Progress, preview: Preview) -> Tensor:
+        return self.cache.get(content_key("image", pixels), make)
+
+    def _denoise(self, problem: Problem, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
         transformer, scheduler = self.parts.transformer, self.parts.scheduler
         timesteps = denoise.schedule(scheduler, request.steps, problem.image.shape[1], self.device)
         self._modulate(timesteps, problem.image, part(progress, 0, 0.05))
-        blocks = self.placement.blocks()
+        blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
         before = start = denoise.noise(problem, self.parts.vae.config.z_dim, request.seed)
 
         def each(i: int, latents: Tensor) -> None:
@@ -202,13 +208,15 @@ class LayeredModel:
                 preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
             before = latents
 
-        return denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
+        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
+        run.notes += [blocks.note] if self._reuse else []
+        return latents
 
     def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
         """Layers (N, h, w, 4) at a quarter of their size, as the step from before to after foresees them."""
         end = foreseen(before, after, sigmas).to(before.dtype)
         frames = denoise.unpack(end, problem.rows, problem.columns)[1:, :, 0]
-        return self._decode(F.avg_pool2d(frames, SHRINK)[:, :, None])
+        return self._decode(F.avg_pool2d(frames, SHRINK)[:, :, None], Run())
 
     def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
         """Make the modulation tables for these timesteps, unless they are there already."""
@@ -234,6 +242,15 @@ _OUT_OF_MEMORY = (
     'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, ask for fewer layers, or '
     "use resolution 640."
 )
+
+
+def _small_if_need_be(work: Callable[[int | None], Tensor], run: Run) -> Tensor:
+    """work(None), or work(vae.TILE) when the device's memory does not hold it."""
+    with suppress(torch.OutOfMemoryError):
+        return work(None)
+    torch.cuda.empty_cache()
+    run.notes.append("Little GPU memory: the VAE worked in tiles.")
+    return work(vae.TILE)
 
 
 def worth_a_look(step: int, steps: int) -> bool:

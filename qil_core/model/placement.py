@@ -1,15 +1,15 @@
 """Where the weights live: one choice, `memory`, made once for a model and a device, when it is first used.
 
 auto takes the first of the lossless modes that fits the memory that is free, keeping as many blocks on the GPU as
-there is room for. fp8 storage is lossy, so it is only ever used when it is asked for. Others may use the device too:
-a `Room` is asked before weights come, and whoever gave it may take everything back with `release` between two calls.
+there is room for. Storage in fewer bits is lossy, so it is only used when it is asked for. Others may use the device
+too: a `Room` is asked before weights come, and whoever gave it may take everything back with `release` between two calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from ..errors import QilError
 from . import modulation
+from .storage import FORMATS, store
 from .streaming import StreamedBlocks, spread, weights
 
-ALL, LEAVES, STREAMED, FP8 = "all on the GPU", "text encoder leaves", "streamed", "fp8 storage (lossy)"
-MODES = ("auto", ALL, LEAVES, STREAMED, FP8)
+ALL, LEAVES, STREAMED = "all on the GPU", "text encoder leaves", "streamed"
 LOSSLESS = (ALL, LEAVES, STREAMED)
+LOSSY = {f"{name} storage (lossy)": name for name in FORMATS}
+MODES = ("auto", *LOSSLESS, *LOSSY)
 GIB = 1 << 30
 WORKING = 4 * GIB
 """Kept free for activations and the VAE: 640 px with 4 layers needs 2.5 GiB, 1024 px needs 4."""
@@ -46,10 +48,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Plan:
-    """mode: one of MODES but auto. resident: transformer blocks that stay on the device."""
+    """mode: one of MODES but auto. resident: transformer blocks that stay on the device.
+
+    streams_words: whether the text encoder too comes block by block; else it comes whole while nothing else is there.
+    """
 
     mode: str
     resident: int
+    streams_words: bool = False
 
     def __str__(self) -> str:
         return self.mode
@@ -71,10 +77,11 @@ def choose(mode: str, free: int, need: Sizes) -> Plan:
     check_mode(mode)
     if mode == "auto":
         mode = next((m for m in LOSSLESS if _peak(m, need) <= free), STREAMED)
+    streams_words = mode not in (ALL, LEAVES) and need.text_encoder + need.vae + WORKING > free
     if mode != STREAMED:
-        return Plan(mode, need.blocks)
+        return Plan(mode, need.blocks, streams_words)
     room = free - WORKING - need.vae - (need.transformer - need.block * need.blocks) - SLOTS * need.block
-    return Plan(STREAMED, max(0, min(need.blocks - 1, room // need.block)))
+    return Plan(STREAMED, max(0, min(need.blocks - 1, room // need.block)), streams_words)
 
 
 def check_mode(mode: str) -> None:
@@ -85,13 +92,10 @@ def check_mode(mode: str) -> None:
 
 def smaller(plan: Plan) -> Plan | None:
     """The next plan that needs less memory; None when there is none."""
-    order = [ALL, LEAVES, STREAMED]
-    if plan.mode == STREAMED:
-        return Plan(STREAMED, 0) if plan.resident else None
-    if plan.mode == FP8:
-        return None
-    after = order[order.index(plan.mode) + 1]
-    return Plan(after, 0 if after == STREAMED else plan.resident)
+    if plan.mode == ALL:
+        return replace(plan, mode=LEAVES)
+    least = replace(plan, streams_words=True) if plan.mode in LOSSY else Plan(STREAMED, 0, streams_words=True)
+    return None if plan == least else least
 
 
 def _peak(mode: str, need: Sizes) -> int:
@@ -115,7 +119,9 @@ class Placement:
         self._free = free
         self._make_room = make_room
         self.streamed: StreamedBlocks | None = None
-        self._layers: nn.ModuleList | None = None  # the text encoder's own, while they are streamed
+        self._words: StreamedBlocks | None = None  # the text encoder's layers
+        self._layers: nn.ModuleList | None = None  # the same as its own list, while they are streamed
+        self._packed = False  # whether the blocks' weights are in fewer bits already
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
 
     @cached_property
@@ -124,13 +130,13 @@ class Placement:
         need = sizes(self._parts.transformer, self._parts.text_encoder, self._parts.vae)
         free = self._free
         if free is None:  # the more there is, the better: everything is asked for
-            free = self._make_room(self, _peak(ALL, need)) if self._mode in ("auto", STREAMED) else 0
+            free = self._make_room(self, _peak(ALL, need)) if self._mode not in (ALL, LEAVES) else 0
         return choose(self._mode, free, need)
 
     @property
     def held(self) -> int:
         """Bytes of weights on the device that release() frees."""
-        slots = SLOTS * weigh(self._parts.transformer.transformer_blocks[0]) if self.streamed is not None else 0
+        slots = sum(blocks.held for blocks in (self.streamed, self._words) if blocks is not None)
         return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots
 
     def bring(self, module: nn.Module) -> Any:
@@ -175,24 +181,27 @@ class Placement:
                 self._stop_words(encoder)
 
     def _bring_words(self, encoder: Any) -> None:
-        if self.plan.mode == STREAMED:
+        if self.plan.streams_words:
             self._stream_words(encoder)
             return
         if self.plan.mode != ALL:
             self._send_home(self._parts.transformer)
+            self._rest()
         self.bring(encoder)
 
     def _stream_words(self, encoder: Any) -> None:
         language = encoder.model.language_model
+        if self._words is None:
+            self._words = StreamedBlocks(list(language.layers), self.device)
         self._layers, language.layers = language.layers, nn.ModuleList()
-        self._ask([encoder], SLOTS * weigh(self._layers[0]))
+        self._ask([encoder], self._words.wanted)
         self._move(encoder)
-        language.layers = _StreamedList(self._layers, self.device)
+        language.layers = _StreamedList(self._layers, self._words)
 
     def _stop_words(self, encoder: Any) -> None:
         if self._layers is not None:
-            self._settle()
             encoder.model.language_model.layers, self._layers = self._layers, None
+        self._rest()
         self._send_home(encoder)
 
     def blocks(self) -> Iterable[nn.Module]:
@@ -201,8 +210,10 @@ class Placement:
         modulation.move_tables(transformer, self.device)
         if self.plan.mode == STREAMED:
             return self._streamed_blocks(transformer)
-        if self.plan.mode == FP8:
-            self._to_fp8(transformer)
+        if self.plan.mode in LOSSY and not self._packed:
+            for block in transformer.transformer_blocks:
+                store(block, LOSSY[self.plan.mode], self.device)
+            self._packed = True
         return self.bring(transformer).transformer_blocks
 
     def _streamed_blocks(self, transformer: Any) -> StreamedBlocks:
@@ -210,42 +221,30 @@ class Placement:
         stay = spread(len(blocks), self.plan.resident)
         here = [blocks[i] for i in stay]
         here += [child for name, child in transformer.named_children() if name != "transformer_blocks"]
-        self._ask(here, 0 if self.streamed is not None else SLOTS * weigh(blocks[0]))
+        if self.streamed is None or self.streamed.stay != stay:
+            self.streamed = StreamedBlocks(blocks, self.device, stay, SLOTS)
+        self._ask(here, self.streamed.wanted)
         for module in here:
             self._move(module)
-        if self.streamed is None:
-            self.streamed = StreamedBlocks(blocks, self.device, stay, SLOTS)
         return self.streamed
-
-    def _to_fp8(self, transformer: Any) -> None:
-        if not getattr(transformer, "_stored_in_fp8", False):
-            transformer.enable_layerwise_casting(torch.float8_e4m3fn, compute_dtype=transformer.dtype)
-            transformer._stored_in_fp8 = True
 
     def release(self) -> None:
         """Everything back to the host, the device's memory free. The next use brings it again."""
-        self._settle()
+        self._rest()
         for tensor, data in self._home.values():
             tensor.data = data
         self._home.clear()
-        for tensor in self._strays():
-            tensor.data = tensor.data.to(HOST)
         modulation.move_tables(self._parts.transformer, HOST)
-        self.streamed = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _settle(self) -> None:
-        """Wait for copies ahead that nobody will use: what they write to must not be given to others before."""
+    def _rest(self) -> None:
+        """Free the places of streamed blocks, once copies ahead that nobody will use have arrived there."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-    def _strays(self) -> list[Tensor]:
-        """Weights on the device that have no home: of a streamed block whose turn was cut short."""
-        if self.device.type == "cpu":
-            return []
-        modules = self._parts.transformer, self._parts.text_encoder, self._parts.vae
-        return [tensor for module in modules for tensor in weights(module) if tensor.device == self.device]
+        for blocks in (self.streamed, self._words):
+            if blocks is not None:
+                blocks.rest()
 
 
 Room = Callable[[Placement, int], int]
@@ -263,9 +262,9 @@ def as_it_is(placement: Placement, wanted: int) -> int:
 class _StreamedList(nn.ModuleList):
     """A ModuleList whose iteration streams: the encoder's own forward needs no change."""
 
-    def __init__(self, layers: nn.ModuleList, device: torch.device) -> None:
+    def __init__(self, layers: nn.ModuleList, streamed: StreamedBlocks) -> None:
         super().__init__(layers)
-        self._streamed = StreamedBlocks(list(layers), device)
+        self._streamed = streamed
 
     def __iter__(self) -> Iterator[nn.Module]:
         return iter(self._streamed)

@@ -59,8 +59,9 @@ class StreamedBlocks:
         on_gpu = device.type == "cuda"
         self._packed = [None if i in stay else _Packed(block, pin=on_gpu) for i, block in enumerate(blocks)]
         self._order = [packed for packed in self._packed if packed]
-        largest = max((packed.size for packed in self._order), default=0)
-        self._slots = [_Slot(largest, device) for _ in range(slots if self._order else 0)]
+        self._largest = max((packed.size for packed in self._order), default=0)
+        self.stay, self._device, self._count = stay, device, slots
+        self._slots: list[_Slot] = []
         self._blocks = list(blocks)
         self._stream = torch.cuda.Stream(device) if on_gpu else None
         self._sent = self._used = 0
@@ -78,13 +79,32 @@ class StreamedBlocks:
             slot = self._slots[self._used % len(self._slots)]
             slot.wait()
             packed.point_to(slot.buffer)
-            yield block
-            packed.point_to(packed.host)
-            slot.release()
+            try:
+                yield block
+            finally:  # a round may be cut short; the slot is still in use then
+                packed.point_to(packed.host)
+                slot.release()
             self._used += 1
             self._send()
 
+    @property
+    def held(self) -> int:
+        """Bytes of device memory that rest() frees."""
+        return sum(slot.buffer.nbytes for slot in self._slots)
+
+    @property
+    def wanted(self) -> int:
+        """Bytes of device memory that the next round has to take."""
+        return 0 if self._slots or not self._order else self._count * self._largest
+
+    def rest(self) -> None:
+        """Leave the device, when nothing is on its way there. The weights stay packed for the next round."""
+        self._slots = []
+        self._sent = self._used = 0
+
     def _begin(self) -> None:
+        if self._order and not self._slots:
+            self._slots = [_Slot(self._largest, self._device) for _ in range(self._count)]
         if self._order and self._used % len(self._order):  # the last round was stopped half way
             if self._stream:
                 self._stream.synchronize()

@@ -12,6 +12,7 @@ import gc
 import importlib
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 import weakref
@@ -156,7 +157,11 @@ def evicted_and_brought_back(mode: str) -> dict[str, Any]:
     first = run(ours)
     seen: dict[str, Any] = {"listed": listed(), "held": ours.placement.held, "first": torch.equal(first, want)}
     evict()
-    seen |= {"listed_after": listed(), "held_after": ours.placement.held, "streamed_after": ours.placement.streamed}
+    seen |= {
+        "listed_after": listed(),
+        "held_after": ours.placement.held,
+        "streamed_after": ours.placement.streamed and ours.placement.streamed.held,
+    }
     seen["home"] = sum(a == b for a, b in zip(pointers(ours), before, strict=True)) / len(before)
     again = run(ours)
     seen |= {"again": torch.equal(again, want), "listed_again": listed(), "held_again": ours.placement.held}
@@ -205,11 +210,17 @@ def alive() -> list[int]:
     return [len(tensors), sum(storages.values()), len(management.current_loaded_models), finalizers]
 
 
+def resident_bytes() -> int:
+    """What the process takes of the machine's memory; 0 where there is no /proc."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
+
+
 def twenty_runs(mode: str) -> dict[str, Any]:
     card = Card(64 << 20)
     ours, other = card.model(mode), card.other()
     asked = replace(ASKED, steps=1)
-    counts = []
+    counts, resident = [], []
     for turn in range(26):
         run(ours, asked=asked)
         counts.append(alive())
@@ -217,7 +228,8 @@ def twenty_runs(mode: str) -> dict[str, Any]:
             evict()
         if turn % 4 == 1:
             management.load_models_gpu([other])
-    return {"early": counts[5], "late": counts[25]}
+        resident.append(resident_bytes())
+    return {"early": counts[5], "late": counts[25], "growth": resident[25] - resident[5]}
 
 
 class Stop(BaseException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -20,7 +21,13 @@ from finder import Checkout
 from PIL import Image
 from tiny_model import build
 
-RUNTIME = {"source__loras": "", "source__memory": "auto", "source__attention": "default", "source__compile": False}
+RUNTIME = {
+    "source__loras": "",
+    "source__memory": "auto",
+    "source__attention": "default",
+    "source__compile": False,
+    "source__first_block_cache": 0.0,
+}
 QUICK = {
     "sampling": "custom",
     "sampling__resolution": "640",
@@ -65,6 +72,19 @@ def test_the_model_takes_a_picture_apart_and_gives_its_caption(client: Client, f
     assert "Qwen-Image-Layered: 2 layers" in report
     assert "Memory:" in report
     assert caption.strip()
+
+
+def test_lossy_options_are_named_in_the_report(client: Client, folder: Path) -> None:
+    graph = saving(model_graph(folder, sampling__steps=4, prompt="a picture"), layers=["decompose", 0])
+    graph["model"]["inputs"] |= {"source.memory": "nf4 storage (lossy)", "source.first_block_cache": 1.0}
+    graph["report"] = node("PreviewAny", source=["decompose", 3])
+    run = client.succeed(graph)
+    report = run.output("report")["text"][0]
+    assert "Memory: nf4 storage (lossy)" in report
+    assert re.search(r"First block cache \(lossy\): \d of 4 steps were computed in full\.", report)
+    whole = taken_apart("second.png") | saving({}, whole=["picture", 0])
+    error = np.abs(over(client.pictures(run, "layers"))[..., :3] - client.pictures(client.succeed(whole), "whole")[0])
+    assert error.max() <= 1, "the layers are lossy, their composite never is"
 
 
 def test_a_folder_that_is_not_there_says_what_goes_where(client: Client) -> None:

@@ -1,0 +1,59 @@
+"""Weights in fewer bits: what comes back, and how many bytes it takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from qil_core.model.storage import FORMATS, GROUP, NF4, StoredLinear, pack_nf4, store, unpack_nf4
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def linear() -> torch.nn.Linear:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(200, 96).requires_grad_(False)
+    layer.weight.normal_(0, 0.02)
+    return layer
+
+
+@pytest.mark.parametrize(("name", "bound", "size"), [("fp8", 0.03, 1.03), ("int8", 0.01, 1.03), ("nf4", 0.11, 0.57)])
+def test_a_packed_layer_computes_nearly_the_same_in_fewer_bytes(
+    linear: torch.nn.Linear, name: str, bound: float, size: float
+) -> None:
+    stored = StoredLinear(linear, FORMATS[name], CPU)
+    x = torch.randn(5, 200)
+    without_bias = linear(x) - linear.bias
+    error = (stored(x) - linear(x)).norm() / without_bias.norm()
+    assert 0 < error < bound
+    assert stored.codes.nbytes + stored.scales.nbytes <= size * linear.weight.numel()
+
+
+def test_values_on_the_levels_of_nf4_come_back_to_the_bit() -> None:
+    weight = torch.tensor(NF4).repeat(GROUP // 16 * 3)[None] * 0.5
+    assert torch.equal(unpack_nf4(*pack_nf4(weight)).flatten(), weight[0])
+
+
+def test_every_value_takes_the_nearest_level_of_nf4() -> None:
+    weight = torch.linspace(-1, 1, GROUP)
+    back = unpack_nf4(*pack_nf4(weight[None])).flatten()
+    levels = torch.tensor(NF4)
+    assert torch.equal((weight - back).abs(), (weight[:, None] - levels).abs().amin(1))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_zeros_stay_zeros(name: str) -> None:
+    form = FORMATS[name]
+    assert not form.unpack(*form.pack(torch.zeros(4, GROUP))).any()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_all_linear_layers_of_a_module_are_packed_and_nothing_else(name: str) -> None:
+    norm = torch.nn.LayerNorm(64)
+    module = torch.nn.Sequential(torch.nn.Linear(64, 64), norm, torch.nn.Sequential(torch.nn.Linear(64, 8)))
+    store(module, name, CPU)
+    assert isinstance(module[0], StoredLinear)
+    assert isinstance(module[2][0], StoredLinear)
+    assert module[1] is norm
+    assert module(torch.randn(2, 64)).shape == (2, 8)
