@@ -2,7 +2,8 @@
 
 auto takes the first of the lossless modes that fits the memory that is free, keeping as many blocks on the GPU as
 there is room for. Storage in fewer bits is lossy, so it is only used when it is asked for. Others may use the device
-too: a `Room` is asked before weights come, and whoever gave it may take everything back with `release` between two calls.
+too: a `Room` is asked before weights come, and whoever gave it may take everything back with `release` between two
+calls.
 """
 
 from __future__ import annotations

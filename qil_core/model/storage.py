@@ -84,6 +84,9 @@ FORMATS = {
 class StoredLinear(nn.Module):
     """Stands in for a linear layer whose weight (out, in) is packed."""
 
+    codes: Tensor
+    scales: Tensor
+
     def __init__(self, linear: nn.Linear, form: Format, device: torch.device) -> None:
         """device: where packing is computed; what is packed lies where the weight lay."""
         super().__init__()

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import websocket
-from comfy_client import Client, Graph
-from comfy_graphs import node, saving, taken_apart
+from comfy_client import Client, Graph, Refused
+from comfy_graphs import find, node, saving, taken_apart, workflow
 from comfy_pictures import over
 from finder import Checkout
 from PIL import Image
@@ -72,6 +72,19 @@ def test_the_model_takes_a_picture_apart_and_gives_its_caption(client: Client, f
     assert "Qwen-Image-Layered: 2 layers" in report
     assert "Memory:" in report
     assert caption.strip()
+
+
+def test_the_models_workflow_runs_and_without_files_says_which_are_missing(client: Client, folder: Path) -> None:
+    graph = workflow("model_to_pptx")
+    loader, apart = find(graph, "LoadLayeredModel"), find(graph, "DecomposeToLayers")
+    with pytest.raises(Refused, match=r"qwen_image_layered_bf16.*nothing in models/diffusion_models"):
+        client.run(graph)
+    files = {"source.transformer", "source.text_encoder", "source.vae"}
+    asked = {name: value for name, value in graph[loader]["inputs"].items() if name not in files}
+    graph[loader]["inputs"] = asked | {"source": "diffusers folder", "source.folder": str(folder)}
+    graph[apart]["inputs"].update(node("", **{**QUICK, "layers": 2})["inputs"])
+    (file,) = client.succeed(graph).output(find(graph, "ExportPPTX"))["files"]
+    assert file["filename"].endswith("_.pptx")
 
 
 def test_lossy_options_are_named_in_the_report(client: Client, folder: Path) -> None:
