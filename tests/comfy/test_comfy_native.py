@@ -152,6 +152,7 @@ class Ours:
     def latents(self, normalize: bool = False) -> Tensor:
         """Sampled latents as tokens."""
         from qil_core.model import denoise
+        from qil_core.model.first_block import FirstBlockCache
         from qil_core.model.modulation import Step
 
         side = SIDE // 16
@@ -161,7 +162,7 @@ class Ours:
         problem = denoise.Problem(prompts, tokens, side, side, LAYERS + 1, guidance)
         noise = torch.randn(1, 16, LAYERS + 1, 2 * side, 2 * side, generator=torch.Generator().manual_seed(SEED))
         start, step = denoise.pack(noise.permute(0, 2, 1, 3, 4)), Step(torch.device("cpu"))
-        blocks = self.transformer.transformer_blocks
+        blocks = FirstBlockCache(self.transformer.transformer_blocks)
         return denoise.denoise(self.transformer, blocks, scheduler(self.shift), start, problem, step, _nothing)
 
     def layers(self, latents: Tensor) -> Tensor:
