@@ -7,13 +7,14 @@ import sys
 
 import torch
 
-from . import compositing, decomposing, gpu_model, model, pngs, startup, transforming
+from . import compositing, decomposing, gpu_model, layer_files, model, pngs, startup, transforming
 
 BENCHMARKS = {
     "compositing": compositing.run,
     "transforming": transforming.run,
     "decomposing": decomposing.run,
     "pngs": pngs.run,
+    "layer_files": layer_files.run,
     "startup": startup.run,
     "model": model.run,
     "gpu_model": gpu_model.run,

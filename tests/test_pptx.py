@@ -27,6 +27,7 @@ from torch import Tensor
 from qil_core.composite import composite, onto_color
 from qil_core.errors import QilError
 from qil_core.files import pptx
+from qil_core.files.names import split_name
 from qil_core.stack import Box, LayerStack, quantize, to_bytes
 
 INCH = 914400
@@ -184,12 +185,12 @@ def test_shape_ids_are_unique_on_a_slide(tmp_path: Path) -> None:
 def test_whatever_the_names_say_the_order_stays(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     stack = LayerStack(named("x\n" * len(names)).pixels, tuple(names))
     shapes = pictures(written(tmp_path_factory.mktemp("names"), stack).slides[0].shapes)
-    assert [p.name for p in shapes] == [pptx.split_name(name)[-1] for name in names]
+    assert [p.name for p in shapes] == [split_name(name)[-1] for name in names]
     assert all(a.left < b.left for a, b in pairwise(shapes))
 
 
 def test_groups_are_at_most_16_deep(tmp_path: Path) -> None:
-    assert pptx.split_name("/".join("abcdefghijklmnopqrst"))[-1] == "q/r/s/t"
+    assert split_name("/".join("abcdefghijklmnopqrst"))[-1] == "q/r/s/t"
     assert written(tmp_path, named("/".join("g" * 1000))).slides[0].shapes[0].name == "g"
 
 
@@ -299,3 +300,84 @@ def test_libreoffice_draws_the_composite(tmp_path: Path) -> None:
     print(f"PSNR {psnr:.1f} dB, largest error {float(error.abs().max()) * 255:.2f}/255")
     assert psnr >= 50
     assert float(error.abs().max()) <= 2 / 255
+
+
+# --- notes, build-up and the original
+
+
+def notes(slide: object) -> str:
+    return str(slide.notes_slide.notes_text_frame.text)  # type: ignore[attr-defined]
+
+
+def deck_with(folder: Path, *slides: LayerStack, **extras: object) -> Deck:
+    report = pptx.write(slides, folder / "deck.pptx", extras=pptx.Extras(**extras))  # type: ignore[arg-type]
+    deck = Presentation(str(report.path))
+    assert len(report.pictures) == len(deck.slides)
+    return deck
+
+
+def test_notes_hold_the_text_and_what_lies_on_the_slide(tmp_path: Path) -> None:
+    stack = blocks((100, 100), [Box(0, 0, 9, 9), None, Box(5, 5, 20, 20)], "g/a\nsky\n背景")
+    (slide,) = deck_with(tmp_path, stack, notes=("4 layers\nmax error 0.50/255\x00",)).slides
+    assert notes(slide).splitlines() == [
+        "4 layers",
+        "max error 0.50/255",
+        "2 pictures, bottom first: g/a, 背景",
+        "Empty and left out: sky",
+    ]
+
+
+def test_without_notes_no_slide_has_any(tmp_path: Path) -> None:
+    assert not deck_with(tmp_path, full(10, 10)).slides[0].has_notes_slide
+
+
+def test_a_build_up_shows_one_layer_more_on_every_slide(tmp_path: Path) -> None:
+    deck = deck_with(tmp_path, named("bg\ng/a\ng/b"), full(50, 50), build_up=True)
+    assert [tree(slide.shapes) for slide in deck.slides] == [
+        ["bg"],
+        ["bg", ("g", ["a"])],
+        ["bg", ("g", ["a", "b"])],
+        ["layer 1"],
+    ]
+    assert len({p.image.sha1 for slide in list(deck.slides)[:3] for p in pictures(slide.shapes)}) == 1
+
+
+def test_a_build_up_of_empty_layers_is_an_empty_slide(tmp_path: Path) -> None:
+    (slide,) = deck_with(tmp_path, blocks((10, 10), [None]), build_up=True).slides
+    assert len(slide.shapes) == 0
+
+
+def test_a_build_up_embeds_every_picture_once(tmp_path: Path) -> None:
+    noise = [quantize(torch.rand(1, 40, 40, 4, generator=torch.Generator().manual_seed(i))) for i in range(4)]
+    stack = LayerStack.from_image(torch.cat(noise))
+    sizes = [
+        pptx.write([stack], tmp_path / "x.pptx", extras=pptx.Extras(build_up=up)).path.stat().st_size
+        for up in (False, True)
+    ]
+    assert sizes[1] - sizes[0] < 20_000
+
+
+def test_the_original_lies_hidden_under_the_layers_on_the_whole_canvas(tmp_path: Path) -> None:
+    picture = quantize(torch.rand(60, 80, 3))
+    (slide,) = deck_with(tmp_path, full(40, 30), originals=(picture,)).slides
+    original, layer = slide.shapes
+    assert (original.name, layer.name) == ("original", "layer 1")
+    assert original._element.nvPicPr.cNvPr.get("hidden") == "1"
+    assert layer._element.nvPicPr.cNvPr.get("hidden") is None
+    assert place(original) == place(layer)
+    assert np.array_equal(np.array(Image.open(io.BytesIO(original.image.blob))), to_bytes(picture).numpy())
+
+
+@pytest.mark.parametrize("extras", [{"notes": ("a", "b")}, {"originals": (torch.zeros(1, 1, 3),) * 2}])
+def test_extras_for_another_count_of_stacks_are_refused(tmp_path: Path, extras: dict[str, object]) -> None:
+    with pytest.raises(QilError, match=r"2 .* were given for 1 stacks"):
+        deck_with(tmp_path, full(10, 10), **extras)
+
+
+@pytest.mark.skipif(not shutil.which("soffice"), reason="NOT CHECKED: soffice is not on PATH, so no slide was drawn")
+def test_libreoffice_keeps_the_original_hidden(tmp_path: Path) -> None:
+    stack = drawing()
+    pptx.write([stack.select([1])], tmp_path / "deck.pptx", extras=pptx.Extras(originals=(torch.zeros(300, 480, 3),)))
+    seen = drawn_by_libreoffice(tmp_path / "deck.pptx", stack.width, stack.height, tmp_path / "profile")
+    wanted = onto_color(composite(stack.select([1])), torch.ones(3))[..., :3]
+    assert float((seen - wanted).abs().max()) <= 2 / 255

@@ -30,6 +30,7 @@ from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import GRID, LayerStack, to_bytes
 from .atomic import atomic_path, atomic_paths
+from .layered import PLAIN, Layered, Look
 
 FORMAT = "qil-layers"
 VERSION = 1
@@ -38,6 +39,7 @@ MAX_LISTING = 1 << 22
 MAX_LAYERS = 100
 MAX_PIXELS = 300_000_000
 """Canvas pixels times layers that read() takes: 4.8 GB of float32."""
+USUAL: dict[str, Any] = {"mode": "normal", "opacity": 1.0, "visible": True}
 MAX_NAME = 80
 MAX_NAME_BYTES = 240  # Linux takes 255 bytes; 80 emoji would be 320
 
@@ -59,12 +61,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def write(stack: LayerStack, folder: Path, progress: Progress = silent) -> list[Path]:
+def write(stack: LayerStack, folder: Path, progress: Progress = silent, look: Look = PLAIN) -> list[Path]:
     """Write one full-canvas RGBA PNG a layer and layers.json into `folder`; the PNGs' paths, bottom layer first.
 
-    All files appear or none. Raises QilError: too many layers, or the disk refuses.
+    All files appear or none. Raises QilError: too many layers, an impossible look, or the disk refuses.
     """
-    listing = list_layers(stack)
+    listing = list_layers(stack, look)
     paths = [folder / name for name in file_names(stack.names)]
     with atomic_paths([*paths, folder / LISTING]) as temporaries, parallel(encode, stack.pixels) as encoded:
         for i, data in enumerate(encoded):
@@ -76,7 +78,12 @@ def write(stack: LayerStack, folder: Path, progress: Progress = silent) -> list[
 
 def read(folder: Path) -> LayerStack:
     """The stack that write() left in a folder, bit for bit. Raises QilError: missing, broken or too large files."""
-    return read_stack(lambda name: open(folder / name, "rb"), folder)
+    return read_layered(folder).stack
+
+
+def read_layered(folder: Path) -> Layered:
+    """The same with blend modes, opacities and visibility."""
+    return read_listed(lambda name: open(folder / name, "rb"), folder)
 
 
 def write_image(image: Tensor, path: Path) -> None:
@@ -126,13 +133,17 @@ class Listing:
     height: int
     names: tuple[str, ...]
     files: tuple[str, ...]
+    look: Look
 
 
-def list_layers(stack: LayerStack) -> bytes:
-    """layers.json: canvas; per layer index, name, file, bounds [left, top, right, bottom] or null, coverage 0..1."""
+def list_layers(stack: LayerStack, look: Look = PLAIN) -> bytes:
+    """layers.json: canvas; per layer index, name, file, bounds [left, top, right, bottom] or null, coverage 0..1,
+    and mode, opacity or visible where they are not normal, 1 and true.
+    """
+    look = look.of(len(stack))
     if len(stack) > MAX_LAYERS:
         raise QilError(f"The stack has {len(stack)} layers and a file takes {MAX_LAYERS}: merge some layers first.")
-    layers = [_entry(stack, i, file) for i, file in enumerate(file_names(stack.names))]
+    layers = [_entry(stack, i, file) | _look_entry(look, i) for i, file in enumerate(file_names(stack.names))]
     canvas = {"width": stack.width, "height": stack.height}
     text = json.dumps(
         {"format": FORMAT, "version": VERSION, "canvas": canvas, "layers": layers}, ensure_ascii=False, indent=1
@@ -151,6 +162,21 @@ def _entry(stack: LayerStack, index: int, file: str) -> dict[str, Any]:
     }
 
 
+def _look_entry(look: Look, index: int) -> dict[str, Any]:
+    """What is special in a layer's look."""
+    look_of = {"mode": look.modes[index], "opacity": look.opacities[index], "visible": look.visible[index]}
+    return {key: value for key, value in look_of.items() if value != USUAL[key]}
+
+
+def _parse_look(layers: Sequence[dict[str, Any]]) -> Look:
+    rows = [{key: layer.get(key, usual) for key, usual in USUAL.items()} for layer in layers]
+    return Look(
+        tuple(str(row["mode"]) for row in rows),
+        tuple(float(row["opacity"]) for row in rows),
+        tuple(bool(row["visible"]) for row in rows),
+    ).of(len(rows))
+
+
 def parse_listing(data: bytes) -> Listing:
     """Check layers.json from outside. Raises QilError: not ours, a newer version, too large, files elsewhere."""
     try:
@@ -159,7 +185,8 @@ def parse_listing(data: bytes) -> Listing:
         width, height = int(canvas["width"]), int(canvas["height"])
         names = tuple(" ".join(str(layer["name"]).splitlines()) for layer in layers)
         files = tuple(str(layer["file"]) for layer in layers)
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+        look = _parse_look(layers)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise QilError(f"{LISTING} is not a list of layers ({type(error).__name__}: {error}).") from error
     if version != VERSION:
         raise QilError(f"{LISTING} has version {version!r}, this package reads version {VERSION}: update the package.")
@@ -167,7 +194,7 @@ def parse_listing(data: bytes) -> Listing:
     for file in files:
         if file in ("", ".", "..") or set(file) & set("/\\:\0"):
             raise QilError(f"{LISTING} names the file {file!r}: it must lie in the same folder, without any path.")
-    return Listing(width, height, names, files)
+    return Listing(width, height, names, files, look)
 
 
 def _check_amount(width: int, height: int, count: int) -> None:
@@ -180,23 +207,35 @@ def _check_amount(width: int, height: int, count: int) -> None:
         )
 
 
-def read_stack(open_file: Callable[[str], IO[bytes]], source: Path) -> LayerStack:
-    """The stack whose files `open_file` opens by name. source: for messages. Raises QilError."""
-    with _reading(source, LISTING):
-        listing = parse_listing(_read_bounded(open_file, LISTING, MAX_LISTING))
+def read_listed(open_file: Callable[[str], IO[bytes]], source: Path) -> Layered:
+    """The layers whose files `open_file` opens by name. source: for messages. Raises QilError."""
+    with reading(source, LISTING):
+        listing = parse_listing(read_bounded(open_file, LISTING, MAX_LISTING))
     # Incompressible pixels, and room for an editor's metadata.
     limit = 5 * listing.width * listing.height + MAX_LISTING
     pixels = torch.empty(len(listing.files), listing.height, listing.width, 4)
+    # Filled through NumPy: ComfyUI's nodes run in inference mode, which the threads below are not in.
+    array = pixels.numpy()
 
     def fill(index: int) -> None:
         file = listing.files[index]
-        with _reading(source, file):
-            pixels[index] = decode(_read_bounded(open_file, file, limit), (listing.width, listing.height))
+        with reading(source, file):
+            array[index] = decode(read_bounded(open_file, file, limit), (listing.width, listing.height)).numpy()
 
     with parallel(fill, range(len(pixels))) as filled:
         for _ in filled:
             pass
-    return LayerStack.from_image(pixels, listing.names)
+    return Layered(LayerStack.from_image(pixels, listing.names), listing.look)
+
+
+def png_size(head: bytes) -> tuple[int, int]:
+    """Width and height that the first 25 bytes of an 8-bit PNG declare. Raises QilError: no PNG, another depth."""
+    if len(head) < 25 or head[:8] != b"\x89PNG\r\n\x1a\n":
+        raise QilError("it is not a PNG file")
+    width, height, depth = struct.unpack(">IIB", head[16:25])
+    if depth > 8:
+        raise QilError(f"it has {depth} bits a channel, expected 8")
+    return width, height
 
 
 def decode(data: bytes, size: tuple[int, int]) -> Tensor:
@@ -204,18 +243,14 @@ def decode(data: bytes, size: tuple[int, int]) -> Tensor:
 
     Raises QilError for another size or depth, seen before anything is decoded; Pillow's errors for broken data.
     """
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        raise QilError("it is not a PNG file")
-    width, height, depth = struct.unpack(">IIB", data[16:25])
+    width, height = png_size(data)
     if (width, height) != size:
         raise QilError(f"it is {width}x{height}, the canvas is {size[0]}x{size[1]}")
-    if depth > 8:
-        raise QilError(f"it has {depth} bits a channel, expected 8")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
         return torch.from_numpy(np.array(picture.convert("RGBA"))).float().div_(GRID)
 
 
-def _read_bounded(open_file: Callable[[str], IO[bytes]], name: str, limit: int) -> bytes:
+def read_bounded(open_file: Callable[[str], IO[bytes]], name: str, limit: int) -> bytes:
     with open_file(name) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
@@ -224,7 +259,7 @@ def _read_bounded(open_file: Callable[[str], IO[bytes]], name: str, limit: int) 
 
 
 @contextmanager
-def _reading(source: Path, name: str) -> Iterator[None]:
+def reading(source: Path, name: str) -> Iterator[None]:
     """Say which file of which source could not be read, and why."""
     try:
         yield

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ..errors import QilError
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
 from .atomic import atomic_path
+from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 EMU = 914400
 MIN_SIDE = 1 * EMU
 MAX_SIDE = 56 * EMU
-MAX_DEPTH = 16
-"""Groups inside groups; what is deeper stays in the picture's name. XML readers give up at 256."""
+ORIGINAL = "original"
+"""Name of the hidden picture that a slide can begin with."""
 
 
 @dataclass(frozen=True)
@@ -84,44 +85,104 @@ class Piece:
 
 @dataclass(frozen=True)
 class Page:
-    """A slide to be: where the picture lies, its pieces, bottom first, and the names of the layers without content."""
+    """A slide to be: the canvas in pixels, where it lies, its pieces, bottom first, and the names of empty layers."""
 
+    canvas: Box
     frame: Frame
     pieces: tuple[Piece, ...]
     empty: tuple[str, ...]
 
 
-def write(slides: Sequence[LayerStack], path: Path, dpi: float = 96, progress: Progress = silent) -> PptxReport:
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What a deck can hold beside the layers.
+
+    notes: a text a stack for the slide's notes; what was placed and left out is added to it. originals: a picture
+    (H, W, 3|4) in [0, 1] a stack, put hidden under its layers. build_up: a slide for every layer that is added.
+    Empty tuples leave notes and originals out.
+    """
+
+    notes: tuple[str, ...] = ()
+    originals: tuple[Tensor, ...] = ()
+    build_up: bool = False
+
+
+NONE = Extras()
+
+
+def write(
+    slides: Sequence[LayerStack], path: Path, dpi: float = 96, progress: Progress = silent, extras: Extras = NONE
+) -> PptxReport:
     """Write a deck, a slide a stack, every layer a picture cropped to its content; "/" in a name makes a group.
 
     dpi: pixels an inch, 10..2400. The slide takes the widest and the highest picture, scaled if a side would pass
     56 inches or both stay under 1 inch; every picture fills its slide with its aspect kept, centred. Empty layers are
-    left out and reported. Raises QilError: no slides, dpi out of range, the disk refuses.
+    left out and reported. Raises QilError: no slides, dpi out of range, notes or originals for another count of
+    stacks, the disk refuses.
     """
-    _check(slides, dpi)
+    _check(slides, dpi, extras)
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
     pages = [_page(stack, size) for stack in slides]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
         deck = _new_deck(size, path.stem)
+        shown: list[Page] = []
         for i, page in enumerate(pages):
-            _fill(_add_slide(deck), page, pngs, part(progress, i / len(pages), (i + 1) / len(pages)))
+            shown += _add_page(deck, page, pngs, extras, i, part(progress, i / len(pages), (i + 1) / len(pages)))
         deck.save(str(temporary))
     return PptxReport(
         path,
         size[0] / EMU,
         size[1] / EMU,
-        pictures=tuple(len(page.pieces) for page in pages),
-        empty=tuple(page.empty for page in pages),
-        scales=tuple(page.frame.pixel * dpi / EMU for page in pages),
+        pictures=tuple(len(page.pieces) for page in shown),
+        empty=tuple(page.empty for page in shown),
+        scales=tuple(page.frame.pixel * dpi / EMU for page in shown),
     )
 
 
-def _check(slides: Sequence[LayerStack], dpi: float) -> None:
+def _add_page(
+    deck: Presentation, page: Page, pngs: Iterator[bytes], extras: Extras, index: int, progress: Progress
+) -> list[Page]:
+    """Add the slides of one stack; what each shows."""
+    steps = [replace(page, pieces=page.pieces[: i + 1]) for i in range(len(page.pieces))] if extras.build_up else []
+    placed: list[bytes] = []
+    steps = steps or [page]
+    for step, shown in enumerate(steps):
+        slide = _add_slide(deck)
+        if extras.originals:
+            _add_original(slide, extras.originals[index], page)
+        _fill(slide, shown, placed, pngs, part(progress, step / len(steps), (step + 1) / len(steps)))
+        if extras.notes:
+            _add_note(slide, f"{extras.notes[index]}\n{_note(shown)}")
+    return steps
+
+
+def _note(page: Page) -> str:
+    """What lies on a slide, bottom first, in a few lines."""
+    names = ", ".join(piece.name for piece in page.pieces)
+    empty = f"\nEmpty and left out: {', '.join(page.empty)}" if page.empty else ""
+    return f"{len(page.pieces)} pictures, bottom first: {names}{empty}".rstrip(": ")
+
+
+def _add_note(slide: Slide, text: str) -> None:
+    frame = slide.notes_slide.notes_text_frame
+    if frame is not None:  # only a template whose notes have no text has none
+        frame.text = _clean_lines(text)
+
+
+def _clean_lines(text: str) -> str:
+    """Text without what XML cannot hold, its lines kept, without blank ones at its ends."""
+    return "\n".join(map(clean, text.splitlines())).strip()
+
+
+def _check(slides: Sequence[LayerStack], dpi: float, extras: Extras) -> None:
     if not slides:
         raise QilError("A PowerPoint file needs at least one picture, and none was given.")
     if not 10 <= dpi <= 2400:
         raise QilError(f"{dpi} dpi was given, expected 10 to 2400 pixels an inch; 96 shows pixels at their size.")
+    for what, given in (("notes", extras.notes), ("originals", extras.originals)):
+        if given and len(given) != len(slides):
+            raise QilError(f"{len(given)} {what} were given for {len(slides)} stacks: give one a stack, or none.")
 
 
 def slide_size(pictures: Sequence[tuple[int, int]], dpi: float) -> tuple[int, int]:
@@ -136,6 +197,7 @@ def _page(stack: LayerStack, size: tuple[int, int]) -> Page:
     boxes = [stack.bounds(i) for i in range(len(stack))]
     layers = list(zip(stack.names, stack.pixels, boxes, strict=True))
     return Page(
+        Box(0, 0, stack.width, stack.height),
         _frame(stack, size),
         tuple(
             Piece(name, box, layer[box.top : box.bottom, box.left : box.right]) for name, layer, box in layers if box
@@ -161,7 +223,7 @@ def _new_deck(size: tuple[int, int], title: str) -> Presentation:
     deck = pptx.Presentation()
     deck.slide_width, deck.slide_height = Emu(size[0]), Emu(size[1])
     about = deck.core_properties
-    about.title = _clean(title)[:255]
+    about.title = " ".join(clean(title).split())[:255]
     about.author = about.last_modified_by = ""  # python-pptx's template names its own author
     about.created = about.modified = datetime(2026, 1, 1)  # the same layers give the same properties
     return deck
@@ -174,42 +236,30 @@ def _add_slide(deck: Presentation) -> Slide:
     return slide
 
 
-def _fill(slide: Slide, page: Page, pngs: Iterator[bytes], progress: Progress) -> None:
-    """Place the pieces, bottom first. A group stays open while the next piece has it too, so the order stays right."""
-    opened: list[tuple[str, GroupShapes]] = []
-    for i, piece in enumerate(page.pieces):
-        progress(i / len(page.pieces), f"Placing {piece.name}")
-        *groups, name = split_name(piece.name)
-        _open(slide.shapes, opened, groups)
-        _add_picture(opened[-1][1] if opened else slide.shapes, next(pngs), name, piece.box, page.frame)
+def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], progress: Progress) -> None:
+    """Place the pieces, bottom first, in their groups. placed: PNGs of earlier slides of the same stack; it grows."""
+
+    def place(shapes: SlideShapes | GroupShapes, items: Sequence[Group | Leaf]) -> None:
+        for item in items:
+            if isinstance(item, Group):
+                group = shapes.add_group_shape()
+                group.name = item.name
+                place(group.shapes, item.items)
+                continue
+            piece = page.pieces[item.index]
+            progress(item.index / len(page.pieces), f"Placing {piece.name}")
+            if item.index == len(placed):
+                placed.append(next(pngs))
+            _add_picture(shapes, placed[item.index], item.name, piece.box, page.frame)
+
+    place(slide.shapes, nest([piece.name for piece in page.pieces]))
 
 
-def split_name(name: str) -> list[str]:
-    """ "girl/hair" as its groups and the picture's own name, fit for XML; never empty."""
-    levels = [level.strip() for level in _clean(name).split("/", MAX_DEPTH)]
-    return [level for level in levels if level] or ["layer"]
-
-
-def _clean(text: str) -> str:
-    """Text without what XML 1.0 cannot hold, on one line."""
-    return " ".join("".join(filter(_in_xml, text)).split())
-
-
-def _in_xml(letter: str) -> bool:
-    """Whether XML 1.0 can hold a character (its section 2.2)."""
-    return letter in "\t\n\r" or " " <= letter <= "\ud7ff" or "\ue000" <= letter <= "\ufffd" or letter >= "\U00010000"
-
-
-def _open(shapes: SlideShapes, opened: list[tuple[str, GroupShapes]], groups: Sequence[str]) -> None:
-    """Close the groups that `groups` does not share with `opened`, and open the missing ones."""
-    shared = 0
-    while shared < min(len(opened), len(groups)) and opened[shared][0] == groups[shared]:
-        shared += 1
-    del opened[shared:]
-    for name in groups[shared:]:
-        group = (opened[-1][1] if opened else shapes).add_group_shape()
-        group.name = name
-        opened.append((name, group.shapes))
+def _add_original(slide: Slide, picture: Tensor, page: Page) -> None:
+    """The picture that the layers came from, hidden, over the whole canvas: the eye in the Selection Pane shows it."""
+    _add_picture(slide.shapes, encode(picture), ORIGINAL, page.canvas, page.frame)
+    element: Any = slide.shapes[-1].element
+    element.nvPicPr.cNvPr.set("hidden", "1")
 
 
 def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: Box, frame: Frame) -> None:

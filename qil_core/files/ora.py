@@ -1,0 +1,232 @@
+"""OpenRaster: a ZIP of PNGs cropped to their content, and stack.xml, which says how they lie on each other.
+
+Source: the OpenRaster specification 0.0.6 (freedesktop.org), and what Krita 5 and GIMP 2.10 write. Hidden colour under
+alpha 0 is kept inside a layer's bounds and is black outside them; an empty layer is one clear pixel.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..errors import QilError
+from ..progress import Progress, silent
+from ..stack import Box, LayerStack, to_bytes
+from .archive import check_members, member
+from .atomic import atomic_path
+from .layered import PLAIN, Layered, Look
+from .names import Group, Leaf, nest
+from .png import (
+    MAX_LAYERS,
+    MAX_LISTING,
+    MAX_PIXELS,
+    UNREADABLE,
+    decode,
+    encode,
+    parallel,
+    png_size,
+    read_bounded,
+    reading,
+)
+from .tree import Folder, Sheet, Style, check_size, flatten
+
+MIMETYPE = b"image/openraster"
+STACK = "stack.xml"
+MERGED = "mergedimage.png"
+THUMBNAIL = "Thumbnails/thumbnail.png"
+THUMBNAIL_SIDE = 256
+MAX_DEPTH = 64
+"""Stacks inside stacks that are read."""
+
+NOT_SHOWN = Box(0, 0, 1, 1)
+"""What stands for an empty layer: the format has no layer without a picture."""
+
+OPS = {"normal": "svg:src-over"} | {
+    mode: f"svg:{mode}"
+    for mode in (
+        "multiply", "screen", "overlay", "darken", "lighten", "color-dodge", "color-burn", "hard-light", "soft-light",
+        "difference", "color", "luminosity", "hue", "saturation",
+    )
+}  # fmt: skip
+"""This package's blend modes as OpenRaster's composite-op."""
+
+MODES = {op: mode for mode, op in OPS.items()}
+
+
+def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, progress: Progress = silent) -> Path:
+    """Write an OpenRaster file: cropped layers, groups, the merged picture and a thumbnail; the same bytes each time.
+
+    look: blend modes, opacities and visibility. dpi: 1..30000. Raises QilError: too many layers, a mode that the format
+    lacks, dpi out of range, the disk refuses.
+    """
+    look = look.of(len(stack))
+    _check(stack, look, dpi)
+    boxes = [stack.bounds(i) or NOT_SHOWN for i in range(len(stack))]
+    crops = (layer[b.top : b.bottom, b.left : b.right] for layer, b in zip(stack.pixels, boxes, strict=True))
+    merged = Layered(stack, look).composite()
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+        parallel(encode, [*crops, merged]) as encoded,
+    ):
+        archive.writestr(member("mimetype"), MIMETYPE)
+        archive.writestr(member(STACK), _stack_xml(stack, boxes, look, dpi))
+        for i, name in enumerate(stack.names):
+            progress(i / len(stack), f"Writing {name}")
+            archive.writestr(member(_file(i)), next(encoded))
+        archive.writestr(member(MERGED), next(encoded))
+        archive.writestr(member(THUMBNAIL), _thumbnail(merged))
+    return path
+
+
+def _check(stack: LayerStack, look: Look, dpi: float) -> None:
+    if len(stack) > MAX_LAYERS:
+        raise QilError(f"The stack has {len(stack)} layers and a file takes {MAX_LAYERS}: merge some layers first.")
+    if not 1 <= dpi <= 30_000:
+        raise QilError(f"{dpi} dpi was given, expected 1 to 30000 pixels an inch.")
+    for name, mode in zip(stack.names, look.modes, strict=True):
+        if mode not in OPS:
+            raise QilError(f'OpenRaster has no blend mode "{mode}" (layer "{name}"): choose another mode or PSD.')
+
+
+def _file(index: int) -> str:
+    return f"data/layer{index:03}.png"
+
+
+def _thumbnail(merged: Tensor) -> bytes:
+    """The merged picture at most 256 pixels wide and high."""
+    picture = Image.fromarray(to_bytes(merged).cpu().numpy())
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _stack_xml(stack: LayerStack, boxes: Sequence[Box], look: Look, dpi: float) -> bytes:
+    size = {"w": str(stack.width), "h": str(stack.height), "xres": f"{dpi:.0f}", "yres": f"{dpi:.0f}"}
+    image = ElementTree.Element("image", {"version": "0.0.6", **size})
+    _fill(ElementTree.SubElement(image, "stack"), nest(stack.names), boxes, look)
+    return ElementTree.tostring(image, "utf-8", xml_declaration=True)
+
+
+def _fill(parent: ElementTree.Element, items: Sequence[Group | Leaf], boxes: Sequence[Box], look: Look) -> None:
+    """Elements top first, as the format has them. Groups let modes through: that is isolation="auto", the default."""
+    for item in reversed(items):
+        if isinstance(item, Group):
+            _fill(ElementTree.SubElement(parent, "stack", name=item.name), item.items, boxes, look)
+        else:
+            at, box = item.index, boxes[item.index]
+            about = {"name": item.name, "src": _file(at), "x": str(box.left), "y": str(box.top)}
+            about["opacity"] = repr(float(look.opacities[at]))
+            about["visibility"] = "visible" if look.visible[at] else "hidden"
+            about["composite-op"] = OPS[look.modes[at]]
+            ElementTree.SubElement(parent, "layer", about)
+
+
+def read(path: Path, hidden: bool = True) -> Layered:
+    """The layers of an OpenRaster file, bottom first, with groups as names; see tree.py for what is merged.
+
+    hidden: keep hidden layers too. Raises QilError: broken, hostile or too large files, layers that cannot be drawn.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except UNREADABLE as error:
+        raise QilError(f"Cannot read {path}: {error}. Expected a whole OpenRaster file.") from error
+    with archive:
+        check_members(archive, path)
+        with reading(path, STACK):
+            image = _parsed(read_bounded(archive.open, STACK, MAX_LISTING))
+            width, height = _number(image, "w", None), _number(image, "h", None)
+            root = image.find("stack")
+            if image.tag != "image" or root is None:
+                raise QilError("it describes no stack of layers")
+        check_size(width, height, max(1, sum(1 for _ in root.iter("layer"))), path)
+        tree = _Reader(archive, path, hidden).items(root, MAX_DEPTH)
+        return flatten(tree, width, height, path, hidden)
+
+
+def _parsed(data: bytes) -> ElementTree.Element:
+    """The root of stack.xml. A DOCTYPE could declare entities that grow without end: no honest file has one."""
+    text = data.decode("utf-8")  # no other encoding, so that the next line sees what the parser sees
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise QilError("it declares XML entities, which a file of layers has no use for")
+    try:
+        return ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError as error:
+        raise QilError(f"it is not XML ({error})") from error
+
+
+def _number(element: ElementTree.Element, key: str, default: int | None) -> int:
+    """A whole number between -10 million and 10 million."""
+    text = element.get(key)
+    if text is None and default is not None:
+        return default
+    try:
+        number = round(float(text or ""))
+    except (ValueError, OverflowError) as error:
+        raise QilError(f"its {key} is {text!r}, expected a number") from error
+    if abs(number) > 10**7:
+        raise QilError(f"its {key} is {text!r}, expected at most 10000000")
+    return number
+
+
+class _Reader:
+    """Builds the tree of one file, and counts the pixels that it unpacks."""
+
+    def __init__(self, archive: zipfile.ZipFile, path: Path, hidden: bool) -> None:
+        self.archive = archive
+        self.path = path
+        self.hidden = hidden
+        self.pixels = 0
+
+    def items(self, stack: ElementTree.Element, depth: int) -> tuple[Sheet | Folder, ...]:
+        """The layers and groups of a stack element, bottom first."""
+        if depth == 0:
+            raise QilError(f"Cannot read {self.path}: its groups lie more than {MAX_DEPTH} deep.")
+        return tuple(self._item(element, depth) for element in reversed(stack))
+
+    def _item(self, element: ElementTree.Element, depth: int) -> Sheet | Folder:
+        name = element.get("name", "")
+        with reading(self.path, STACK):
+            style = _style(element)
+        if element.tag == "stack":
+            isolated = element.get("isolation") == "isolate" or style.mode != "normal" or style.opacity < 1
+            return Folder(name, self.items(element, depth - 1), style, isolated)
+        if element.tag != "layer":
+            style = Style(visible=style.visible, problem=f"is a {element.tag}, not a layer of pixels")
+        wanted = not style.problem and (style.visible or self.hidden)
+        image = self._image(element) if wanted else torch.zeros(0, 0, 4)
+        with reading(self.path, STACK):
+            return Sheet(name, image, _number(element, "x", 0), _number(element, "y", 0), style)
+
+    def _image(self, element: ElementTree.Element) -> Tensor:
+        """A layer's pixels (h, w, 4). The size that its file declares bounds what is unpacked."""
+        file = element.get("src", "")
+        with reading(self.path, file or "a layer without a file"):
+            with self.archive.open(file) as member:
+                width, height = png_size(member.read(25))
+            self.pixels += width * height
+            if self.pixels > MAX_PIXELS:
+                raise QilError(f"with it the layers hold more than {MAX_PIXELS // 10**6} megapixels")
+            data = read_bounded(self.archive.open, file, 5 * width * height + MAX_LISTING)
+            return decode(data, (width, height))
+
+
+def _style(element: ElementTree.Element) -> Style:
+    op = element.get("composite-op", OPS["normal"])
+    text = element.get("opacity", "1")
+    try:
+        opacity = float(text)
+    except ValueError:
+        opacity = -1
+    if not 0 <= opacity <= 1:
+        raise QilError(f"an opacity is {text!r}, expected a number from 0 to 1")
+    problem = "" if op in MODES else f"has the blend mode {op}"
+    return Style(opacity, MODES.get(op, "normal"), element.get("visibility", "visible") != "hidden", problem=problem)

@@ -1,0 +1,238 @@
+"""From the tree of a layered file to a flat stack that composites to the same picture.
+
+Layers stay layers wherever a flat stack can show them. What it cannot show is merged, exactly, into one layer: a base
+with the layers clipped to it; a group that is isolated, half transparent or masked. What can be neither is an error
+that names the layer. Rules: Adobe's "Layer opacity and blending" help (groups, clipping masks), W3C "Compositing and
+Blending Level 1", section 3 (isolated groups), and that "over" is associative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..composite import composite
+from ..errors import QilError
+from ..stack import LayerStack
+from .layered import Layered, Look
+from .names import clean, join_levels
+from .png import MAX_LAYERS, MAX_PIXELS
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A mask: float32 (h, w) in [0, 1], 1 = shows, at a place on the canvas, and the value everywhere else."""
+
+    plane: Tensor
+    left: int = 0
+    top: int = 0
+    outside: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """How a layer or a group meets what is below it.
+
+    clipped: shows only where the layer below it does. problem: why it cannot be drawn ("is an
+    adjustment layer"), or empty.
+    """
+
+    opacity: float = 1.0
+    mode: str = "normal"
+    visible: bool = True
+    clipped: bool = False
+    mask: Mask | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A layer with pixels: float32 (h, w, 4) in [0, 1], straight alpha; left and top may lie off the canvas."""
+
+    name: str
+    image: Tensor
+    left: int
+    top: int
+    style: Style
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """A group: its layers, bottom first. isolated: they blend with each other only, not with what is below."""
+
+    name: str
+    items: tuple[Sheet | Folder, ...]
+    style: Style
+    isolated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """A layer of the flat stack to be: the names of its groups and its own, pixels, their place, and its look."""
+
+    levels: tuple[str, ...]
+    image: Tensor
+    left: int
+    top: int
+    opacity: float
+    mode: str
+    visible: bool
+
+
+def check_size(width: int, height: int, count: int, source: Path) -> None:
+    """QilError for a canvas that is too large or empty, or for too many layers, before any memory is taken."""
+    if min(width, height) < 1:
+        raise QilError(f"Cannot read {source}: its canvas is {width}x{height} pixels.")
+    if count > MAX_LAYERS:
+        raise QilError(f"Cannot read {source}: it has {count} layers, at most {MAX_LAYERS} are read. Merge some first.")
+    if width * height * count > MAX_PIXELS:
+        raise QilError(
+            f"Cannot read {source}: {count} layers of {width}x{height} are {width * height * count / 1e6:.0f} "
+            f"megapixels, more than the {MAX_PIXELS // 10**6} that are read at once. Scale it down or merge layers."
+        )
+
+
+def flatten(items: Sequence[Sheet | Folder], width: int, height: int, source: Path, hidden: bool = True) -> Layered:
+    """The flat stack of a tree, bottom first, on a canvas of width x height.
+
+    hidden: keep what is hidden, as hidden layers; a hidden layer inside something that has to be merged is left out
+    in any case. Raises QilError: nothing to show, too large, a layer that cannot be drawn (hidden ones may be so).
+    """
+    flats = [flat for flat in _Canvas(width, height, hidden, source).flats(items) if hidden or flat.visible]
+    if not flats:
+        raise QilError(f"Cannot read {source}: it holds no {'' if hidden else 'visible '}layer.")
+    check_size(width, height, len(flats), source)
+    pixels = torch.zeros(len(flats), height, width, 4)
+    for canvas, flat in zip(pixels, flats, strict=True):
+        _place(canvas, flat.image, flat.left, flat.top)
+    names = [join_levels([level for level in flat.levels if level] or ["layer"]) for flat in flats]
+    modes, opacities, visible = zip(*((flat.mode, flat.opacity, flat.visible) for flat in flats), strict=True)
+    return Layered(LayerStack.from_image(pixels, names), Look(modes, opacities, visible))
+
+
+def _place(canvas: Tensor, image: Tensor, left: int, top: int) -> None:
+    """Put an image on a canvas (H, W, ...) of the same kind; what lies outside of it is cut off."""
+    height, width = image.shape[:2]
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + width, canvas.shape[1]), min(top + height, canvas.shape[0])
+    if x0 < x1 and y0 < y1:
+        canvas[y0:y1, x0:x1] = image[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def _masked(flat: Flat, mask: Mask | None) -> Flat:
+    """The layer with a mask multiplied into its alpha."""
+    if mask is None:
+        return flat
+    weight = flat.image.new_full(flat.image.shape[:2], mask.outside)
+    _place(weight, mask.plane, mask.left - flat.left, mask.top - flat.top)
+    return replace(flat, image=torch.cat([flat.image[..., :3], (flat.image[..., 3] * weight)[..., None]], dim=-1))
+
+
+class _Canvas:
+    """Flattens on a canvas of this size; hidden layers are looked into only when they are wanted."""
+
+    def __init__(self, width: int, height: int, hidden: bool, source: Path) -> None:
+        self.width, self.height, self.hidden, self.source = width, height, hidden, source
+        self.merged = 0
+
+    def flats(self, items: Sequence[Sheet | Folder]) -> list[Flat]:
+        """The flat layers of some siblings, bottom first."""
+        found: list[Flat] = []
+        for base, clipped in _runs(items):
+            if base.style.visible or self.hidden:
+                layers = self._one(base)
+                seen = [item for item in clipped if item.style.visible] if base.style.visible else []
+                found += [self._clip(base, layers, seen)] if seen else layers
+        return found
+
+    def _one(self, item: Sheet | Folder) -> list[Flat]:
+        """The flat layers of one layer or group, whose style is theirs when it returns."""
+        if item.style.problem:
+            if not item.style.visible:
+                return []
+            raise QilError(
+                f'The layer "{clean(item.name)}" {item.style.problem}. Rasterize it, merge it or hide it, then save.'
+            )
+        return self._folder(item) if isinstance(item, Folder) else [self._sheet(item)]
+
+    def _sheet(self, item: Sheet) -> Flat:
+        style = item.style
+        levels = (clean(item.name).strip(),)
+        flat = Flat(levels, item.image, item.left, item.top, style.opacity, style.mode, style.visible)
+        return _masked(flat, style.mask)
+
+    def _folder(self, item: Folder) -> list[Flat]:
+        style = item.style
+        if not style.visible:  # its layers stay apart: nobody sees how they meet
+            inner = [replace(flat, visible=False) for flat in self.flats(item.items)]
+        else:
+            inner = self.flats(item.items)
+        level = clean(item.name).strip()
+        below = [replace(flat, levels=(level, *flat.levels)) for flat in inner]
+        if not style.visible or self._is_transparent(item, inner):
+            return below
+        if len(inner) == 1 and self._lets_through(item, inner):
+            (only,) = below
+            return [_masked(replace(only, opacity=only.opacity * style.opacity), style.mask)]
+        if not item.isolated and any(flat.mode != "normal" for flat in inner if flat.visible):
+            raise QilError(
+                f'The group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask, which '
+                "separate layers cannot show. Set the group's mode to Normal, or merge it, then save."
+            )
+        merged = self._merge((level,), inner)
+        mode = style.mode if item.isolated else "normal"
+        return [_masked(replace(merged, opacity=style.opacity, mode=mode), style.mask)]
+
+    def _is_transparent(self, item: Folder, inner: Sequence[Flat]) -> bool:
+        """Whether a group only groups: its layers look the same without it."""
+        return item.style.opacity == 1 and item.style.mask is None and self._lets_through(item, inner)
+
+    def _lets_through(self, item: Folder, inner: Sequence[Flat]) -> bool:
+        """Whether the layers of a group may meet what is below the group."""
+        alike = item.style.mode == "normal" and all(flat.mode == "normal" for flat in inner)
+        return not item.isolated or alike
+
+    def _clip(self, base: Sheet | Folder, layers: Sequence[Flat], clipped: Sequence[Sheet | Folder]) -> Flat:
+        """One layer of a base and the layers clipped to it: they colour it, its alpha and its look stay."""
+        own = layers[0] if len(layers) == 1 else self._merge((clean(base.name).strip(),), layers)
+        plain = replace(own, opacity=1.0, mode="normal")
+        pixels, modes = self._stack([plain, *self.flats([_unclipped(item) for item in clipped])])
+        alpha = pixels[0, ..., 3:].clone()
+        pixels[0, ..., 3] = 1
+        flat = composite(LayerStack(pixels, ("",) * len(pixels)), modes)
+        return replace(own, image=torch.cat([flat[..., :3], alpha], dim=-1), left=0, top=0)
+
+    def _merge(self, levels: tuple[str, ...], flats: Sequence[Flat]) -> Flat:
+        """One layer of what one sees of several."""
+        pixels, modes = self._stack([flat for flat in flats if flat.visible])
+        flat = composite(LayerStack(pixels, ("",) * len(pixels)), modes) if len(pixels) else torch.zeros(0, 0, 4)
+        return Flat(levels, flat, 0, 0, 1.0, "normal", True)
+
+    def _stack(self, flats: Sequence[Flat]) -> tuple[Tensor, list[str]]:
+        """Layers on the canvas, opacity in alpha, (N, H, W, 4), and their modes. Raises QilError: too many of them."""
+        self.merged += 1  # each leaves a picture as large as the canvas
+        check_size(self.width, self.height, max(self.merged, len(flats)), self.source)
+        pixels = torch.zeros(len(flats), self.height, self.width, 4)
+        for canvas, flat in zip(pixels, flats, strict=True):
+            _place(canvas, flat.image, flat.left, flat.top)
+            canvas[..., 3] *= flat.opacity
+        return pixels, [flat.mode for flat in flats]
+
+
+def _unclipped(item: Sheet | Folder) -> Sheet | Folder:
+    return replace(item, style=replace(item.style, clipped=False))
+
+
+def _runs(items: Sequence[Sheet | Folder]) -> Iterator[tuple[Sheet | Folder, list[Sheet | Folder]]]:
+    """Each base with the layers clipped to it; clipped layers without a base are bases."""
+    at = 0
+    while at < len(items):
+        end = at + 1
+        while end < len(items) and items[end].style.clipped:
+            end += 1
+        yield items[at], list(items[at + 1 : end])
+        at = end

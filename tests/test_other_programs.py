@@ -1,0 +1,163 @@
+"""The files as other programs see them, and other programs' files as we do. What is not installed is not checked.
+
+Photoshop's own pictures: psd-tools' test files hold layers and the picture that Photoshop merged them to. They are not
+part of this package: set QIL_PSD_FILES to the folder tests/psd_files of a psd-tools checkout, and install
+psd-tools[composite], whose own drawing is the second opinion.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from psd_tools import PSDImage
+from torch import Tensor
+
+from qil_core.composite import onto_color
+from qil_core.errors import QilError
+from qil_core.files import ora, psd
+from qil_core.files.layered import Layered, Look
+from qil_core.stack import LayerStack, quantize
+
+PSD_FILES = Path(os.environ.get("QIL_PSD_FILES", "nowhere"))
+WHITE = torch.ones(3)
+CONVERT = "magick" if shutil.which("magick") else "/usr/bin/convert"
+LIMIT = 100
+"""Seconds that a program may take."""
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    missing = [program for program in programs if not shutil.which(program)]
+    return pytest.mark.skipif(bool(missing), reason=f"NOT CHECKED: {', '.join(missing)} is not on PATH")
+
+
+def drawing() -> Layered:
+    """A picture-like ground, soft discs, blocks under blend modes and opacity, groups, an empty and a hidden layer."""
+    height, width = 120, 180
+    y, x = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
+    one = torch.ones_like(x)
+    waves = torch.stack([x, y, 0.5 + 0.5 * torch.sin(40 * x * y), one], -1)
+    disc = torch.stack([one, y, x, (1.6 - 12 * ((x - 0.3) ** 2 + (y - 0.4) ** 2)).clamp(0, 1)], -1)
+    block = torch.stack([0.1 * one, 0.3 * one, 0.9 * one, 0.7 * ((x > 0.4) & (x < 0.8) & (y > 0.5) & (y < 0.9))], -1)
+    line = torch.stack([one, 0 * one, 0 * one, 1.0 * ((x - y).abs() < 0.02)], -1)
+    pixels = torch.stack([waves, disc, block, torch.zeros_like(waves), line])
+    pixels[..., :3] *= pixels[..., 3:] > 0
+    names = ["背景", "girl/hair 👗", "girl/x/مرحبا", "girl/nothing", "line"]
+    look = Look(
+        ("normal", "normal", "multiply", "normal", "normal"), (1, 0.8, 1, 1, 1), (True, True, True, True, False)
+    )
+    return Layered(LayerStack.from_image(quantize(pixels), names), look.of(5))
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def by_imagemagick(path: Path, out: Path) -> None:
+    """Layers put together by ImageMagick itself: image 0 is the merged picture, the others lie where they belong."""
+    run([CONVERT, f"{path}[1--1]", "-background", "none", "-layers", "merge", f"png32:{out}"])
+
+
+def merged_by_imagemagick(path: Path, out: Path) -> None:
+    run([CONVERT, f"{path}[0]", f"png32:{out}"])
+
+
+def by_gimp(path: Path, out: Path) -> None:
+    """GIMP's own compositing: opened in batch mode, merged, saved as PNG."""
+    load = f'(image (car (gimp-file-load RUN-NONINTERACTIVE "{path}" "x")))'
+    merge = "(layer (car (gimp-image-merge-visible-layers image CLIP-TO-IMAGE)))"
+    save = f'(file-png-save RUN-NONINTERACTIVE image layer "{out}" "x" 0 9 0 0 0 0 0)'
+    script = f"(let* ({load} {merge}) {save})"
+    run(["gimp-console", "-idf", "-b", script, "-b", "(gimp-quit 0)"])
+
+
+def by_krita(path: Path, out: Path) -> None:
+    """Krita's own compositing, on a display that is not there: Krita insists on one."""
+    run(["xvfb-run", "-a", "krita", "--export", "--export-filename", str(out), str(path)])
+
+
+def seen(path: Path) -> Tensor:
+    """A picture over white, float32 (H, W, 3)."""
+    rgba = torch.from_numpy(np.array(Image.open(path).convert("RGBA"))).float() / 255
+    return onto_color(rgba, WHITE)[..., :3]
+
+
+def worst(path: Path, document: Layered) -> float:
+    """The largest difference from our own composite over white, in steps of 8 bits."""
+    return float((seen(path) - onto_color(document.composite(), WHITE)[..., :3]).abs().max()) * 255
+
+
+PROGRAMS = [
+    pytest.param("psd", merged_by_imagemagick, marks=needs(CONVERT), id="psd-imagemagick"),
+    pytest.param("psd", by_gimp, marks=needs("gimp-console"), id="psd-gimp"),
+    pytest.param("psd", by_krita, marks=needs("krita", "xvfb-run"), id="psd-krita"),
+    pytest.param("ora", by_krita, marks=needs("krita", "xvfb-run"), id="ora-krita"),
+]
+WRITE = {"psd": psd.write, "ora": ora.write}
+
+
+@pytest.mark.parametrize(("kind", "draw"), PROGRAMS)
+def test_other_programs_show_the_same_picture(kind: str, draw: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    """At most 3/255 off anywhere: those programs round to 8 bits at every layer."""
+    document = drawing()
+    path = WRITE[kind](document.stack, tmp_path / f"drawing.{kind}", document.look)
+    draw(path, tmp_path / "seen.png")
+    off = worst(tmp_path / "seen.png", document)
+    print(f"{kind}: at most {off:.2f}/255 off")
+    assert off <= 3
+
+
+@needs(CONVERT)
+def test_imagemagick_finds_every_layer_in_its_place(tmp_path: Path) -> None:
+    """Normal layers only: ImageMagick merges layers without their modes."""
+    document = drawing()
+    plain = Layered(document.stack, Look().of(5))
+    psd.write(document.stack, tmp_path / "x.psd")
+    by_imagemagick(tmp_path / "x.psd", tmp_path / "seen.png")
+    assert worst(tmp_path / "seen.png", plain) <= 2
+
+
+def photoshops_files() -> list[Path]:
+    return sorted(path for kind in ("psd", "psb") for path in PSD_FILES.rglob(f"*.{kind}"))
+
+
+KNOWN = {
+    "hard-mix": "blend.py gives white where backdrop and source add up to exactly 1",
+    "vivid-light": "blend.py keeps black and white backdrops where Photoshop does not",
+}
+
+
+@pytest.mark.skipif(not photoshops_files(), reason="NOT CHECKED: QIL_PSD_FILES names no psd-tools test files")
+def test_photoshops_files_look_as_in_photoshop_or_say_why_not() -> None:
+    """A mean error of at most 0.5/255 against the merged picture in the file, or against psd-tools' own drawing."""
+    read, refused, wrong = 0, list[str](), list[str]()
+    for path in photoshops_files():
+        try:
+            document = psd.read(path, hidden=False)
+        except QilError as error:
+            refused.append(str(error))
+            continue
+        read += 1
+        ours = onto_color(document.composite(), WHITE)[..., :3]
+        off = min(float((ours - theirs).abs().mean()) * 255 for theirs in pictures_of(path))
+        wrong += [f"{path.name}: {off:.2f}/255"] if off > 0.5 and path.stem not in KNOWN else []
+    print(f"{read} read, {len(refused)} refused with a reason")
+    assert not wrong
+    assert not [e for e in refused if not any(word in e for word in ("layer", "colours are", "bits a channel"))]
+    assert read >= 100
+
+
+def pictures_of(path: Path) -> list[Tensor]:
+    """The merged picture that the file holds, and psd-tools' composite, over white."""
+    document = PSDImage.open(path)
+    found = [document.topil(apply_icc=False), document.composite(force=True, color=1.0, apply_icc=False)]
+    rgba = [torch.from_numpy(np.array(picture.convert("RGBA"))).float() / 255 for picture in found if picture]
+    return [onto_color(picture, WHITE)[..., :3] for picture in rgba]
