@@ -4,8 +4,10 @@ from comfy_api.latest import ComfyExtension, io
 
 from .nodes.compose import CompositeLayers, PreviewLayers
 from .nodes.decompose import DecomposeToLayers, SplitLayer
+from .nodes.document import DocumentToLayers, LayersToDocument
 from .nodes.edit import ArrangeLayers, RecolorLayer, TransformLayer
-from .nodes.export import ExportPPTX
+from .nodes.export import ExportLayers, ExportPPTX
+from .nodes.files import LoadLayers
 from .nodes.load import LoadLayeredModel
 from .nodes.native import NativeLayeredModel
 
@@ -25,6 +27,10 @@ class LayeredExtension(ComfyExtension):
             CompositeLayers,
             PreviewLayers,
             ExportPPTX,
+            ExportLayers,
+            LoadLayers,
+            LayersToDocument,
+            DocumentToLayers,
         ]
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 
-from ..qil_core.composite import composite
+from ..qil_core.composite import composite, modes_for
 from ..qil_core.errors import QilError
-from ..qil_core.files import pptx
-from ..qil_core.stack import LayerStack
+from ..qil_core.files import archive, ora, png, pptx, psd
+from ..qil_core.files.layered import Layered, Look
+from ..qil_core.stack import LayerStack, check_image
 from . import host
-from .sockets import CATEGORY, layers_input, names_input
+from .sockets import CATEGORY, chosen, layers_input, modes_input, names_input
+
+PSD, ORA, ZIP, PNG = "PSD", "OpenRaster", "ZIP", "PNG files"
+ONE, BUILD_UP = "one a stack", "build-up"
 
 
 class ExportPPTX(io.ComfyNode):
@@ -40,7 +45,26 @@ class ExportPPTX(io.ComfyNode):
                     step=1.0,
                     tooltip="Pixels an inch. A slide side is 1 to 56 inches: larger pictures are scaled down.",
                 ),
+                io.Combo.Input(
+                    "slides",
+                    options=[ONE, BUILD_UP],
+                    optional=True,
+                    tooltip="build-up: a slide for every layer that is added, so that the picture grows as one pages.",
+                ),
                 names_input(),
+                io.String.Input(
+                    "notes",
+                    multiline=True,
+                    optional=True,
+                    default="",
+                    force_input=True,
+                    tooltip="Optional text for the notes of each slide, such as the report of Decompose to Layers.",
+                ),
+                io.Image.Input(
+                    "original",
+                    optional=True,
+                    tooltip="Optional: the picture the layers came from, put hidden under them on the slide.",
+                ),
             ],
             outputs=[
                 io.String.Output("path", tooltip="The file that was written."),
@@ -54,13 +78,33 @@ class ExportPPTX(io.ComfyNode):
         layers: list[torch.Tensor],
         filename_prefix: list[str],
         dpi: list[float],
+        slides: list[str] | None = None,
         names: list[str] | None = None,
+        notes: list[str] | None = None,
+        original: list[torch.Tensor] | None = None,
     ) -> io.NodeOutput:
-        slides = _slides(layers, names or [""])
-        path, saved = host.output_path(filename_prefix[0], ".pptx", slides[0].width, slides[0].height)
-        report = pptx.write(slides, path, dpi[0], host.progress())
-        shown: dict[str, Any] = _preview(slides)
+        stacks = _slides(layers, names or [""])
+        path, saved = host.output_path(filename_prefix[0], ".pptx", stacks[0].width, stacks[0].height)
+        extras = pptx.Extras(
+            notes=_notes(notes, len(stacks)),
+            originals=_originals(original or [], len(stacks)),
+            build_up=(slides or [ONE])[0] == BUILD_UP,
+        )
+        report = pptx.write(stacks, path, dpi[0], host.progress(), extras)
+        shown: dict[str, Any] = _preview(stacks)
         return io.NodeOutput(str(path), str(report), ui={**shown, "files": [saved]})
+
+
+def _notes(notes: list[str] | None, count: int) -> tuple[str, ...]:
+    """A text a slide: one alone serves all; none where nothing is linked or all is empty."""
+    given = [text or "" for text in notes or []]
+    return tuple(given * count if len(given) == 1 else given) if any(given) else ()
+
+
+def _originals(pictures: list[torch.Tensor], count: int) -> tuple[torch.Tensor, ...]:
+    """The pictures of all batches, (H, W, 3|4) each: one a slide, or one for all slides."""
+    given = [picture for batch in pictures for picture in check_image(batch)]
+    return tuple(given * count if len(given) == 1 else given)
 
 
 def _slides(layers: list[torch.Tensor], names: list[str]) -> list[LayerStack]:
@@ -74,3 +118,68 @@ def _slides(layers: list[torch.Tensor], names: list[str]) -> list[LayerStack]:
 def _preview(slides: list[LayerStack]) -> dict[str, Any]:
     saved = [image for stack in slides for image in ui.PreviewImage(composite(stack)[None]).as_dict()["images"]]
     return {"images": saved}
+
+
+class ExportLayers(io.ComfyNode):
+    """Write a layer stack as a Photoshop, OpenRaster or ZIP file, or as PNGs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        option = io.DynamicCombo.Option
+        dpi = io.Float.Input(
+            "dpi", default=72.0, min=1.0, max=30000.0, step=1.0, tooltip="Pixels an inch when printed."
+        )
+        return io.Schema(
+            node_id="ExportLayers",
+            display_name="Export Layers",
+            category=CATEGORY,
+            description="Writes layers for Photoshop (PSD; PSB above 30000 pixels), for Krita and GIMP (OpenRaster), "
+            "or as PNGs, with names, groups and blend modes.",
+            search_aliases=["save psd", "photoshop", "openraster", "ora", "krita", "gimp", "save layers", "zip"],
+            is_output_node=True,
+            inputs=[
+                layers_input(),
+                io.String.Input("filename_prefix", default="layers/layers", tooltip="File name in the output folder."),
+                io.DynamicCombo.Input(
+                    "format",
+                    options=[option(PSD, [dpi]), option(ORA, [dpi]), option(ZIP, []), option(PNG, [])],
+                    tooltip="ZIP and PNG files hold a full-size picture a layer and a layers.json.",
+                ),
+                names_input(),
+                modes_input(),
+            ],
+            outputs=[io.String.Output("path", tooltip="The file that was written; for PNG files their folder.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        layers: torch.Tensor,
+        filename_prefix: str,
+        format: dict[str, Any] | None = None,
+        names: str = "",
+        modes: str = "",
+    ) -> io.NodeOutput:
+        choice = chosen("format", format)
+        stack = LayerStack.from_image(layers, names or "")
+        look = Look(tuple(modes_for(modes or "", len(stack)))).of(len(stack))
+        path, saved = host.output_path(filename_prefix, _suffix(choice, stack), stack.width, stack.height)
+        _write(choice, stack, path, look)
+        shown = ui.PreviewImage(Layered(stack, look).composite()[None]).as_dict()
+        return io.NodeOutput(str(path), ui={**shown, "files": [] if choice["format"] == PNG else [saved]})
+
+
+def _suffix(choice: dict[str, Any], stack: LayerStack) -> str:
+    return {PSD: psd.suffix(stack), ORA: ".ora", ZIP: ".zip", PNG: ""}[choice["format"]]
+
+
+def _write(choice: dict[str, Any], stack: LayerStack, path: Path, look: Look) -> None:
+    progress = host.progress()
+    if choice["format"] == PSD:
+        psd.write(stack, path, look, choice["dpi"], progress)
+    elif choice["format"] == ORA:
+        ora.write(stack, path, look, choice["dpi"], progress)
+    elif choice["format"] == ZIP:
+        archive.write(stack, path, progress, look)
+    else:
+        png.write(stack, path, progress, look)

@@ -70,6 +70,25 @@ def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path
     return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
 
 
+def input_files(suffixes: tuple[str, ...]) -> list[str]:
+    """Files of the input folder and its sub-folders by their endings, sorted; one entry that says so without any."""
+    folder = Path(folder_paths.get_input_directory())
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found) or [f"{NOTHING} input)"]
+
+
+def input_path(name: str) -> Path:
+    """A file or folder of the input folder, or as "x [output]" of another; QilError when it is not there."""
+    text, other = folder_paths.annotated_filepath(name.strip())
+    folder = Path(other or folder_paths.get_input_directory()).resolve()
+    path = folder / text
+    if not text or not path.resolve().is_relative_to(folder):
+        raise QilError(f"\"{name}\" leaves ComfyUI's folder {folder.name}: upload the file with the node's button.")
+    if not path.exists():
+        raise QilError(f"There is no \"{text}\" in ComfyUI's folder {folder.name}: upload it with the node's button.")
+    return path
+
+
 def device() -> torch.device:
     """The device that ComfyUI computes on."""
     return comfy.model_management.get_torch_device()

@@ -7,11 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..qil_core.errors import QilError
+from ..qil_core.files.layered import Layered
 
 LayeredModel = io.Custom("LAYERED_MODEL")
 """A Decomposer (qil_core.decompose)."""
 
 CATEGORY = "image/layers"
+LEAVE_OUT, KEEP = "leave out", "keep"
 
 
 def chosen(id: str, choice: dict[str, Any] | None) -> dict[str, Any]:
@@ -42,3 +44,32 @@ def names_output() -> io.String.Output:
 def index_input(what: str) -> io.Int.Input:
     tooltip = f"Layer {what}: 0 is the bottom layer; negative numbers count from the top, so -1 is the topmost."
     return io.Int.Input("index", default=-1, min=-100, max=99, tooltip=tooltip)
+
+
+def modes_input() -> io.String.Input:
+    tooltip = "Optional blend modes, one a line, bottom layer first; one alone serves every layer. None: normal."
+    return io.String.Input("modes", multiline=True, optional=True, default="", tooltip=tooltip, force_input=True)
+
+
+def layered_outputs() -> list[io.Output]:
+    """What a file or a document of layers gives; the outputs of `layered_values`."""
+    modes = "Blend modes, one a line, bottom layer first, for Composite Layers (each layer) and the exports."
+    return [
+        layers_output(),
+        names_output(),
+        io.String.Output("modes", tooltip=modes),
+        io.Int.Output("width", tooltip="Width of the canvas in pixels."),
+        io.Int.Output("height", tooltip="Height of the canvas in pixels."),
+    ]
+
+
+def layered_values(document: Layered) -> io.NodeOutput:
+    """The outputs of `layered_outputs`: opacities are part of alpha from here on."""
+    folded = document.folded()
+    stack = folded.stack
+    return io.NodeOutput(stack.pixels, stack.name_text, "\n".join(folded.look.modes), stack.width, stack.height)
+
+
+def hidden_input() -> io.Combo.Input:
+    tooltip = "Whether layers that are switched off come along; a stack has no switch, so that they would show."
+    return io.Combo.Input("hidden", options=[LEAVE_OUT, KEEP], tooltip=tooltip)

@@ -22,6 +22,10 @@ NODES = {
     "CompositeLayers",
     "PreviewLayers",
     "ExportPPTX",
+    "ExportLayers",
+    "LoadLayers",
+    "LayersToDocument",
+    "DocumentToLayers",
 }
 
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from comfy_browser import front_end, load, missing, run, screenshot
 from comfy_client import Client
 from comfy_graphs import NAMES, WORKFLOWS, workflow
 from comfy_pictures import slides
 from comfy_server import Server
 from PIL import Image
+
+from qil_core.files import psd
+from qil_core.stack import LayerStack
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -121,3 +125,38 @@ def test_a_file_that_is_gone_is_said_so(page: Page, server: Server) -> None:
     page.evaluate(PRESS)
     page.get_by_text(f"{file} is not in ComfyUI's output folder").wait_for()
     (server.base / "moved.pptx").rename(server.base / "output" / "layers" / file)
+
+
+LOADER = "app.graph.nodes.find((node) => node.type === 'LoadLayers')"
+VALUE = f"(name) => {LOADER}.widgets.find((widget) => widget.name === name)?.value"
+
+
+def upload(page: Page, *paths: Path) -> None:
+    """Press the button of a fresh Load Layers, and choose files."""
+    page.evaluate("app.graph.clear(); app.graph.add(LiteGraph.createNode('LoadLayers'))")
+    with page.expect_file_chooser() as chooser:
+        page.evaluate(f"{LOADER}.widgets.find((widget) => widget.name === 'Upload layers').callback()")
+    chooser.value.set_files([str(path) for path in paths])
+
+
+def test_an_uploaded_file_is_chosen_in_load_layers(page: Page, tmp_path: Path) -> None:
+    stack = LayerStack.from_image(torch.rand(2, 30, 40, 4), "sky\ngirl/hair")
+    upload(page, psd.write(stack, tmp_path / "uploaded.psd"))
+    page.wait_for_function(f"({VALUE})('source.file') === 'uploaded.psd'")
+    prompt = page.evaluate("app.graphToPrompt().then((prompt) => prompt.output)")
+    (loader,) = prompt.values()
+    assert loader["inputs"] == {"source": "file", "source.file": "uploaded.psd", "hidden": "leave out"}
+    screenshot(page, "load_layers", tmp_path)
+
+
+def test_several_uploaded_pngs_are_chosen_in_the_order_of_their_names(page: Page, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i} layer.png" for i in (10, 2, 1)]
+    for i, path in enumerate(paths):
+        Image.new("RGBA", (4, 4), (i, 0, 0, 255)).save(path)
+    upload(page, *paths)
+    page.wait_for_function(f"({VALUE})('source') === 'several PNGs'")
+    page.wait_for_function(f"({VALUE})('source.files')?.length > 0")
+    assert page.evaluate(f"({VALUE})('source.files')").splitlines() == ["1 layer.png", "2 layer.png", "10 layer.png"]
+    saved = page.evaluate("app.graph.serialize()")
+    assert saved["nodes"][0]["widgets_values"][0] == "several PNGs"
+    assert len(saved["nodes"][0]["widgets_values"]) == 3
