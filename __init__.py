@@ -10,6 +10,7 @@ from .nodes.export import ExportLayers, ExportPPTX
 from .nodes.files import LoadLayers
 from .nodes.load import LoadLayeredModel
 from .nodes.native import NativeLayeredModel
+from .nodes.restore import RestoreLayers
 
 WEB_DIRECTORY = "./web"
 
@@ -21,6 +22,7 @@ class LayeredExtension(ComfyExtension):
             NativeLayeredModel,
             DecomposeToLayers,
             SplitLayer,
+            RestoreLayers,
             TransformLayer,
             RecolorLayer,
             ArrangeLayers,

@@ -23,7 +23,7 @@ from ..qil_core.errors import QilError
 from ..qil_core.model.pipeline import bucket
 from ..qil_core.progress import Progress, part
 from ..qil_core.request import RESOLUTIONS
-from ..qil_core.resample import resize
+from ..qil_core.solve import restore
 from ..qil_core.stack import LayerStack, to_bytes
 from .sockets import CATEGORY, LayeredModel
 
@@ -196,7 +196,7 @@ class Native:
     label: ClassVar[str] = "Qwen-Image-Layered (ComfyUI)"
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
-        """Layers of picture (H, W, 4), bottom first, resized from the model's resolution, and notes for the report.
+        """Layers of picture (H, W, 4), bottom first, restored from the model's resolution, and notes for the report.
 
         Of the request it takes layers, seed and, where there is one, the prompt; all else is set on the node.
         """
@@ -207,7 +207,7 @@ class Native:
         prompts = [refer(words, reference) for words in self._read(request.prompt or self.sampling.prompt)]
         latents = self._sample(reference, prompts, request, part(progress, 0.1, 0.9))
         frames = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
-        stack = LayerStack.from_image(resize(frames, *picture.shape[:2]).to(picture.device))
+        stack = restore(LayerStack.from_image(frames), picture)
         notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}.",)
         return Decomposed(stack, notes, request.prompt or self.sampling.prompt)
 

@@ -113,10 +113,11 @@ def recomposition(stack: LayerStack, target: Tensor) -> Recomposition:
         difference = (ours - want).abs_()
         difference[..., :3] *= want[..., 3:] > 0
         worst = max(worst, float(difference.max()))
-        squares += float((_premultiplied(ours) - _premultiplied(want)).square_().sum(dtype=torch.float64))
+        squares += float((premultiplied(ours) - premultiplied(want)).square_().sum(dtype=torch.float64))
     mse = squares / target.numel()
     return Recomposition(worst * GRID, float("inf") if mse == 0 else -10 * float(torch.tensor(mse).log10()))
 
 
-def _premultiplied(image: Tensor) -> Tensor:
+def premultiplied(image: Tensor) -> Tensor:
+    """An image (..., 4) with its colours multiplied by alpha."""
     return torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], dim=-1)

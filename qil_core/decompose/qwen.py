@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..model.pipeline import LayeredModel, report_lines
 from ..progress import Preview, Progress, unseen
-from ..resample import resize
+from ..solve import restore
 from ..stack import LayerStack
 from . import Decomposed, Request
 
@@ -22,7 +22,7 @@ class Qwen:
         self.preview = preview
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
-        """Layers of picture (H, W, 4), bottom first, resized from the model's resolution."""
+        """Layers of picture (H, W, 4), bottom first, restored from the model's resolution."""
         layers, run = self.model.layers(picture, request, progress, self.preview)
-        stack = LayerStack.from_image(resize(layers, *picture.shape[:2]).to(picture.device))
+        stack = restore(LayerStack.from_image(layers), picture)
         return Decomposed(stack, tuple(report_lines(run)), run.prompt)

@@ -16,6 +16,7 @@ NODES = {
     "NativeLayeredModel",
     "DecomposeToLayers",
     "SplitLayer",
+    "RestoreLayers",
     "TransformLayer",
     "RecolorLayer",
     "ArrangeLayers",

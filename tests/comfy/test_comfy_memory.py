@@ -76,7 +76,7 @@ def test_twenty_runs_with_evictions_between_them_leave_nothing_behind(seen: dict
     scene = seen[f"twenty {mode}"]
     assert scene["late"] == scene["early"], "tensors, their bytes, models in ComfyUI's list, finalizers"
     assert scene["late"][2] <= 2
-    assert scene["growth"] < 4 << 20, "the process itself grows by less than its weights, 26 times over"
+    assert scene["growth"] < 16 << 20, "a leak of what comes and goes, 4 MB and more a turn, would be 80 MB and more"
 
 
 @pytest.mark.parametrize("at", ["describing", "preparing", "step 1", "step 2", "decoding", "layer", "block"])

@@ -175,3 +175,24 @@ def test_masks_are_1_minus_alpha(client: Client) -> None:
     run = client.succeed(saving(graph, layers=["decompose", 0], masks=["seen", 0]))
     layers, masks = client.pictures(run, "layers"), client.pictures(run, "masks")
     assert error(masks[..., 0], 255 - layers[..., 3]) <= 1
+
+
+def test_small_layers_are_restored_to_the_pictures_size_and_add_up_to_it(client: Client, example: Bytes) -> None:
+    graph = taken_apart("example.png")
+    graph["halved"] = node("ImageScaleBy", image=["picture", 0], upscale_method="area", scale_by=0.5)
+    graph["decompose"]["inputs"]["image"] = ["halved", 0]
+    graph["restore"] = node(
+        "RestoreLayers",
+        layers=["decompose", 0],
+        original=["picture", 0],
+        restores="alpha and colours",
+        names=["decompose", 1],
+    )
+    graph["report"] = node("PreviewAny", source=["restore", 3])
+    graph["error"] = node("PreviewAny", source=["restore", 4])
+    run = client.succeed(saving(graph, small=["decompose", 0], large=["restore", 0]))
+    small, large = client.pictures(run, "small"), client.pictures(run, "large")
+    assert large.shape == (len(small), *example.shape[:2], 4)
+    assert error(over(large)[..., :3], example) <= 1
+    assert float(text(run, "error")[0]) <= 1
+    assert "max error" in text(run, "report")[1]

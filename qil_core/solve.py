@@ -1,0 +1,159 @@
+"""Full-size layers from small ones and the original picture: alpha is solved for, not enlarged.
+
+A decomposer's small layers say what a layer looks like (F), what lies under it (B), and roughly where it is (a0).
+Where its edge is uncertain the original I then gives alpha in closed form, the minimiser of
+|I - aF - (1 - a)B|^2 + s (a - a0)^2, which is a = ((I - B).(F - B) + s a0) / (|F - B|^2 + s): the known-background
+equation of matting (Smith and Blinn, 1996), with a prior. Layers are solved from the top down, each through what the
+layers above let pass. Where F and B are alike the prior decides, so the enlarged alpha stays.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import QilError
+from .progress import Progress, silent
+from .resample import resize
+from .restore import premultiplied
+from .stack import LayerStack, bands, check_image
+
+PRIOR = 0.003
+"""s: squared colour distance (of four channels in 0..1) at which prior and colours count alike."""
+
+NOISE = 0.02
+"""Standard deviation of what a decomposer's alpha wavers by where it should be even."""
+
+SLACK = 1.125
+"""How much two aspects may differ."""
+
+ROUNDS = 2
+"""Sweeps from the top layer to the bottom one; the second sees what lies below as the first has solved it."""
+
+
+def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> LayerStack:
+    """The layers of a small stack at the size of picture, float32 (H, W, 4) in [0, 1], on the picture's device.
+
+    Colours stay the decomposer's, enlarged, and reach beyond soft edges, so that nothing behind them bleeds in:
+    `make_exact` puts the picture's own where a layer shows. Layers that are as large as the picture or larger know
+    its edges as well as it does: they are only resized.
+    Raises QilError: the picture is no RGBA image.
+    """
+    picture = check_image(picture[None], channels=(4,))[0]
+    height, width = picture.shape[:2]
+    if small.height >= height or small.width >= width:
+        return LayerStack(resize(small.pixels.to(picture.device), height, width), small.names)
+    out = picture.new_empty(len(small), height, width, 4)
+    edges = torch.empty(len(small), height, width, dtype=torch.bool, device=picture.device)
+    for i, layer in enumerate(small.pixels.to(picture.device)):
+        progress(0.5 * i / len(small), f"enlarging layer {i + 1}")
+        edge, layer = settled(spread_colors(layer))
+        out[i] = enlarge(layer, height, width)
+        edges[i] = F.interpolate(edge[None, None].float(), size=(height, width), mode="nearest")[0, 0] > 0
+    edges[0] = False  # nothing lies under the bottom layer that could tell
+    for rows in bands(out):
+        progress(0.5 + 0.5 * rows.start / height, "solving alpha")
+        _solve(out[:, rows], premultiplied(picture[rows]), edges[:, rows])
+    return LayerStack(out, small.names)
+
+
+def check_aspect(small: LayerStack, picture: Tensor) -> None:
+    """QilError unless layers could be those of picture (H, W, C): models round sides, by up to an eighth."""
+    height, width = picture.shape[:2]
+    if not 1 / SLACK < (small.width * height) / (small.height * width) < SLACK:
+        raise QilError(
+            f"The layers are {small.width} x {small.height} and the picture {width} x {height} pixels: these are "
+            "different aspects. Use the picture that the layers were made of."
+        )
+
+
+def enlarge(layer: Tensor, height: int, width: int) -> Tensor:
+    """A layer (h, w, 4) at a larger size, bicubic; every channel by itself."""
+    planes = F.interpolate(layer.permute(2, 0, 1)[None], size=(height, width), mode="bicubic")
+    return planes[0].permute(1, 2, 0).clamp(0, 1)
+
+
+def spread_colors(layer: Tensor) -> Tensor:
+    """The layer (h, w, 4) with the colours of its solid parts spread to where it is soft or clear; alpha stays.
+
+    Normalised blurs of growing width, weighed by a power of alpha: the nearest solid pixels decide.
+    """
+    colors, alpha = layer[..., :3].permute(2, 0, 1)[None], layer[..., 3][None, None]
+    weight = alpha**4
+    total, sum_ = weight * TINY, colors * weight * TINY
+    for radius, share in ((2, 1.0), (4, 1e-4), (8, 1e-8), (16, 1e-12)):
+        sum_ += _blur(colors * weight, radius) * share
+        total += _blur(weight, radius) * share
+    spread = torch.where(total > TINY, sum_ / total.clamp(min=TINY), colors)
+    solid = ((-F.max_pool2d(-alpha, 3, stride=1, padding=1) - 0.9) / 0.05).clamp(0, 1)
+    mixed = colors * solid + spread * (1 - solid)
+    return torch.cat([mixed[0].permute(1, 2, 0), layer[..., 3:]], dim=-1)
+
+
+TINY = 1e-18
+
+
+def _blur(planes: Tensor, radius: int) -> Tensor:
+    """Box means, of what lies inside the picture, one axis after the other."""
+    size = 2 * radius + 1
+    rows = F.avg_pool2d(planes, (1, size), stride=1, padding=(0, radius), count_include_pad=False)
+    return F.avg_pool2d(rows, (size, 1), stride=1, padding=(radius, 0), count_include_pad=False)
+
+
+def settled(layer: Tensor) -> tuple[Tensor, Tensor]:
+    """Where an edge may be, bool (h, w), and the layer (h, w, 4) with an alpha that does not waver elsewhere.
+
+    Lee's filter (1980) in windows of 5: deviations from the mean count as far as they exceed NOISE; where all of a
+    window is nearly clear or nearly opaque, it is.
+    """
+    alpha = layer[..., 3][None, None]
+    mean = _blur(alpha, 2)
+    variance = (_blur(alpha * alpha, 2) - mean * mean).clamp(min=1e-12)
+    calm = mean + (alpha - mean) * ((variance - NOISE**2) / variance).clamp(min=0)
+    edge = ((mean > NOISE) & (mean < 1 - NOISE)).float()
+    edge = F.max_pool2d(edge, 3, stride=1, padding=1) > 0
+    calm = torch.where(edge, calm, mean.round())
+    return edge[0, 0], torch.cat([layer[..., :3], calm[0, 0, ..., None]], dim=-1)
+
+
+def _solve(layers: Tensor, picture: Tensor, edges: Tensor) -> None:
+    """Alpha of layers (N, h, w, 4) in place, where edges (N, h, w); picture (h, w, 4), premultiplied.
+
+    Premultiplied RGBA makes alpha a fourth colour: where all is opaque it adds nothing, elsewhere it tells most.
+    """
+    where = edges.any(0)
+    if not bool(where.any()):
+        return
+    points, edges, picture = layers[:, where], edges[:, where], picture[where]
+    prior = points[..., 3].clone()
+    for _ in range(ROUNDS):
+        under = _underneath(points)
+        for i in range(len(points) - 1, 0, -1):
+            solved = _alpha(points, i, under[i], picture, prior[i])
+            points[i, ..., 3] = torch.where(edges[i], solved, prior[i])
+    layers[:, where] = points
+
+
+def _underneath(layers: Tensor) -> list[Tensor]:
+    """What one sees of the layers (N, P, 4) below each one, (P, 4), premultiplied."""
+    seen = [torch.zeros_like(layers[0])]
+    for layer in layers[:-1]:
+        seen.append(torch.lerp(seen[-1], _solid(layer), layer[..., 3:]))
+    return seen
+
+
+def _solid(layer: Tensor) -> Tensor:
+    """A layer's colours at alpha 1."""
+    return torch.cat([layer[..., :3], torch.ones_like(layer[..., 3:])], dim=-1)
+
+
+def _alpha(layers: Tensor, i: int, under: Tensor, picture: Tensor, prior: Tensor) -> Tensor:
+    """Alpha (P,) of layer i of (N, P, 4), given all others and what the picture (P, 4) shows."""
+    rest, through = picture, torch.ones_like(picture[..., 3:])
+    for layer in reversed(layers[i + 1 :]):
+        rest = rest - through * premultiplied(layer)
+        through = through * (1 - layer[..., 3:])
+    rest = rest - through * under
+    reach = through * (_solid(layers[i]) - under)
+    return (((rest * reach).sum(-1) + PRIOR * prior) / (reach.square().sum(-1) + PRIOR)).clamp(0, 1)
