@@ -19,12 +19,13 @@ from .decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from .decompose.builtin import Builtin
 from .decompose.run import Report, decompose
 from .errors import QilError
-from .files import archive, png, pptx
+from .files import archive, loading, ora, png, pptx, psd
+from .files.layered import Layered
 from .files.picture import load_picture
 from .progress import Progress
 from .stack import LayerStack
 
-FORMATS = ("png", "pptx", "zip")
+FORMATS = ("png", "pptx", "psd", "ora", "zip")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,14 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     take.set_defaults(run=_decompose)
 
     join = commands.add_parser("composite", help="layers back into one picture")
-    join.add_argument("layers", type=Path, metavar="IN", help="folder or ZIP that `qil decompose` wrote")
+    join.add_argument("layers", type=Path, metavar="IN", help="PSD, PSB, ORA, ZIP, or a folder of PNGs")
     join.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="picture to write")
-    join.add_argument("--modes", default="", help=f"one for all, or one a layer: {', '.join(BLEND_MODES)}")
+    join.add_argument(
+        "--modes", default="", help=f"instead of the file's own, one for all or one a layer: {', '.join(BLEND_MODES)}"
+    )
     join.add_argument("--linear", action="store_true", help="add up light instead of stored sRGB values")
     join.add_argument("--background", metavar="COLOR", help="opaque colour behind the layers, such as white or #ff8800")
     join.set_defaults(run=_composite)
 
-    info = commands.add_parser("info", help="what is installed, or what a folder or ZIP of layers holds")
+    info = commands.add_parser("info", help="what is installed, or what a file or folder of layers holds")
     info.add_argument("layers", type=Path, nargs="?", metavar="IN")
     info.set_defaults(run=_info)
     return parser
@@ -130,6 +133,10 @@ def _write(
         done.append(("ZIP", archive.write(stack, folder / f"{stem}.zip")))
     if "pptx" in formats:
         done.append(("PowerPoint", pptx.write([stack], folder / f"{stem}.pptx").path))
+    if "psd" in formats:
+        done.append(("Photoshop", psd.write(stack, folder / f"{stem}{psd.suffix(stack)}")))
+    if "ora" in formats:
+        done.append(("OpenRaster", ora.write(stack, folder / f"{stem}.ora")))
     with atomic_path(folder / "contact_sheet.png") as path:
         contact_sheet(stack).save(path, "PNG")
     with atomic_path(folder / "report.json") as path:
@@ -138,8 +145,10 @@ def _write(
 
 
 def _composite(options: argparse.Namespace) -> None:
-    stack = _read(options.layers)
-    flat = composite(stack, modes_for(options.modes, len(stack)), options.linear)
+    layered = _read(options.layers)
+    stack = layered.stack
+    modes = modes_for(options.modes, len(stack)) if options.modes else layered.look.modes
+    flat = composite(stack, modes, options.linear)
     if options.background:
         flat = _over_color(flat, options.background)
     png.write_image(flat, options.output)
@@ -152,13 +161,14 @@ def _over_color(flat: Tensor, text: str) -> Tensor:
     return onto_color(flat, torch.tensor(parse_color(text)))
 
 
-def _read(path: Path) -> LayerStack:
-    return png.read(path) if path.is_dir() else archive.read(path)
+def _read(path: Path) -> Layered:
+    """The layers that are shown, opacities in alpha."""
+    return loading.load([path], hidden=False).folded()
 
 
 def _info(options: argparse.Namespace) -> None:
     if options.layers:
-        return _layer_table(_read(options.layers))
+        return _layer_table(_read(options.layers).stack)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA GPU"
     print(f"qil {__version__}, Python {platform.python_version()}, torch {torch.__version__}, {device}")
     print(f"decomposers: {Builtin.label}")

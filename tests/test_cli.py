@@ -208,3 +208,14 @@ def test_the_contact_sheet_shows_each_layer_on_a_checkerboard() -> None:
 def test_the_contact_sheet_takes_any_shape(size: tuple[int, int]) -> None:
     sheet = contact_sheet(LayerStack.from_image(torch.ones(3, *size, 4)))
     assert max(sheet.size) < 4000
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("psd", ".psd"), ("ora", ".ora"), ("zip", ".zip")])
+def test_every_layered_file_composites_back_to_the_picture(
+    picture: Path, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    out = tmp_path / "out"
+    assert main(["decompose", str(picture), "-o", str(out), "--layers", "3", "--format", kind]) == 0
+    assert main(["composite", str(out / f"{picture.stem}{suffix}"), "-o", str(tmp_path / "flat.png")]) == 0
+    flat, want = (np.array(Image.open(path).convert("RGB")).astype(int) for path in (tmp_path / "flat.png", picture))
+    assert np.abs(flat - want).max() <= 1
