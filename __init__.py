@@ -9,6 +9,7 @@ from .nodes.edit import ArrangeLayers, RecolorLayer, TransformLayer
 from .nodes.export import ExportLayers, ExportPPTX
 from .nodes.files import LoadLayers
 from .nodes.load import LoadLayeredModel
+from .nodes.measure import LayerScore
 from .nodes.native import NativeLayeredModel
 from .nodes.restore import RestoreLayers
 
@@ -28,6 +29,7 @@ class LayeredExtension(ComfyExtension):
             ArrangeLayers,
             CompositeLayers,
             PreviewLayers,
+            LayerScore,
             ExportPPTX,
             ExportLayers,
             LoadLayers,

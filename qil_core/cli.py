@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("--background", metavar="COLOR", help="opaque colour behind the layers, such as white or #ff8800")
     join.set_defaults(run=_composite)
 
+    score = commands.add_parser("score", help="how near layers are to the true ones: LayersEditDist")
+    score.add_argument("predicted", type=Path, metavar="PRED", help="PSD, PSB, ORA, ZIP, or a folder of PNGs")
+    score.add_argument("true", type=Path, metavar="GT", help="the true layers, in the same size")
+    score.add_argument("--json", action="store_true", help="numbers for programs")
+    score.set_defaults(run=_score)
+
     info = commands.add_parser("info", help="what is installed, or what a file or folder of layers holds")
     info.add_argument("layers", type=Path, nargs="?", metavar="IN")
     info.set_defaults(run=_info)
@@ -164,6 +170,13 @@ def _over_color(flat: Tensor, text: str) -> Tensor:
 def _read(path: Path) -> Layered:
     """The layers that are shown, opacities in alpha."""
     return loading.load([path], hidden=False).folded()
+
+
+def _score(options: argparse.Namespace) -> None:
+    from .metrics import layers_edit_dist
+
+    score = layers_edit_dist(_read(options.predicted).stack, _read(options.true).stack)
+    print(json.dumps(score.as_dict()) if options.json else score)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -219,3 +219,14 @@ def test_every_layered_file_composites_back_to_the_picture(
     assert main(["composite", str(out / f"{picture.stem}{suffix}"), "-o", str(tmp_path / "flat.png")]) == 0
     flat, want = (np.array(Image.open(path).convert("RGB")).astype(int) for path in (tmp_path / "flat.png", picture))
     assert np.abs(flat - want).max() <= 1
+
+
+def test_score_prints_a_table_or_numbers(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    main(["decompose", str(picture), "-o", str(out), "--layers", "3", "--format", "zip,psd"])
+    files = [str(out / f"{picture.stem}{suffix}") for suffix in (".psd", ".zip")]
+    capsys.readouterr()
+    assert main(["score", *files]) == 0
+    assert "0  0.0000          1.0000" in capsys.readouterr().out
+    assert main(["score", *files, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["levels"][5] == {"rgb_l1": 0, "alpha_iou": 1}

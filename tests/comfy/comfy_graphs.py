@@ -22,6 +22,7 @@ NODES = {
     "ArrangeLayers",
     "CompositeLayers",
     "PreviewLayers",
+    "LayerScore",
     "ExportPPTX",
     "ExportLayers",
     "LoadLayers",

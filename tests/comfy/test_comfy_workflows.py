@@ -196,3 +196,12 @@ def test_small_layers_are_restored_to_the_pictures_size_and_add_up_to_it(client:
     assert error(over(large)[..., :3], example) <= 1
     assert float(text(run, "error")[0]) <= 1
     assert "max error" in text(run, "report")[1]
+
+
+def test_layers_against_themselves_score_0_and_1(client: Client) -> None:
+    graph = taken_apart("example.png")
+    graph["score"] = node("LayerScore", layers=["decompose", 0], truth=["decompose", 0], merges=0)
+    graph["l1"], graph["iou"] = (node("PreviewAny", source=["score", slot]) for slot in (1, 2))
+    run = client.succeed(graph)
+    assert [float(text(run, name)[0]) for name in ("l1", "iou")] == [0, 1]
+    assert text(run, "score")[0].startswith("merges")
