@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from qil_core.composite import composite
+from qil_core.metrics import edge_band, edge_error
 from qil_core.restore import make_exact, premultiplied, recomposition
 from qil_core.solve import restore
 from qil_core.stack import LayerStack
@@ -36,12 +36,6 @@ def lanczos(stack: LayerStack) -> list[list[Image.Image]]:
     return [[Image.fromarray(p.numpy()).resize(size, Image.Resampling.LANCZOS) for p in one] for one in planes]
 
 
-def alpha_error(found: Tensor, true: Tensor, plain: Tensor) -> float:
-    """Mean error of alpha (N, H, W) where Lanczos's is neither 0 nor 1."""
-    band = (plain > 0.02) & (plain < 0.98)
-    return float((found - true).abs()[band].mean())
-
-
 def run() -> None:
     small, true = scene(SMALL), scene(LARGE)
     picture = composite(true)
@@ -49,6 +43,7 @@ def run() -> None:
     print(f"  {LAYERS} layers, {SMALL} to {LARGE} px, made exact, against Pillow's Lanczos, which is not: {pair}")
     exact = make_exact(restore(small, picture), picture)
     plain = torch.from_numpy(np.stack([np.array(planes[3]) for planes in lanczos(small)]))
-    ours, theirs = (alpha_error(found, true.pixels[..., 3], plain) for found in (exact.pixels[..., 3], plain))
+    band = edge_band(plain)
+    ours, theirs = (edge_error(found, true.pixels[..., 3], band) for found in (exact.pixels[..., 3], plain))
     print(f"  alpha error at edges: ours {ours:.4f}, Lanczos {theirs:.4f}: {ours / theirs:.2f} of it")
     print(f"  recomposition: {recomposition(exact, picture)}")

@@ -24,7 +24,6 @@ from .atomic import atomic_path
 from .layered import PLAIN, Layered, Look
 from .names import Group, Leaf, nest
 from .png import (
-    MAX_LAYERS,
     MAX_LISTING,
     MAX_PIXELS,
     UNREADABLE,
@@ -35,7 +34,7 @@ from .png import (
     read_bounded,
     reading,
 )
-from .tree import Folder, Sheet, Style, check_size, flatten
+from .tree import Folder, Sheet, Style, check_size, check_writable, flatten
 
 MIMETYPE = b"image/openraster"
 STACK = "stack.xml"
@@ -67,7 +66,7 @@ def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, pr
     lacks, dpi out of range, the disk refuses.
     """
     look = look.of(len(stack))
-    _check(stack, look, dpi)
+    check_writable(stack, look, dpi, OPS, "OpenRaster", "PSD")
     boxes = [stack.bounds(i) or NOT_SHOWN for i in range(len(stack))]
     crops = (layer[b.top : b.bottom, b.left : b.right] for layer, b in zip(stack.pixels, boxes, strict=True))
     merged = Layered(stack, look).composite()
@@ -84,16 +83,6 @@ def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, pr
         archive.writestr(member(MERGED), next(encoded))
         archive.writestr(member(THUMBNAIL), _thumbnail(merged))
     return path
-
-
-def _check(stack: LayerStack, look: Look, dpi: float) -> None:
-    if len(stack) > MAX_LAYERS:
-        raise QilError(f"The stack has {len(stack)} layers and a file takes {MAX_LAYERS}: merge some layers first.")
-    if not 1 <= dpi <= 30_000:
-        raise QilError(f"{dpi} dpi was given, expected 1 to 30000 pixels an inch.")
-    for name, mode in zip(stack.names, look.modes, strict=True):
-        if mode not in OPS:
-            raise QilError(f'OpenRaster has no blend mode "{mode}" (layer "{name}"): choose another mode or PSD.')
 
 
 def _file(index: int) -> str:

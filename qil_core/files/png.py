@@ -141,8 +141,7 @@ def list_layers(stack: LayerStack, look: Look = PLAIN) -> bytes:
     and mode, opacity or visible where they are not normal, 1 and true.
     """
     look = look.of(len(stack))
-    if len(stack) > MAX_LAYERS:
-        raise QilError(f"The stack has {len(stack)} layers and a file takes {MAX_LAYERS}: merge some layers first.")
+    check_count(stack)
     layers = [_entry(stack, i, file) | _look_entry(look, i) for i, file in enumerate(file_names(stack.names))]
     canvas = {"width": stack.width, "height": stack.height}
     text = json.dumps(
@@ -195,6 +194,12 @@ def parse_listing(data: bytes) -> Listing:
         if file in ("", ".", "..") or set(file) & set("/\\:\0"):
             raise QilError(f"{LISTING} names the file {file!r}: it must lie in the same folder, without any path.")
     return Listing(width, height, names, files, look)
+
+
+def check_count(stack: LayerStack) -> None:
+    """QilError when a stack has more layers than a file takes."""
+    if len(stack) > MAX_LAYERS:
+        raise QilError(f"The stack has {len(stack)} layers and a file takes {MAX_LAYERS}: merge some layers first.")
 
 
 def _check_amount(width: int, height: int, count: int) -> None:

@@ -17,14 +17,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..composite import onto_color
-from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import LayerStack, to_bytes
 from .atomic import atomic_path
 from .layered import PLAIN, Layered, Look
 from .names import Group, Leaf, nest
-from .png import MAX_LAYERS, parallel
+from .png import parallel
 from .profile import srgb_profile
+from .tree import check_writable
 
 if TYPE_CHECKING:
     from psd_tools.psd import PSD
@@ -72,7 +72,7 @@ def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, pr
     import psd_tools.psd  # noqa: F401  here: its modules import each other in a circle, which threads trip over
 
     look = look.of(len(stack))
-    _check(stack, look, dpi)
+    check_writable(stack, look, dpi, MODES, "Photoshop", "OpenRaster")
     version = _version(stack)
     merged = Layered(stack, look).composite()
     with atomic_path(path) as temporary, parallel(lambda i: _layer(stack, i, version), range(len(stack))) as layers:
@@ -81,16 +81,6 @@ def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, pr
         with temporary.open("wb") as file:
             document.write(file)
     return path
-
-
-def _check(stack: LayerStack, look: Look, dpi: float) -> None:
-    if len(stack) > MAX_LAYERS:
-        raise QilError(f"The stack has {len(stack)} layers and a file takes {MAX_LAYERS}: merge some layers first.")
-    if not 1 <= dpi <= 30_000:
-        raise QilError(f"{dpi} dpi was given, expected 1 to 30000 pixels an inch.")
-    for name, mode in zip(stack.names, look.modes, strict=True):
-        if mode not in MODES:
-            raise QilError(f'Photoshop has no blend mode "{mode}" (layer "{name}"): choose another mode or OpenRaster.')
 
 
 def _entries(items: Sequence[Group | Leaf], layers: Iterator[Entry], look: Look, progress: Progress) -> Iterator[Entry]:
