@@ -7,13 +7,14 @@ import sys
 
 import torch
 
-from . import compositing, decomposing, gpu_model, layer_files, model, pngs, restoring, startup, transforming
+from . import compositing, decomposing, gpu_model, layer_files, model, pngs, restoring, scores, startup, transforming
 
 BENCHMARKS = {
     "compositing": compositing.run,
     "transforming": transforming.run,
     "decomposing": decomposing.run,
     "restoring": restoring.run,
+    "scores": scores.run,
     "pngs": pngs.run,
     "layer_files": layer_files.run,
     "startup": startup.run,

@@ -9,6 +9,8 @@ layers above let pass. Where F and B are alike the prior decides, so the enlarge
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -46,16 +48,24 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
         return LayerStack(resize(small.pixels.to(picture.device), height, width), small.names)
     out = picture.new_empty(len(small), height, width, 4)
     edges = torch.empty(len(small), height, width, dtype=torch.bool, device=picture.device)
+    others: list[_Other] = []
     for i, layer in enumerate(small.pixels.to(picture.device)):
         progress(0.5 * i / len(small), f"enlarging layer {i + 1}")
-        edge, layer = settled(spread_colors(layer))
+        layer, soft, differs = spread_colors(layer)
+        edge, layer = settled(layer)
         out[i] = enlarge(layer, height, width)
-        edges[i] = F.interpolate(edge[None, None].float(), size=(height, width), mode="nearest")[0, 0] > 0
+        edges[i] = _nearest(edge, height, width)
+        others.append(_Other(soft, _nearest(differs, height, width)))
     edges[0] = False  # nothing lies under the bottom layer that could tell
     for rows in bands(out):
         progress(0.5 + 0.5 * rows.start / height, "solving alpha")
-        _solve(out[:, rows], premultiplied(picture[rows]), edges[:, rows])
+        _solve(out, rows, premultiplied(picture[rows]), edges[:, rows], others)
     return LayerStack(out, small.names)
+
+
+def _nearest(mask: Tensor, height: int, width: int) -> Tensor:
+    """A mask (h, w), bool, at a larger size."""
+    return F.interpolate(mask[None, None].float(), size=(height, width), mode="nearest")[0, 0] > 0
 
 
 def check_aspect(small: LayerStack, picture: Tensor) -> None:
@@ -74,22 +84,38 @@ def enlarge(layer: Tensor, height: int, width: int) -> Tensor:
     return planes[0].permute(1, 2, 0).clamp(0, 1)
 
 
-def spread_colors(layer: Tensor) -> Tensor:
-    """The layer (h, w, 4) with the colours of its solid parts spread to where it is soft or clear; alpha stays.
+def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The layer (h, w, 4) with pure colours where it is soft or clear; another choice of colours; where that counts.
 
-    Normalised blurs of growing width, weighed by a power of alpha: the nearest solid pixels decide.
+    Pure colours are those of the nearest solid pixels, or a pixel's own inside wide soft parts. Where a solid part
+    meets a wide soft one, as a card its shadow, the other choice, planes (1, 3, h, w), is the soft part's
+    colour: bool (h, w).
     """
     colors, alpha = layer[..., :3].permute(2, 0, 1)[None], layer[..., 3][None, None]
-    weight = alpha**4
+    least, most = -F.max_pool2d(-alpha, 3, stride=1, padding=1), F.max_pool2d(alpha, 3, stride=1, padding=1)
+    calm = ((0.3 - (most - least)) / 0.15).clamp(0, 1) * (alpha > CLEAR)
+    solid = ((least - 0.9) / 0.05).clamp(0, 1)
+    own, near = _spread(colors, alpha * calm, ((2, 1.0), (4, 1e-4)))
+    pure, _ = _spread(colors, alpha**4, ((3, 1.0), (6, 1e-4), (12, 1e-8)))
+    pure = torch.lerp(pure, own, torch.where((alpha <= CLEAR) & (near > 1e-9), 1.0, calm))
+    soft, amount = _spread(colors, calm * (1 - alpha).clamp(min=0) ** 2, ((4, 1.0),))
+    mixed = torch.lerp(pure, colors, solid)
+    differs = (amount > 0.02) & ((soft - mixed).abs().amax(1, keepdim=True) > 0.05) & (alpha > CLEAR)
+    stacked = torch.cat([mixed[0].permute(1, 2, 0), layer[..., 3:]], dim=-1)
+    return stacked, soft, differs[0, 0]
+
+
+def _spread(colors: Tensor, weight: Tensor, levels: tuple[tuple[int, float], ...]) -> tuple[Tensor, Tensor]:
+    """Normalised blurs of planes (1, 3, h, w), of growing width and falling share; and the sum of their weights."""
     total, sum_ = weight * TINY, colors * weight * TINY
-    for radius, share in ((2, 1.0), (4, 1e-4), (8, 1e-8), (16, 1e-12)):
+    for radius, share in levels:
         sum_ += _blur(colors * weight, radius) * share
         total += _blur(weight, radius) * share
-    spread = torch.where(total > TINY, sum_ / total.clamp(min=TINY), colors)
-    solid = ((-F.max_pool2d(-alpha, 3, stride=1, padding=1) - 0.9) / 0.05).clamp(0, 1)
-    mixed = colors * solid + spread * (1 - solid)
-    return torch.cat([mixed[0].permute(1, 2, 0), layer[..., 3:]], dim=-1)
+    return torch.where(total > TINY, sum_ / total.clamp(min=TINY), colors), total
 
+
+CLEAR = 0.06
+"""Alpha below this may be noise: it says nothing of colours."""
 
 TINY = 1e-18
 
@@ -117,22 +143,59 @@ def settled(layer: Tensor) -> tuple[Tensor, Tensor]:
     return edge[0, 0], torch.cat([layer[..., :3], calm[0, 0, ..., None]], dim=-1)
 
 
-def _solve(layers: Tensor, picture: Tensor, edges: Tensor) -> None:
-    """Alpha of layers (N, h, w, 4) in place, where edges (N, h, w); picture (h, w, 4), premultiplied.
+@dataclass(frozen=True)
+class _Other:
+    """Another choice of a layer's colours, planes (1, 3, h, w), and where it is one, bool (H, W)."""
 
-    Premultiplied RGBA makes alpha a fourth colour: where all is opaque it adds nothing, elsewhere it tells most.
+    colors: Tensor
+    where: Tensor
+
+    def at(self, places: Tensor, layer: Tensor) -> _Choice:
+        """The choice at places (P, 2), as row and column, where the layer's points (P, 4) are."""
+        picks = self.where[places[:, 0], places[:, 1]].nonzero()[:, 0]
+        scale = torch.tensor(self.where.shape, device=places.device)
+        grid = ((places[picks] * 2 + 1) / scale - 1).flip(-1)
+        colors = F.grid_sample(self.colors, grid[None, None], padding_mode="border", align_corners=False)
+        return _Choice(picks, _solid(layer[picks]), _solid(colors[0, :, 0].T))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Two solid colours (Q, 4) for some points of a layer, picks (Q,)."""
+
+    picks: Tensor
+    one: Tensor
+    other: Tensor
+
+    def make(self, layer: Tensor, rest: Tensor, through: Tensor, under: Tensor, prior: Tensor) -> None:
+        """Give the layer's points (P, 4), in place, the colours that fit better."""
+        seen = [x[self.picks] for x in (rest, through, under, prior)]
+        better = _fit(self.other, *seen)[1] < _fit(self.one, *seen)[1]
+        layer[self.picks, :3] = torch.where(better[:, None], self.other, self.one)[:, :3]
+
+
+def _solve(layers: Tensor, rows: slice, picture: Tensor, edges: Tensor, others: list[_Other]) -> None:
+    """Alpha, and some colours, of rows of layers (N, H, W, 4) in place, where edges (N, h, W).
+
+    picture (h, W, 4) is premultiplied: that makes alpha a fourth colour. Where all is opaque it adds nothing, elsewhere
+    it tells most.
     """
-    where = edges.any(0)
-    if not bool(where.any()):
+    places = edges.any(0).nonzero()
+    if not len(places):
         return
-    points, edges, picture = layers[:, where], edges[:, where], picture[where]
+    y, x = places.unbind(-1)
+    points, edges, picture = layers[:, rows][:, y, x], edges[:, y, x], picture[y, x]
+    places = torch.stack([y + rows.start, x], -1)
+    choices = [other.at(places, layer) for other, layer in zip(others, points, strict=True)]
     prior = points[..., 3].clone()
     for _ in range(ROUNDS):
         under = _underneath(points)
         for i in range(len(points) - 1, 0, -1):
-            solved = _alpha(points, i, under[i], picture, prior[i])
+            rest, through = _seen(points, i, under[i], picture)
+            choices[i].make(points[i], rest, through, under[i], prior[i])
+            solved, _ = _fit(points[i], rest, through, under[i], prior[i])
             points[i, ..., 3] = torch.where(edges[i], solved, prior[i])
-    layers[:, where] = points
+    layers[:, rows][:, y, x] = points
 
 
 def _underneath(layers: Tensor) -> list[Tensor]:
@@ -144,16 +207,21 @@ def _underneath(layers: Tensor) -> list[Tensor]:
 
 
 def _solid(layer: Tensor) -> Tensor:
-    """A layer's colours at alpha 1."""
-    return torch.cat([layer[..., :3], torch.ones_like(layer[..., 3:])], dim=-1)
+    """Colours (..., 3 or 4) at alpha 1."""
+    return torch.cat([layer[..., :3], torch.ones_like(layer[..., :1])], dim=-1)
 
 
-def _alpha(layers: Tensor, i: int, under: Tensor, picture: Tensor, prior: Tensor) -> Tensor:
-    """Alpha (P,) of layer i of (N, P, 4), given all others and what the picture (P, 4) shows."""
+def _seen(layers: Tensor, i: int, under: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+    """What layer i of (N, P, 4) changes in the picture (P, 4), given all others, and what those above it let pass."""
     rest, through = picture, torch.ones_like(picture[..., 3:])
     for layer in reversed(layers[i + 1 :]):
         rest = rest - through * premultiplied(layer)
         through = through * (1 - layer[..., 3:])
-    rest = rest - through * under
-    reach = through * (_solid(layers[i]) - under)
-    return (((rest * reach).sum(-1) + PRIOR * prior) / (reach.square().sum(-1) + PRIOR)).clamp(0, 1)
+    return rest - through * under, through
+
+
+def _fit(layer: Tensor, rest: Tensor, through: Tensor, under: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    """The alpha (P,) with which a layer's colours (P, 4) come nearest to rest, and what is left."""
+    reach = through * (_solid(layer) - under)
+    alpha = (((rest * reach).sum(-1) + PRIOR * prior) / (reach.square().sum(-1) + PRIOR)).clamp(0, 1)
+    return alpha, (rest - alpha[..., None] * reach).square().sum(-1) + PRIOR * (alpha - prior).square()

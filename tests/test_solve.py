@@ -120,9 +120,22 @@ def test_colours_reach_beyond_the_edge_and_nothing_behind_it_bleeds_in() -> None
     red = torch.zeros(20, 20, 4)
     red[..., 2] = 1.0
     red[:, :10] = torch.tensor([1.0, 0.0, 0.0, 1.0])
-    spread = spread_colors(red)
+    spread, _, differs = spread_colors(red)
     assert torch.allclose(spread[:, :20, :3], torch.tensor([1.0, 0.0, 0.0]).expand(20, 20, 3), atol=1e-4)
     assert torch.equal(spread[..., 3], red[..., 3])
+    assert not differs.any()
+
+
+def test_where_a_card_meets_its_shadow_the_shadows_colour_is_the_other_choice() -> None:
+    layer = torch.zeros(40, 40, 4)
+    layer[:, :20] = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    layer[:, 20:] = torch.tensor([0.0, 0.0, 1.0, 0.4])
+    layer[:, 20] = torch.tensor([0.7, 0.0, 0.3, 0.7])
+    spread, other, differs = spread_colors(layer)
+    assert differs[:, 20].all()
+    assert torch.allclose(spread[:, 20, :3], torch.tensor([1.0, 0.0, 0.0]).expand(40, 3), atol=0.05)
+    assert torch.allclose(other[0, :, :, 20].T, torch.tensor([0.0, 0.0, 1.0]).expand(40, 3), atol=0.05)
+    assert torch.allclose(spread[:, 30, :3], torch.tensor([0.0, 0.0, 1.0]).expand(40, 3), atol=0.01)
 
 
 def test_alpha_that_wavers_where_nothing_is_becomes_0_and_where_all_is_1() -> None:

@@ -1,0 +1,124 @@
+"""Quality on scenes with known layers: the built-in decomposer, and restoring small blurred noisy layers."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from qil_core.composite import composite
+from qil_core.decompose import Request
+from qil_core.decompose.builtin import Builtin
+from qil_core.decompose.run import decompose
+from qil_core.metrics import edge_band, edge_error, layers_edit_dist
+from qil_core.restore import make_exact, premultiplied, recomposition
+from qil_core.solve import restore
+from qil_core.stack import LayerStack, quantized
+
+from .scenes import BACKGROUNDS, CONTENTS, Scene, scenes
+
+BLUR, NOISE = 0.7, 0.02
+"""What a model does to small layers: standard deviations, in pixels of them and in 0..1."""
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bicubic": Image.Resampling.BICUBIC,
+    "Lanczos": Image.Resampling.LANCZOS,
+}
+
+Row = dict[str, float]
+
+
+def run() -> None:
+    decomposed()
+    restored()
+
+
+def decomposed(side: int = 768, seeds: int = 4) -> None:
+    """The built-in decomposer, asked for as many layers as there are."""
+    rows = []
+    for scene in scenes(side, seeds):
+        found, report = decompose(Builtin(), composite(scene.layers)[..., :3], Request(len(scene.layers)))
+        rows.append((scene, {**scored(found, scene.layers), "max error": report.after.max_error}))
+    show(f"the built-in decomposer, {len(rows)} scenes of {side} px", rows)
+
+
+def scored(found: LayerStack, true: LayerStack) -> Row:
+    """LayersEditDist without merges and with five. One layer for all is scored as that and a clear one."""
+    if len(found) == 1:
+        found = LayerStack(torch.cat([found.pixels, torch.zeros_like(found.pixels)]), ("", ""))
+    levels = layers_edit_dist(found, true).levels
+    names = [
+        (merges, what, attribute) for merges in (0, 5) for what, attribute in (("L1", "rgb_l1"), ("IoU", "alpha_iou"))
+    ]
+    return {f"{what} at {merges}": getattr(levels[merges], attribute) for merges, what, attribute in names}
+
+
+def restored(side: int = 2560, small: int = 640, seeds: int = 1) -> None:
+    """True layers made small, blurred and noisy, and brought back."""
+    rows = [(scene, restored_row(scene, small / side)) for scene in scenes(side, seeds)]
+    show(f"restored from {small} to {side} px, errors as shares of those of other ways, {len(rows)} scenes", rows)
+
+
+def restored_row(scene: Scene, scale: float) -> Row:
+    """Alpha error in Lanczos's edge band, and colour error inside soft edges."""
+    true, picture = scene.layers, composite(scene.layers)
+    low = degraded(true, scale)
+    ours = make_exact(restore(low, picture), picture)
+    theirs = {name: resized(low.pixels, true.height, true.width, how) for name, how in FILTERS.items()}
+    alpha, band = true.pixels[1:, ..., 3], edge_band(theirs["Lanczos"][1:, ..., 3])
+    mine = edge_error(ours.pixels[1:, ..., 3], alpha, band)
+    shares = {f"alpha/{name}": mine / edge_error(other[1:, ..., 3], alpha, band) for name, other in theirs.items()}
+    soft = edge_band(alpha, 0.05)
+    colors = [color_error(pixels, true.pixels, soft) for pixels in (ours.pixels, theirs["Lanczos"])]
+    worst = recomposition(ours, picture).max_error
+    return {"alpha error": mine, **shares, "colour/Lanczos": colors[0] / colors[1], "max error": worst}
+
+
+def color_error(pixels: Tensor, true: Tensor, soft: Tensor) -> float:
+    """Mean difference of colours (N, H, W, 4) of all layers but the bottom one, where (N - 1, H, W)."""
+    return float((pixels[1:, ..., :3] - true[1:, ..., :3]).abs()[soft].mean())
+
+
+def degraded(layers: LayerStack, scale: float, seed: int = 0) -> LayerStack:
+    """Layers at a share of their size, blurred and noisy, on the 8-bit grid: what a model may give."""
+    height, width = (round(side * scale) for side in (layers.height, layers.width))
+    small = resized(layers.pixels, height, width, Image.Resampling.BOX)
+    blurred = [cv2.GaussianBlur(premultiplied(layer).numpy(), (0, 0), BLUR) for layer in small]
+    pixels = straight(torch.from_numpy(np.stack(blurred)))
+    noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(seed))
+    return LayerStack(quantized((pixels + NOISE * noise).clamp(0, 1)), layers.names)
+
+
+def resized(layers: Tensor, height: int, width: int, how: Image.Resampling) -> Tensor:
+    """Layers (N, H, W, 4) at another size by Pillow, every premultiplied channel by itself."""
+    planes = premultiplied(layers).permute(0, 3, 1, 2).contiguous().flatten(0, 1)
+    done = [np.asarray(Image.fromarray(plane.numpy()).resize((width, height), how)) for plane in planes]
+    return straight(torch.from_numpy(np.stack(done)).unflatten(0, (len(layers), 4)).permute(0, 2, 3, 1))
+
+
+def straight(layers: Tensor) -> Tensor:
+    """Straight alpha from premultiplied layers (..., 4)."""
+    alpha = layers[..., 3:].clamp(0, 1)
+    return torch.cat([layers[..., :3] / alpha.clamp(min=1e-4), alpha], -1).clamp(0, 1)
+
+
+def show(title: str, rows: Sequence[tuple[Scene, Row]]) -> None:
+    """A table: means over the scenes of each background, of each content, and of all; the largest "max error"."""
+    columns = list(rows[0][1])
+    print(f"  {title}\n  {'':10}" + "".join(f"{name:>16}" for name in columns))
+    groups = [
+        (kind, [row for scene, row in rows if kind in (scene.background, scene.content)])
+        for kind in (*BACKGROUNDS, *CONTENTS)
+    ]
+    for kind, group in [*groups, ("all", [row for _, row in rows])]:
+        print(f"  {kind:10}" + "".join(f"{summary(name)([row[name] for row in group]):16.4f}" for name in columns))
+
+
+def summary(column: str) -> Callable[[Sequence[float]], float]:
+    return max if column.startswith("max") else statistics.fmean
