@@ -29,7 +29,8 @@ Document = io.Custom("LAYERS")
 SPACE = (
     "ComfyUI's compositor adds up light, this package stored sRGB values, as Photoshop does: white at half opacity "
     "over black is 188 there and 128 here. The layers of the example poster differ by 0.7 of 255 on average and by up "
-    "to 60 at soft edges."
+    "to 60 at soft edges. There, a blend mode other than normal shows only where something lies below; here it "
+    "is normal over nothing."
 )
 
 

@@ -1,8 +1,8 @@
 """Blend modes: a table of pure functions B(backdrop, source) on colours in [0, 1], shape (..., 3).
 
 Sources: W3C "Compositing and Blending Level 1", section 9 (normal to luminosity, names as in CSS); the Photoshop
-formulas as Adobe's PDF 1.7 reference and psd-tools give them (linear-dodge to divide); GIMP's layer-mode
-documentation (grain-extract, grain-merge). Inputs need not be clamped; every result is in [0, 1].
+formulas as psd-tools gives them and as its test files show them, drawn by Photoshop (linear-dodge to divide); GIMP's
+layer-mode documentation (grain-extract, grain-merge). Every result is in [0, 1].
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ def linear_burn(b: Tensor, s: Tensor) -> Tensor:
 
 
 def vivid_light(b: Tensor, s: Tensor) -> Tensor:
-    return torch.where(s <= 0.5, color_burn(b, 2 * s), color_dodge(b, 2 * s - 1))
+    # Not color-burn and color-dodge: with those a white or black backdrop wins, here a black or white source does.
+    burnt = torch.where(s > 0, 1 - ((1 - b) / (2 * s)).clamp(max=1), 0.0)
+    lit = torch.where(s < 1, (b / (2 - 2 * s)).clamp(max=1), 1.0)
+    return torch.where(s <= 0.5, burnt, lit)
 
 
 def pin_light(b: Tensor, s: Tensor) -> Tensor:
@@ -89,7 +92,8 @@ def linear_light(b: Tensor, s: Tensor) -> Tensor:
 
 
 def hard_mix(b: Tensor, s: Tensor) -> Tensor:
-    return (b + s >= 1).to(b.dtype)
+    total = b + s
+    return torch.where(total == 1, b > 0.5, total > 1).to(b.dtype)  # complements go to the lighter backdrop
 
 
 def subtract(b: Tensor, s: Tensor) -> Tensor:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from psd_tools.constants import BlendMode
 
 from qil_core.blend import BLEND_MODES, blend_mode
 from qil_core.color import linear_to_srgb, srgb_to_linear
 from qil_core.composite import composite, modes_for, onto_color
 from qil_core.errors import QilError
+from qil_core.files.psd import MODES
 from qil_core.stack import LayerStack
 
 
@@ -111,6 +116,35 @@ def test_the_upper_branches_of_the_light_modes() -> None:
     want = {"hard-light": 0.68, "soft-light": 0.3488, "vivid-light": 0.5, "pin-light": 0.6, "linear-light": 0.8}
     for mode, value in want.items():
         assert blend_mode(mode)(backdrop, source).item() == pytest.approx(value, abs=1e-5), mode
+
+
+EXTREMES = [0, 1, 64, 127, 127.5, 128, 191, 254, 255]
+NEWEST = tuple(map(int, version("psd-tools").split(".")[:2])) >= (1, 26)
+
+
+@pytest.mark.skipif(not NEWEST, reason="NOT CHECKED: psd-tools before 1.26 draws some extremes otherwise")
+@pytest.mark.parametrize("mode", MODES)
+def test_every_photoshop_mode_is_psd_tools_at_the_extremes(mode: str) -> None:
+    """Each colour of these values over each shifted one, over itself, and over its complement, which adds up to 1."""
+    theirs = importlib.import_module("psd_tools.composite.blend").BLEND_FUNC[BlendMode[MODES[mode]]]
+    values = torch.tensor(EXTREMES) / 255
+    colors = torch.cartesian_prod(values, values, values)
+    sources = [colors.roll(shift, 0) for shift in (1, 9, 81, 100, 333)] + [colors, 1 - colors]
+    for source in sources:
+        wanted = theirs(colors.numpy()[None].copy(), source.numpy()[None].copy())[0]
+        assert np.abs(BLEND_MODES[mode](colors, source).numpy() - wanted).max() < 1e-5
+
+
+def test_a_white_or_black_source_wins_in_vivid_light_and_the_backdrop_elsewhere() -> None:
+    white, black = torch.tensor([1.0]), torch.tensor([0.0])
+    for mode, burnt, dodged in (("vivid-light", 0, 1), ("color-burn", 1, 0), ("color-dodge", 1, 0)):
+        blend = BLEND_MODES[mode]
+        assert (blend(white, black).item(), blend(black, white).item()) == (burnt, dodged), mode
+
+
+def test_hard_mix_gives_complements_to_the_lighter_backdrop() -> None:
+    for value, wanted in ((0.25, 0), (0.5, 0), (0.75, 1)):
+        assert BLEND_MODES["hard-mix"](torch.tensor(value), torch.tensor(1 - value)).item() == wanted
 
 
 def test_the_four_colour_modes_keep_what_they_promise() -> None:

@@ -65,6 +65,14 @@ def test_an_item_lies_where_it_is_placed_and_is_cut_at_the_canvas() -> None:
     assert float(only({"image": picture, "x": 4, "y": 1})[..., 3].sum()) == 6
 
 
+def test_places_and_sizes_are_cut_to_whole_pixels_as_comfyui_does() -> None:
+    whole = {"image": ramp(), "x": 2, "y": -1, "w": 3, "h": 2}
+    broken = {"image": ramp(), "x": 2.9, "y": -1.9, "w": 3.9, "h": 2.9}
+    assert torch.equal(only(broken, (8.9, 6.9)), only(whole))  # type: ignore[arg-type]  # what a file may hold
+    back = from_document(document({"image": ramp(), "z_index": 0.9, "name": "a"}, {"image": ramp(), "name": "b"}))
+    assert back.stack.names == ("a", "b"), "both lie at 0"
+
+
 def test_flips_and_quarter_turns_copy_pixels() -> None:
     picture = ramp()
     assert torch.equal(only({"image": picture, "flip_h": True})[:2, :3], picture[0].flip(1))

@@ -130,14 +130,14 @@ def photoshops_files() -> list[Path]:
 
 
 KNOWN = {
-    "hard-mix": "blend.py gives white where backdrop and source add up to exactly 1",
-    "vivid-light": "blend.py keeps black and white backdrops where Photoshop does not",
+    "masks2": "Photoshop drew its text with a gamma, which is a setting of the program and not in the file",
+    "unicode_pathname": "holds no merged picture, and psd-tools draws its colour of 203.997 as 203",
 }
 
 
 @pytest.mark.skipif(not photoshops_files(), reason="NOT CHECKED: QIL_PSD_FILES names no psd-tools test files")
 def test_photoshops_files_look_as_in_photoshop_or_say_why_not() -> None:
-    """A mean error of at most 0.5/255 against the merged picture in the file, or against psd-tools' own drawing."""
+    """Against the merged picture in the file or psd-tools' own drawing: 0.5/255 off on average, 3/255 anywhere."""
     read, refused, wrong = 0, list[str](), list[str]()
     for path in photoshops_files():
         try:
@@ -147,12 +147,13 @@ def test_photoshops_files_look_as_in_photoshop_or_say_why_not() -> None:
             continue
         read += 1
         ours = onto_color(document.composite(), WHITE)[..., :3]
-        off = min(float((ours - theirs).abs().mean()) * 255 for theirs in pictures_of(path))
-        wrong += [f"{path.name}: {off:.2f}/255"] if off > 0.5 and path.stem not in KNOWN else []
+        off = [(ours - theirs).abs() * 255 for theirs in pictures_of(path)]
+        fine = any(float(each.mean()) <= 0.5 and float(each.max()) <= 3 for each in off)
+        wrong += [f"{path.name}: {[float(each.max()) for each in off]}"] if not fine and path.stem not in KNOWN else []
     print(f"{read} read, {len(refused)} refused with a reason")
     assert not wrong
     assert not [e for e in refused if not any(word in e for word in ("layer", "colours are", "bits a channel"))]
-    assert read >= 100
+    assert read >= 130
 
 
 def pictures_of(path: Path) -> list[Tensor]:

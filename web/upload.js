@@ -36,6 +36,8 @@ function choose(node, names) {
 }
 
 async function take(node, files) {
+  const mixed = files.length > 1 && [...files].some((file) => !file.name.toLowerCase().endsWith(".png"));
+  if (mixed) return warn("Give one PSD, PSB, ORA, ZIP or PNG file, or several PNG files.");
   const order = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true });
   const names = [];
   try {

@@ -2,7 +2,9 @@
 (comfy_extras/nodes_compositor.py, since 0.30) make and read it. Nothing here needs ComfyUI.
 
 An item is flipped, scaled to w x h, rotated clockwise about its centre and placed with its unrotated corner at x, y.
-Items lie on each other by z_index; a batch of pictures is a layer each. mask: 1 = transparent.
+Items lie on each other by z_index; a batch of pictures is a layer each. mask: 1 = transparent. Places and sizes are
+whole pixels, cut off as ComfyUI does. Its own drawing moves a turned picture by up to a pixel, where its box is rounded
+outwards; here it stays where it is placed.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ def _items(document: object) -> list[Mapping[str, Any]]:
     for item in items:
         if item.get("type", "raster") != "raster":
             raise QilError(f'The layer "{item.get("name")}" is a {item["type"]!r}, not a raster: rasterize it first.')
-    return sorted(items, key=lambda item: _number(item, "z_index", 0))
+    return sorted(items, key=lambda item: _whole(item, "z_index"))
 
 
 def _frames(item: Mapping[str, Any]) -> Iterator[Frame]:
@@ -130,9 +132,13 @@ def _number(item: Mapping[str, Any], key: str, default: float) -> float:
     return float(value)
 
 
+def _whole(item: Mapping[str, Any], key: str) -> int:
+    return int(_number(item, key, 0))
+
+
 def _size(item: Mapping[str, Any], image: Tensor) -> tuple[int, int]:
     """Width and height on the canvas; 0 is the picture's own."""
-    width, height = round(_number(item, "w", 0)), round(_number(item, "h", 0))
+    width, height = _whole(item, "w"), _whole(item, "h")
     return width if width > 0 else image.shape[1], height if height > 0 else image.shape[0]
 
 
@@ -140,7 +146,7 @@ def _canvas(document: Any, frames: list[Frame]) -> tuple[int, int]:
     """The document's canvas, or what holds all layers."""
     canvas = document.get("canvas")
     if isinstance(canvas, (list, tuple)) and len(canvas) == 2:
-        sides = [round(_number({"name": "canvas", "side": side}, "side", 0)) for side in canvas]
+        sides = [_whole({"name": "canvas", "side": side}, "side") for side in canvas]
         if min(sides) > 0:
             return sides[0], sides[1]
     corners = [_corner(item, image) for item, image in frames]
@@ -153,7 +159,7 @@ def _corner(item: Mapping[str, Any], image: Tensor) -> tuple[int, int]:
     angle = _number(item, "rotation", 0.0)
     cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
     across, down = width * cos + height * sin, width * sin + height * cos
-    x, y = _number(item, "x", 0) + width / 2, _number(item, "y", 0) + height / 2
+    x, y = _whole(item, "x") + width / 2, _whole(item, "y") + height / 2
     return math.ceil(round(x + across / 2, 6)), math.ceil(round(y + down / 2, 6))
 
 
@@ -167,8 +173,8 @@ def _placed(item: Mapping[str, Any], image: Tensor, width: int, height: int) -> 
             f'The layer "{item.get("name")}" is scaled by {scale[0]:g} x {scale[1]:g}, expected 0.01 to 100.'
         )
     placement = Placement(
-        dx=_number(item, "x", 0) + (goal[0] - own_width) / 2,
-        dy=_number(item, "y", 0) + (goal[1] - own_height) / 2,
+        dx=_whole(item, "x") + (goal[0] - own_width) / 2,
+        dy=_whole(item, "y") + (goal[1] - own_height) / 2,
         scale_x=scale[0],
         scale_y=scale[1],
         rotation=_degrees(_number(item, "rotation", 0.0)),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,24 @@ from torch import Tensor
 from ..errors import QilError
 from .layered import Layered
 from .png import MAX_PIXELS
-from .psd import MODES
+from .psd_record import (
+    ALPHA,
+    CLOSES,
+    OPENS,
+    Board,
+    artboard,
+    cannot_draw,
+    clips_apart,
+    divider_kind,
+    fill_opacity,
+    fill_problem,
+    group_mode,
+    lacks_pixels,
+    layer_name,
+    mode_name,
+    solid_color,
+    stored_mask,
+)
 from .tree import Folder, Mask, Sheet, Style, check_size, flatten
 
 if TYPE_CHECKING:
@@ -29,23 +47,15 @@ if TYPE_CHECKING:
     from psd_tools.psd.layer_and_mask import ChannelData, LayerRecord
 
     Records = Sequence[tuple[LayerRecord, Sequence[ChannelData]]]
+    Channels = Sequence[ChannelData]
 
-GREY, RGB = 1, 3
-COLOR_MODES = {0: "bitmap", 2: "indexed", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
-ALPHA, MASK, REAL_MASK = -1, -2, -3
-OPENS, CLOSES = (1, 2), 3
-"""Section dividers: the record above a group's layers (open or closed in the panel), and the one below them."""
+GREY, INDEXED, RGB = 1, 2, 3
+PLANES = {GREY: 1, INDEXED: 1, RGB: 3}
+"""Colour channels of the modes that are read; further ones are alpha and spot colours."""
 
-ADJUSTMENTS = {
-    b"brit", b"levl", b"curv", b"expA", b"vibA", b"hue ", b"hue2", b"blnc", b"blwh", b"phfl", b"mixr", b"clrL",
-    b"nvrt", b"post", b"thrs", b"grdm", b"selc",
-}  # fmt: skip
-FILLS = {b"SoCo", b"GdFl", b"PtFl"}
-EFFECTS = {b"lfx2", b"lrFX", b"lmfx"}
-ARTBOARD = {b"artb", b"artd", b"abdd"}
-VECTOR_MASK = {b"vmsk", b"vsms"}
-FILL_OPACITY, DIVIDER, NESTED_DIVIDER, UNICODE_NAME, KNOCKOUT = b"iOpa", b"lsct", b"lsdk", b"luni", b"knko"
-FULL_RANGE = (0, 65535)
+COLOR_MODES = {0: "bitmap", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
+CLEAR_INDEX, NO_INDEX = 1047, 256
+MAX_DEPTH = 64
 
 
 class Header(NamedTuple):
@@ -90,7 +100,7 @@ def _header(data: bytes, path: Path) -> Header:
     header = Header(*struct.unpack(">H6xHIIHH", data[4:]))
     if header.version not in (1, 2):
         raise QilError(f"Cannot read {path}: it has version {header.version}, expected 1 (PSD) or 2 (PSB).")
-    if header.mode not in (GREY, RGB):
+    if header.mode not in PLANES:
         mode = COLOR_MODES.get(header.mode, f"unknown ({header.mode})")
         raise QilError(f"Cannot read {path}: its colours are {mode}. In Photoshop choose Image > Mode > RGB, and save.")
     if header.depth not in (8, 16):
@@ -109,15 +119,16 @@ def _parse(file: Any) -> PSD:
 
 def _flattened(document: PSD, header: Header, path: Path, hidden: bool) -> Layered:
     records = _records(document)
-    if not records:
+    if not records or header.mode == INDEXED:
         return flatten([_background(document, header)], header.width, header.height, path)
-    area = sum(record.width * record.height for record, _ in records)
+    canvas = header.width * header.height
+    area = sum(canvas if solid_color(record) else record.width * record.height for record, _ in records)
     if area > MAX_PIXELS:
         raise QilError(
             f"Cannot read {path}: its layers hold {area / 1e6:.0f} megapixels, more than the {MAX_PIXELS // 10**6} "
             "that are read at once. Scale it down or merge layers."
         )
-    tree = _Reader(header, hidden).tree(records)
+    tree = _Reader(header, path, hidden).tree(records)
     return flatten(tree, header.width, header.height, path, hidden)
 
 
@@ -135,14 +146,26 @@ def _records(document: PSD) -> Records:
 
 
 def _background(document: PSD, header: Header) -> Sheet:
-    """The one layer of a file without layers: its merged picture."""
-    data = document.image_data
+    """The one layer of a file without layers: its merged picture, opaque but for the clear index of a palette."""
+    data, wanted = document.image_data, PLANES[header.mode]
+    if header.channels < wanted:
+        raise ValueError(f"{header.channels} channels for {wanted} colours")
     rows = header.height * header.channels
     planes = _decode(data.data, int(data.compression), header.width, rows, header)
-    colors = planes.reshape(header.channels, header.height, header.width)[: header.mode]
+    colors = planes.reshape(header.channels, header.height, header.width)[:wanted]
     image = torch.ones(header.height, header.width, 4)
-    image[..., :3] = torch.from_numpy(colors).permute(1, 2, 0)
+    if header.mode == INDEXED:
+        indices = np.rint(colors[0] * 255).astype(np.uint8)  # they were read as k/255
+        image[..., 3] = torch.from_numpy(indices != document.image_resources.get_data(CLEAR_INDEX, NO_INDEX))
+        colors = _looked_up(indices, document.color_mode_data.value)
+    image[..., :3] = torch.from_numpy(colors).permute(1, 2, 0)  # one plane of grey serves all three
     return Sheet("Background", image, 0, 0, Style())
+
+
+def _looked_up(indices: NDArray[np.uint8], palette: bytes) -> NDArray[np.float32]:
+    """The colours (3, H, W) of indices (H, W). The palette: 256 reds, greens, then blues."""
+    table = np.frombuffer(palette, np.uint8).reshape(3, 256).astype(np.float32) / np.float32(255)
+    return table[:, indices]
 
 
 def _decode(data: bytes, compression: int, width: int, height: int, header: Header) -> NDArray[np.float32]:
@@ -167,8 +190,9 @@ def _decode(data: bytes, compression: int, width: int, height: int, header: Head
 class _Reader:
     """Builds the tree of one file; the pixels of hidden layers are decoded only when they are wanted."""
 
-    def __init__(self, header: Header, hidden: bool) -> None:
+    def __init__(self, header: Header, path: Path, hidden: bool) -> None:
         self.header = header
+        self.path = path
         self.hidden = hidden
         self.mask_pixels = 0
 
@@ -176,50 +200,79 @@ class _Reader:
         """Groups and layers, bottom first. A file that closes more groups than it opens ends in the innermost one."""
         levels: list[list[Sheet | Folder]] = [[]]
         for record, channels in records:
-            kind = _divider_kind(record)
+            kind = divider_kind(record)
             if kind == CLOSES:
                 levels.append([])
+                if len(levels) > MAX_DEPTH:
+                    raise QilError(f"Cannot read {self.path}: its groups lie more than {MAX_DEPTH} deep.")
             elif kind in OPENS and len(levels) > 1:
                 items = tuple(levels.pop())
-                levels[-1].append(self._folder(record, channels, items))
+                levels[-1].append(self._group(record, channels, items))
             else:
                 levels[-1].append(self._sheet(record, channels))
         return tuple(item for level in levels for item in level)
 
-    def _folder(
-        self, record: LayerRecord, channels: Sequence[ChannelData], items: tuple[Sheet | Folder, ...]
-    ) -> Folder:
-        mode = _group_mode(record)
-        style = self._style(record, channels, "normal" if mode == b"pass" else _mode_name(mode))
-        return Folder(_layer_name(record), items, style, isolated=mode != b"pass")
+    def _group(self, record: LayerRecord, channels: Channels, items: tuple[Sheet | Folder, ...]) -> Folder:
+        mode = group_mode(record)
+        passing = mode == b"pass"
+        style = self._style(record, channels, "normal" if passing else mode_name(mode))
+        folder = Folder(layer_name(record), items, style, isolated=not passing)
+        board = artboard(record, self.header.width, self.header.height)
+        if board and style.mask:
+            raise QilError(f'Cannot read {self.path}: the artboard "{folder.name}" has a mask. Merge it, then save.')
+        return self._framed(folder, board) if board else folder
 
-    def _sheet(self, record: LayerRecord, channels: Sequence[ChannelData]) -> Sheet:
-        style = self._style(record, channels, _mode_name(record.blend_mode.value))
-        problem = style.problem or _no_pixels(record)
-        style = Style(style.opacity, style.mode, style.visible, style.clipped, style.mask, problem)
-        wanted = not problem and (style.visible or self.hidden)
-        image = self._image(record, channels) if wanted else torch.zeros(0, 0, 4)
-        return Sheet(_layer_name(record), image, record.left, record.top, style)
+    def _framed(self, folder: Folder, board: Board) -> Folder:
+        """An artboard's group: cut at its edges, its colour below its layers."""
+        width, height = board.right - board.left, board.bottom - board.top
+        self._count(width * height)
+        frame = Mask(torch.ones(height, width), board.left, board.top)
+        style = replace(folder.style, mask=frame)
+        if board.color is None:
+            return replace(folder, style=style)
+        ground = Sheet("background", _filled(board.color, width, height), board.left, board.top, Style())
+        # On an opaque ground it does not matter what lies below the group.
+        isolated = folder.isolated and (style.mode, style.opacity) != ("normal", 1.0)
+        return Folder(folder.name, (ground, *folder.items), style, isolated)
 
-    def _style(self, record: LayerRecord, channels: Sequence[ChannelData], mode: str | None) -> Style:
-        fill = _block(record, FILL_OPACITY)
-        opacity = record.opacity / 255 * (1.0 if fill is None else int(_value(fill)) / 255)
+    def _sheet(self, record: LayerRecord, channels: Channels) -> Sheet:
+        style = self._style(record, channels, mode_name(record.blend_mode.value), lacks_pixels(record))
+        color = solid_color(record)
+        if style.problem or not (style.visible or self.hidden):
+            image = torch.zeros(0, 0, 4)
+        elif color:
+            return Sheet(layer_name(record), _filled(color, self.header.width, self.header.height), 0, 0, style)
+        else:
+            image = self._image(record, channels)
+        return Sheet(layer_name(record), image, record.left, record.top, style)
+
+    def _style(self, record: LayerRecord, channels: Channels, mode: str | None, problem: str = "") -> Style:
+        """problem: why the layer cannot be drawn, if that is known already."""
+        if mode is None:
+            problem = f"has the blend mode {record.blend_mode.name.lower()}"
+        problem = problem or cannot_draw(record) or fill_problem(record, mode or "")
         visible = bool(record.flags.visible)
-        problem = _cannot(record) if mode else f"has the blend mode {record.blend_mode.name.lower()}"
-        mask = self._mask(record, channels) if not problem and (visible or self.hidden) else None
-        return Style(opacity, mode or "normal", visible, int(record.clipping) == 1, mask, problem)
+        return Style(
+            opacity=record.opacity / 255 * fill_opacity(record),
+            mode=mode or "normal",
+            visible=visible,
+            clipped=int(record.clipping) == 1,
+            apart=clips_apart(record),
+            mask=self._mask(record, channels) if not problem and (visible or self.hidden) else None,
+            problem=problem,
+        )
 
-    def _image(self, record: LayerRecord, channels: Sequence[ChannelData]) -> Tensor:
+    def _image(self, record: LayerRecord, channels: Channels) -> Tensor:
         """Pixels float32 (h, w, 4); a missing alpha is opaque, one missing colour channel is black."""
         width, height = record.width, record.height
         image = torch.zeros(height, width, 4)
         image[..., 3] = 1
         if not width or not height:
             return image
+        wanted = {ALPHA: 3} | {color: color for color in range(PLANES[self.header.mode])}
         for info, channel in zip(record.channel_info, channels, strict=True):
-            plane = {ALPHA: 3, 0: 0, 1: 1, 2: 2}.get(int(info.id))
-            if plane is not None and (plane == 3 or plane < self.header.mode):
-                image[..., plane] = self._plane(channel, width, height)
+            if int(info.id) in wanted:
+                image[..., wanted[int(info.id)]] = self._plane(channel, width, height)
         if self.header.mode == GREY:
             image[..., 1:3] = image[..., :1]
         return image
@@ -227,129 +280,30 @@ class _Reader:
     def _plane(self, channel: ChannelData, width: int, height: int) -> Tensor:
         return torch.from_numpy(_decode(channel.data, int(channel.compression), width, height, self.header))
 
-    def _mask(self, record: LayerRecord, channels: Sequence[ChannelData]) -> Mask | None:
-        """The user's mask; None where there is none or it is switched off.
-
-        With a vector mask beside it, Photoshop stores their product as the "real" mask.
-        """
-        found = {int(info.id): channel for info, channel in zip(record.channel_info, channels, strict=True)}
-        data = record.mask_data
-        if data is None:
+    def _mask(self, record: LayerRecord, channels: Channels) -> Mask | None:
+        """The mask that the pixels of a layer still lack, with its density worked in."""
+        mask = stored_mask(record)
+        if mask is None:
             return None
-        real = REAL_MASK in found and data.real_flags is not None
-        flags = data.real_flags if real else data.flags
-        channel = found.get(REAL_MASK if real else MASK)
-        if channel is None or flags is None or flags.mask_disabled:
-            return None
-        outside = (data.real_background_color if real else data.background_color) or 0
-        density = data.parameters.user_mask_density if data.parameters is not None else None
-        weight = 1.0 if density is None else density / 255  # a density of 0 lets everything through
-        left, top, right, bottom = _mask_edges(data, real)
-        plane = self._mask_plane(channel, max(right - left, 0), max(bottom - top, 0))
-        return Mask(1 - (1 - plane) * weight, left, top, 1 - (1 - outside / 255) * weight)
+        width, height = max(mask.right - mask.left, 0), max(mask.bottom - mask.top, 0)
+        self._count(width * height)
+        ids = [int(info.id) for info in record.channel_info]
+        plane = torch.zeros(0, 0)
+        if width and height:
+            plane = self._plane(channels[ids.index(mask.channel)], width, height)
+        # A density of 0 lets everything through.
+        return Mask(1 - (1 - plane) * mask.density, mask.left, mask.top, 1 - (1 - mask.outside / 255) * mask.density)
 
-    def _mask_plane(self, channel: ChannelData, width: int, height: int) -> Tensor:
-        self.mask_pixels += width * height
+    def _count(self, pixels: int) -> None:
+        """Add up the pixels of masks before they take memory. Raises QilError: too many."""
+        self.mask_pixels += pixels
         if self.mask_pixels > MAX_PIXELS:
-            raise QilError(f"The masks hold more than {MAX_PIXELS // 10**6} megapixels: apply some of them, then save.")
-        return self._plane(channel, width, height) if width and height else torch.zeros(0, 0)
+            raise QilError(
+                f"Cannot read {self.path}: its masks hold more than {MAX_PIXELS // 10**6} megapixels. "
+                "Apply some of them, then save."
+            )
 
 
-def _mask_edges(data: Any, real: bool) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a mask's rectangle."""
-    if real:
-        return data.real_left, data.real_top, data.real_right, data.real_bottom
-    return data.left, data.top, data.right, data.bottom
-
-
-def _block(record: LayerRecord, key: bytes) -> Any:
-    """The data of a record's block, or None."""
-    found = next((block for tag, block in record.tagged_blocks.items() if _key(tag) == key), None)
-    return None if found is None else found.data
-
-
-def _key(tag: Any) -> bytes:
-    value = getattr(tag, "value", tag)
-    return value if isinstance(value, bytes) else b""
-
-
-def _keys(record: LayerRecord) -> set[bytes]:
-    return {_key(tag) for tag in record.tagged_blocks}
-
-
-def _value(data: Any) -> Any:
-    return getattr(data, "value", data)
-
-
-def _divider_kind(record: LayerRecord) -> int:
-    data = _block(record, DIVIDER) or _block(record, NESTED_DIVIDER)
-    return int(data.kind) if data is not None else 0
-
-
-def _group_mode(record: LayerRecord) -> bytes:
-    """A group's mode stands in its divider; without it the record's own holds."""
-    data = _block(record, DIVIDER) or _block(record, NESTED_DIVIDER)
-    mode = getattr(data, "blend_mode", None) or record.blend_mode
-    return bytes(mode.value)
-
-
-def _mode_name(mode: bytes) -> str | None:
-    """This package's name of a Photoshop mode, or None where it has none (dissolve, darker color, lighter color)."""
-    from psd_tools.constants import BlendMode
-
-    return next((name for name, known in MODES.items() if BlendMode[known].value == mode), None)
-
-
-def _layer_name(record: LayerRecord) -> str:
-    name = _block(record, UNICODE_NAME)
-    return str(record.name if name is None else _value(name)).rstrip("\0")
-
-
-def _no_pixels(record: LayerRecord) -> str:
-    """Why a layer has no pixels of its own, or nothing."""
-    keys = _keys(record)
-    if keys & ADJUSTMENTS:
-        return "is an adjustment layer"
-    if keys & FILLS and not record.width * record.height:
-        return "is a fill layer without pixels"
-    return ""
-
-
-def _cannot(record: LayerRecord) -> str:
-    """What a layer or a group does that pixels alone do not show, or nothing."""
-    keys = _keys(record)
-    if keys & ARTBOARD:
-        return "is an artboard"
-    if _is_softened(record, bool(keys & VECTOR_MASK)):
-        return "has a mask with feather or density"
-    if keys & EFFECTS and _has_effects(record):
-        return "has layer effects"
-    if KNOCKOUT in keys and int(_value(_block(record, KNOCKOUT)) or 0):
-        return "knocks out the layers below"
-    ranges = record.blending_ranges
-    pairs = [*(ranges.composite_ranges or ()), *(pair for row in ranges.channel_ranges or () for pair in row)]
-    return "blends by tone (Blend If)" if any(tuple(pair) != FULL_RANGE for pair in pairs) else ""
-
-
-def _is_softened(record: LayerRecord, vector: bool) -> bool:
-    """Whether a mask has a feather, or a density that a vector mask beside it leaves unclear."""
-    given = record.mask_data.parameters if record.mask_data is not None else None
-    if given is None:
-        return False
-    return bool(given.user_mask_feather or given.vector_mask_feather) or vector
-
-
-def _has_effects(record: LayerRecord) -> bool:
-    """Whether an effect is switched on."""
-    blocks = [data for key in EFFECTS if (data := _block(record, key)) is not None]
-    return any(_is_on(data, b"masterFXSwitch") and _holds_effect(data) for data in blocks)
-
-
-def _holds_effect(data: Any, depth: int = 4) -> bool:
-    """Whether a descriptor, or a list of them, holds an effect that is switched on."""
-    inner = data.values() if hasattr(data, "values") else data if isinstance(data, Iterable) else ()
-    return _is_on(data, b"enab") or (depth > 0 and any(_holds_effect(one, depth - 1) for one in inner))
-
-
-def _is_on(data: Any, key: bytes) -> bool:
-    return hasattr(data, "values") and key in data and bool(_value(data[key]))
+def _filled(color: tuple[float, float, float], width: int, height: int) -> Tensor:
+    """One opaque colour, (h, w, 4); it takes the memory of one pixel."""
+    return torch.tensor([*color, 1.0]).expand(height, width, 4)

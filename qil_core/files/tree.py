@@ -32,13 +32,17 @@ class Mask:
     top: int = 0
     outside: float = 0.0
 
+    def is_hard(self) -> bool:
+        """Whether it shows or hides every pixel whole: then each layer of a group may have it instead of the group."""
+        return self.outside in (0, 1) and bool(((self.plane == 0) | (self.plane == 1)).all())
+
 
 @dataclass(frozen=True, eq=False)
 class Style:
     """How a layer or a group meets what is below it.
 
-    clipped: shows only where the layer below it does. problem: why it cannot be drawn ("is an
-    adjustment layer"), or empty.
+    clipped: shows only where the layer below it does. apart: layers clipped to this one meet what is below it one
+    by one, not together with it. problem: why it cannot be drawn ("is an adjustment layer"), or empty.
     """
 
     opacity: float = 1.0
@@ -47,6 +51,7 @@ class Style:
     clipped: bool = False
     mask: Mask | None = None
     problem: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +174,7 @@ class _Canvas:
         if item.style.problem:
             if not item.style.visible:
                 return []
-            raise QilError(
-                f'The layer "{clean(item.name)}" {item.style.problem}. Rasterize it, merge it or hide it, then save.'
-            )
+            raise _refused(item, item.style.problem)
         return self._folder(item) if isinstance(item, Folder) else [self._sheet(item)]
 
     def _sheet(self, item: Sheet) -> Flat:
@@ -193,6 +196,8 @@ class _Canvas:
         if len(inner) == 1 and self._lets_through(item, inner):
             (only,) = below
             return [_masked(replace(only, opacity=only.opacity * style.opacity), style.mask)]
+        if style.opacity == 1 and style.mask and style.mask.is_hard() and self._lets_through(item, inner):
+            return [_masked(flat, style.mask) for flat in below]
         if not item.isolated and any(flat.mode != "normal" for flat in inner if flat.visible):
             raise QilError(
                 f'The group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask, which '
@@ -213,6 +218,9 @@ class _Canvas:
 
     def _clip(self, base: Sheet | Folder, layers: Sequence[Flat], clipped: Sequence[Sheet | Folder]) -> Flat:
         """One layer of a base and the layers clipped to it: they colour it, its alpha and its look stay."""
+        plain_look = base.style.opacity == 1 and {base.style.mode, *(item.style.mode for item in clipped)} == {"normal"}
+        if base.style.apart and not plain_look:
+            raise _refused(base, "blends the layers clipped to it one by one")
         own = layers[0] if len(layers) == 1 else self._merge((clean(base.name).strip(),), layers)
         plain = replace(own, opacity=1.0, mode="normal")
         pixels, modes = self._stack([plain, *self.flats([_unclipped(item) for item in clipped])])
@@ -236,6 +244,10 @@ class _Canvas:
             _place(canvas, flat.image, flat.left, flat.top)
             canvas[..., 3] *= flat.opacity
         return pixels, [flat.mode for flat in flats]
+
+
+def _refused(item: Sheet | Folder, problem: str) -> QilError:
+    return QilError(f'The layer "{clean(item.name)}" {problem}. Rasterize it, merge it or hide it, then save.')
 
 
 def _unclipped(item: Sheet | Folder) -> Sheet | Folder:

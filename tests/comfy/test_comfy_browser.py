@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from comfy_browser import front_end, load, missing, run, screenshot
+from comfy_browser import FIT, front_end, load, missing, run, screenshot
 from comfy_client import Client
 from comfy_graphs import NAMES, WORKFLOWS, workflow
 from comfy_pictures import slides
@@ -160,3 +161,66 @@ def test_several_uploaded_pngs_are_chosen_in_the_order_of_their_names(page: Page
     saved = page.evaluate("app.graph.serialize()")
     assert saved["nodes"][0]["widgets_values"][0] == "several PNGs"
     assert len(saved["nodes"][0]["widgets_values"]) == 3
+
+
+MIDDLE = f"""() => {{
+  const node = {LOADER}, box = app.canvas.canvas.getBoundingClientRect(), {{ scale, offset }} = app.canvas.ds;
+  const [x, y] = [0, 1].map((i) => (node.pos[i] + node.size[i] / 2 + offset[i]) * scale);
+  return [box.x + x, box.y + y];
+}}"""
+DROP = """([[x, y], files]) => {
+  const data = new DataTransfer();
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  for (const [name, text] of files) data.items.add(new File([bytes(text)], name));
+  const event = { bubbles: true, cancelable: true, dataTransfer: data, clientX: x, clientY: y };
+  for (const type of ["dragenter", "dragover", "drop"])
+    document.elementFromPoint(x, y).dispatchEvent(new DragEvent(type, event));
+}"""
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Let go of files over the middle of a fresh Load Layers, as the mouse does."""
+    page.evaluate("app.graph.clear(); app.graph.add(LiteGraph.createNode('LoadLayers'))")
+    page.evaluate(FIT)
+    page.wait_for_timeout(700)
+    files = [(path.name, b64encode(path.read_bytes()).decode()) for path in paths]
+    page.evaluate(DROP, [page.evaluate(MIDDLE), files])
+
+
+@pytest.fixture(params=[False, True], ids=["canvas", "nodes-2"])
+def either_page(page: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page with nodes drawn on the canvas, and as HTML."""
+    switch = "(on) => app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', on)"
+    page.evaluate(switch, request.param)
+    yield page
+    page.evaluate(switch, False)
+
+
+def test_a_file_dropped_onto_load_layers_is_uploaded_and_chosen(
+    either_page: Page, server: Server, tmp_path: Path
+) -> None:
+    stack = LayerStack.from_image(torch.rand(2, 30, 40, 4), "sky\ngirl/hair")
+    path = psd.write(stack, tmp_path / f"dropped {len(list((server.base / 'input').iterdir()))}.psd")
+    drop(either_page, path)
+    either_page.wait_for_function(f"({VALUE})('source.file') === '{path.name}'")
+    assert (server.base / "input" / path.name).read_bytes() == path.read_bytes()
+    assert either_page.evaluate("app.graph.nodes.length") == 1, "ComfyUI did not take it for a workflow"
+
+
+def test_several_pngs_dropped_onto_load_layers_are_several_layers(either_page: Page, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i} drop.png" for i in (10, 2)]
+    for i, path in enumerate(paths):
+        Image.new("RGBA", (4, 4), (i, 0, 0, 255)).save(path)
+    drop(either_page, *paths)
+    either_page.wait_for_function(f"({VALUE})('source') === 'several PNGs'")
+    either_page.wait_for_function(f"({VALUE})('source.files')?.length > 0")
+    assert either_page.evaluate(f"({VALUE})('source.files')").splitlines() == ["2 drop.png", "10 drop.png"]
+
+
+def test_files_that_do_not_go_together_are_not_uploaded(page: Page, server: Server, tmp_path: Path) -> None:
+    paths = [tmp_path / "mixed.png", tmp_path / "mixed.psd"]
+    for path in paths:
+        path.write_bytes(b"anything")
+    drop(page, *paths)
+    page.get_by_text("Give one PSD, PSB, ORA, ZIP or PNG file").wait_for()
+    assert not list((server.base / "input").glob("mixed.*"))
