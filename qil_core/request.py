@@ -34,19 +34,21 @@ class Request:
 
     def check(self) -> None:
         """QilError when a value is out of its range."""
-        _within("Layers", self.layers, MIN_LAYERS, MAX_LAYERS)
-        _within("Seed", self.seed, 0, 2**64 - 1)
-        _within("Steps", self.steps, 1, 200)
-        _within("True CFG scale", self.true_cfg_scale, 1, 20)
-        _one_of("Resolution", self.resolution, RESOLUTIONS)
-        _one_of("Caption language", self.language, LANGUAGES)
+        within("Layers", self.layers, MIN_LAYERS, MAX_LAYERS)
+        within("Seed", self.seed, 0, 2**64 - 1)
+        within("Steps", self.steps, 1, 200)
+        within("True CFG scale", self.true_cfg_scale, 1, 20)
+        one_of("Resolution", self.resolution, RESOLUTIONS)
+        one_of("Caption language", self.language, LANGUAGES)
 
 
-def _within(what: str, value: float, low: float, high: float) -> None:
+def within(what: str, value: float, low: float, high: float) -> None:
+    """QilError unless low <= value <= high."""
     if not low <= value <= high:
         raise QilError(f"{what} must be {low} to {high}, got {value:g}.")
 
 
-def _one_of(what: str, value: object, allowed: tuple[object, ...]) -> None:
+def one_of(what: str, value: object, allowed: tuple[object, ...]) -> None:
+    """QilError unless value is an allowed one."""
     if value not in allowed:
         raise QilError(f"{what} must be one of {', '.join(map(str, allowed))}; got {value}.")

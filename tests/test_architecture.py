@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "qil_core").rglob("*.py"))
 NODES = [ROOT / "__init__.py", *sorted((ROOT / "nodes").glob("*.py"))]
-HEAVY = ("cv2", "pptx", "psd_tools", "diffusers", "transformers", "accelerate", "scipy")
+HEAVY = ("cv2", "pptx", "psd_tools", "diffusers", "transformers", "accelerate", "scipy", "httpx")
 COMFY = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "execution", "nodes")
 
 
@@ -49,6 +49,7 @@ def test_importing_everything_the_nodes_use_loads_no_heavy_library() -> None:
     modules = ["composite", "transform", "recolor", "restore", "sheet", "order", "cli", "decompose.recursive"]
     modules += ["decompose.builtin", "files.pptx", "files.png", "files.archive", "files.picture"]
     modules += ["files.psd", "files.psd_reader", "files.ora", "files.loading", "files.document"]
+    modules += ["edit.model_studio", "edit.local"]
     everything = ", ".join("qil_core." + module for module in modules)
     code = f"import sys, {everything}; print(*(m for m in {HEAVY} if m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,12 +1,14 @@
-"""A checkpoint of a megabyte with the true layout of Qwen-Image-Layered and random weights, as a diffusers folder.
+"""Checkpoints of a megabyte with the true layout of the models and random weights, as diffusers folders.
 
-Everything that decides the numbers is as in the real one: key names, 4-channel VAE, layer-aware RoPE, the second
-timestep condition, prompt templates whose prefix is 34 tokens. Only the sizes are small.
+Everything that decides the numbers is as in the real ones. Qwen-Image-Layered: key names, 4-channel VAE, layer-aware
+RoPE, the second timestep condition, prompt templates whose prefix is 34 tokens. Qwen-Image-Edit: 3-channel VAE, the
+pictures' own RoPE, zero_cond_t in 2511, a prefix of 64 tokens. Only the sizes are small.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,16 +30,31 @@ TRANSFORMER = {
 }
 
 
+LAYERED, EDIT, EDIT_PLUS = "QwenImageLayeredPipeline", "QwenImageEditPipeline", "QwenImageEditPlusPipeline"
+
+
 def build(folder: Path, seed: int = 0) -> Path:
-    """Write the whole checkpoint into folder, in 0.3 s; the same seed gives the same weights."""
+    """Write a whole layered checkpoint into folder, in 0.3 s; the same seed gives the same weights."""
+    return _build(folder, seed, LAYERED, TRANSFORMER, 4, {"time_shift_type": "linear"})
+
+
+def build_edit(folder: Path, pipeline: str = EDIT_PLUS, zero_cond_t: bool = False, seed: int = 0) -> Path:
+    """The same for an edit model: EDIT is the base model's pipeline, zero_cond_t makes it 2511's."""
+    transformer = {**TRANSFORMER, "use_additional_t_cond": False, "use_layer3d_rope": False, "zero_cond_t": zero_cond_t}
+    return _build(folder, seed, pipeline, transformer, 3, {"time_shift_type": "exponential", "shift_terminal": 0.02})
+
+
+def _build(
+    folder: Path, seed: int, pipeline: str, transformer: dict[str, Any], channels: int, schedule: dict[str, Any]
+) -> Path:
     from diffusers import FlowMatchEulerDiscreteScheduler, QwenImageTransformer2DModel
 
     torch.manual_seed(seed)
-    build_tokenizer(folder / "tokenizer")
-    build_tokenizer(folder / "processor")
+    for name in ("tokenizer", "processor"):
+        build_tokenizer(folder / name, _template(pipeline))
     _image_processor().save_pretrained(folder / "processor")
-    _spread(QwenImageTransformer2DModel(**TRANSFORMER)).save_pretrained(folder / "transformer")
-    _spread(_vae()).save_pretrained(folder / "vae")
+    _spread(QwenImageTransformer2DModel(**transformer)).save_pretrained(folder / "transformer")
+    _spread(_vae(channels)).save_pretrained(folder / "vae")
     _spread(_text_encoder(folder / "tokenizer")).save_pretrained(folder / "text_encoder")
     FlowMatchEulerDiscreteScheduler(
         base_image_seq_len=256,
@@ -45,10 +62,17 @@ def build(folder: Path, seed: int = 0) -> Path:
         max_image_seq_len=8192,
         max_shift=0.9,
         use_dynamic_shifting=True,
-        time_shift_type="linear",
+        **schedule,
     ).save_pretrained(folder / "scheduler")
-    (folder / "model_index.json").write_text(MODEL_INDEX, encoding="utf-8")
+    (folder / "model_index.json").write_text(MODEL_INDEX.replace(LAYERED, pipeline), encoding="utf-8")
     return folder
+
+
+def _template(pipeline: str) -> str:
+    import diffusers
+
+    parts = ("scheduler", "vae", "text_encoder", "tokenizer", "processor", "transformer")
+    return getattr(diffusers, pipeline)(**dict.fromkeys(parts)).prompt_template_encode
 
 
 MODEL_INDEX = """{
@@ -74,12 +98,12 @@ def _spread(module: torch.nn.Module) -> torch.nn.Module:
     return module.eval()
 
 
-def _vae() -> torch.nn.Module:
+def _vae(channels: int) -> torch.nn.Module:
     from diffusers import AutoencoderKLQwenImage
 
     return AutoencoderKLQwenImage(
         base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True],
-        input_channels=4,
+        input_channels=channels,
     )  # fmt: skip
 
 
@@ -90,7 +114,7 @@ def _text_encoder(tokenizer: Path) -> torch.nn.Module:
     ids = {token: words.convert_tokens_to_ids(token) for token in SPECIAL}
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "vocab_size": max(400, len(words)), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
             "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 4096,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]},
             "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"],
@@ -113,8 +137,8 @@ def _image_processor() -> object:
     return Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=112 * 112)
 
 
-def build_tokenizer(folder: Path) -> None:
-    """A byte-level BPE tokenizer trained on the pipeline's own template, so its prefix is 34 tokens as in Qwen's."""
+def build_tokenizer(folder: Path, template: str) -> None:
+    """A byte-level BPE tokenizer trained on a pipeline's own template: its prefix has as many tokens as in Qwen's."""
     import re
 
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -125,16 +149,45 @@ def build_tokenizer(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=390, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        vocab_size=1000, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    texts = re.split("|".join(map(re.escape, SPECIAL)), TEMPLATE)
+    texts = re.split("|".join(map(re.escape, SPECIAL)), template)
     tokenizer.train_from_iterator([text for text in texts if text] * 3, trainer)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=SPECIAL[0], eos_token=SPECIAL[2], additional_special_tokens=list(SPECIAL)
     ).save_pretrained(folder)
 
 
-TEMPLATE = (
-    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial "
-    "relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
-)
+# What the stock edit pipelines need here
+
+
+class Placing:
+    """The text encoder as transformers 4 had it: it finds out by itself where pictures are.
+
+    The stock pipelines do not tell transformers 5, which then takes patches for words (diffusers issue 14194).
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder, self.dtype = encoder, encoder.dtype
+
+    def __call__(self, input_ids: torch.Tensor, **more: Any) -> Any:
+        types = (input_ids == self.encoder.config.image_token_id).int()
+        return self.encoder(input_ids=input_ids, mm_token_type_ids=types, **more)
+
+
+def processor(tokenizer: Any, image_processor: Any) -> Any:
+    """The stock processor without its part for videos, which needs torchvision."""
+    from transformers import Qwen2VLProcessor
+
+    class Pictures(Qwen2VLProcessor):
+        def __init__(self) -> None:
+            self.image_processor, self.tokenizer, self.video_processor = image_processor, tokenizer, None
+            self.image_token, self.video_token, self.video_token_id = "<|image_pad|>", "<|video_pad|>", None
+            self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+            self.chat_template = None
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return ["image_processor", "tokenizer"]
+
+    return Pictures()

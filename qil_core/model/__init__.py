@@ -1,1 +1,1 @@
-"""The Qwen-Image-Layered runtime: diffusers' modules and numbers, less memory and less waiting."""
+"""The runtime of Qwen-Image-Layered and -Edit: diffusers' modules and numbers, less memory and less waiting."""

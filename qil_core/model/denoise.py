@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import QilError
 from .attention import rotary
 from .first_block import FirstBlockCache, States
 from .modulation import Step
@@ -30,7 +31,8 @@ class Guidance:
 class Problem:
     """All that the loop needs. prompts: (1, L, D) each, the prompt first, then the negative one when there is guidance.
 
-    image: condition latents (1, tokens, 64). rows, columns: latent grid in patches of 2 x 2. frames: layers + 1.
+    image: condition latents (1, tokens, 64). rows, columns: latent grid in patches of 2 x 2. frames: made at a time.
+    conditions: rows and columns of each condition picture; none given: one picture of the frames' size.
     """
 
     prompts: Sequence[Tensor]
@@ -39,16 +41,35 @@ class Problem:
     columns: int
     frames: int
     guidance: Guidance
+    conditions: Sequence[tuple[int, int]] = ()
 
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
-        return [(1, self.rows, self.columns)] * (self.frames + 1)
+        grid = (self.rows, self.columns)
+        return [(1, *grid)] * self.frames + [(1, *other) for other in self.conditions or [grid]]
 
 
 def schedule(scheduler: Any, steps: int, condition_tokens: int, device: torch.device) -> Tensor:
-    """Set a FlowMatchEulerDiscreteScheduler up as the model's authors do, and give its timesteps (steps,)."""
+    """Set a FlowMatchEulerDiscreteScheduler up as Qwen-Image-Layered's authors do, and give its timesteps (steps,)."""
     sigmas = np.linspace(1.0, 0, steps + 1)[:-1]
-    scheduler.set_timesteps(sigmas=sigmas, device=device, mu=(condition_tokens / BASE_TOKENS) ** 0.5)
+    return _set_up(scheduler, sigmas, (condition_tokens / BASE_TOKENS) ** 0.5, device)
+
+
+def edit_schedule(scheduler: Any, steps: int, tokens: int, device: torch.device) -> Tensor:
+    """The same as Qwen-Image-Edit's authors do; tokens: of the picture that is made.
+
+    Raises QilError for a single step where the schedule ends above 0: it would begin and end at once.
+    """
+    config = scheduler.config
+    if steps < 2 and config.shift_terminal:
+        raise QilError(f"Qwen-Image-Edit needs 2 steps at the least, got {steps}. 40 are usual.")
+    slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
+    mu = tokens * slope + (config.base_shift - slope * config.base_image_seq_len)
+    return _set_up(scheduler, np.linspace(1.0, 1 / steps, steps), mu, device)
+
+
+def _set_up(scheduler: Any, sigmas: np.ndarray, mu: float, device: torch.device) -> Tensor:
+    scheduler.set_timesteps(sigmas=sigmas, device=device, mu=mu)
     scheduler.set_begin_index(0)
     return scheduler.timesteps
 
@@ -75,9 +96,21 @@ def unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def condition(transformer: Any, timestep: Tensor, like: Tensor) -> Tensor:
-    """The time embedding (1, width) of one timestep 0..1000; the second condition is 0: these are no RGB pictures."""
+    """The time embedding (1, width) of one timestep 0..1000; (2, width), that of 0 too, for a model with zero_cond_t.
+
+    The layered model has a second condition. It is 0: these are no RGB pictures.
+    """
     scaled = timestep.expand(1).to(like.dtype) / 1000
-    return transformer.time_text_embed(scaled, like, torch.zeros(1, dtype=torch.long, device=like.device))
+    if transformer.zero_cond_t:
+        scaled = torch.cat([scaled, scaled * 0])
+    return transformer.time_text_embed(scaled, like, torch.zeros(len(scaled), dtype=torch.long, device=like.device))
+
+
+def rows_of_tokens(transformer: Any, generated: int, tokens: int, device: torch.device) -> dict[str, Tensor]:
+    """What a block of a model with zero_cond_t is told: which row of `condition` modulates each of its image tokens."""
+    if not transformer.zero_cond_t:
+        return {}
+    return {"modulate_index": (torch.arange(tokens, device=device) >= generated).int()[None]}
 
 
 def predict(
@@ -86,6 +119,8 @@ def predict(
     """Velocity (1, tokens, 64) for every prompt; each block serves all prompts while it is at hand."""
     image = transformer.img_in(torch.cat([latents, problem.image], dim=1))
     states = [(transformer.txt_in(transformer.txt_norm(prompt)), image) for prompt in problem.prompts]
+    count = latents.shape[1]
+    rows = rows_of_tokens(transformer, count, image.shape[1], image.device)
 
     def through(block: Any, states: States) -> States:
         return [
@@ -95,13 +130,13 @@ def predict(
                 encoder_hidden_states_mask=None,
                 temb=temb,
                 image_rotary_emb=table,
+                **rows,
             )
             for (text, image), table in zip(states, tables, strict=True)
         ]
 
     images = blocks.run(states, through)
-    count = latents.shape[1]
-    return [transformer.proj_out(transformer.norm_out(image, temb))[:, :count] for image in images]
+    return [transformer.proj_out(transformer.norm_out(image, temb[:1]))[:, :count] for image in images]
 
 
 def guide(predictions: Sequence[Tensor], guidance: Guidance) -> Tensor:

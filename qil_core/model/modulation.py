@@ -2,7 +2,8 @@
 
 The modulation layers (img_mod and txt_mod of every block) see nothing but the timestep, so for a given schedule their
 outputs are a table of steps x 2 x blocks rows: 221 MB instead of 13.6 GB at 50 steps. Each row comes from the very
-operation that the layer would have done, one timestep at a time, so it is the same to the bit.
+operation that the layer would have done, one timestep at a time, so it is the same to the bit. Where conditions are
+modulated as at time 0 (zero_cond_t), the image stream has two rows a step.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STREAMS = ("img_mod", "txt_mod")
+"""Of the image tokens and of the text tokens, which only know the timestep itself."""
 
 Reader = Callable[[str], Tensor]
 """Gives a weight by its name in the diffusers layout, on any device."""
@@ -60,14 +62,16 @@ def weigh_tables(transformer: nn.Module) -> int:
 def install(
     transformer: Any, read: Reader, conditions: Sequence[Tensor], step: Step, each: Callable[[int], None]
 ) -> None:
-    """Replace every block's modulation layers by tables for these conditions (time embeddings, one a step).
+    """Replace every block's modulation layers by tables for these conditions.
 
-    each(i) is called after block i; it may raise to stop the work.
+    conditions: time embeddings (1, width), or (2, width) with time 0 as the second, one a step. each(i) is called after
+    block i; it may raise to stop the work.
     """
+    seen = dict(zip(STREAMS, (conditions, [condition[:1] for condition in conditions]), strict=True))
     for i, block in enumerate(transformer.transformer_blocks):
         for stream in STREAMS:
             weight, bias = (read(f"transformer_blocks.{i}.{stream}.1.{part}") for part in ("weight", "bias"))
-            setattr(block, stream, StoredModulation(_rows(weight, bias, conditions), step))
+            setattr(block, stream, StoredModulation(_rows(weight, bias, seen[stream]), step))
         each(i)
 
 

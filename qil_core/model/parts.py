@@ -1,10 +1,10 @@
-"""The pieces of a Qwen-Image-Layered pipeline, built empty and then filled one weight at a time."""
+"""The pieces of a model's pipeline, built empty and then filled one weight at a time."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from ..errors import QilError
 from ..progress import Progress, part, silent
 from .layouts import text_encoder_names, vae_names
 from .lora import apply, open_lora
+from .models import EDITIONS, LAYERED, Model, edition
 from .readers import NO_FLOATS, Readers, open_readers
 from .recognize import Kind, expect
 
@@ -30,7 +31,8 @@ SHIPPED = Path(__file__).parent / "configs"
 class Files:
     """Where a model lies: files or diffusers folders of weights, and the folder of a tokenizer.
 
-    configs: a folder like qil_core/model/configs, for weights that do not lie beside a config.json of their own.
+    configs: a folder like qil_core/model/configs, for weights that do not lie beside a config.json of their own; what
+    a model sets otherwise (`Model.settings`) counts there.
     """
 
     transformer: Path
@@ -54,10 +56,12 @@ class Files:
 class Parts:
     """A pipeline's pieces, on the CPU, in evaluation mode.
 
-    transformer: its img_mod and txt_mod layers are empty (on the meta device) until modulation.install replaces them,
-    which reads their weights through `read`. vae: for single frames (see vae.py). notes: what a user should know.
+    model: what they make up. transformer: its img_mod and txt_mod layers are empty (on the meta device) until
+    modulation.install replaces them, which reads their weights through `read`. vae: for single frames (see vae.py).
+    notes: what a user should know.
     """
 
+    model: Model
     transformer: Any
     vae: Any
     text_encoder: Any
@@ -69,23 +73,25 @@ class Parts:
     notes: tuple[str, ...] = ()
 
 
-def load(files: Files, dtype: torch.dtype, progress: Progress = silent) -> Parts:
+def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: Sequence[Model] = (LAYERED,)) -> Parts:
     """Open, recognise and compare all files; only then read weights. progress may raise to stop.
 
+    models: what the files may be: (LAYERED,), one edition of Qwen-Image-Edit, or models.EDITIONS to find out which.
     Raises QilError that names the file for anything missing, broken, of another kind or of other sizes.
     """
     from .modulation import is_modulation
     from .vae import for_single_frames
 
-    transformer = _transformer(files)
-    vae = _vae(files)
-    text_encoder = _text_encoder(files)
-    tokenizer, scheduler = load_tokenizer(files.tokenizer), load_scheduler(files)
+    transformer, model = _transformer(files, models)
+    vae = _vae(files, model)
+    text_encoder = _text_encoder(files, model)
+    tokenizer, scheduler = load_tokenizer(files.tokenizer), load_scheduler(files, model)
     image_processor = load_image_processor(files)
     _fill(transformer, dtype, part(progress, 0, 0.6), "Loading the transformer", skip=is_modulation)
     _fill(text_encoder, dtype, part(progress, 0.6, 0.95), "Loading the text encoder")
     _fill(vae, dtype, part(progress, 0.95, 1), "Loading the VAE")
     return Parts(
+        model=model,
         transformer=transformer.module,
         vae=for_single_frames(vae.module),
         text_encoder=text_encoder.module,
@@ -93,7 +99,7 @@ def load(files: Files, dtype: torch.dtype, progress: Progress = silent) -> Parts
         image_processor=image_processor,
         scheduler=scheduler,
         read=partial(_read, transformer.readers),
-        can_caption=not text_encoder.notes,
+        can_caption=model is LAYERED and not text_encoder.notes,
         notes=(*transformer.notes, *text_encoder.notes),
     )
 
@@ -118,47 +124,84 @@ def _fill(opened: _Opened, dtype: torch.dtype, progress: Progress, what: str, sk
 # The three networks
 
 
-def _transformer(files: Files) -> _Opened:
+def _transformer(files: Files, models: Sequence[Model]) -> tuple[_Opened, Model]:
     from diffusers import QwenImageTransformer2DModel
 
     readers = open_readers(files.transformer)
-    expect(readers, Kind.LAYERED_TRANSFORMER, files.transformer)
+    expect(readers, models[0].transformer, files.transformer)
+    model = models[0] if len(models) == 1 else _edition(files.transformer, readers)
     loras = [(open_lora(path, readers), strength) for path, strength in files.loras]
-    module = _empty(QwenImageTransformer2DModel, _config(files.transformer, files.configs / "transformer.json"))
+    module = _empty(QwenImageTransformer2DModel, _config(files, "transformer", model))
     check(module, readers, files.transformer)
-    return _Opened(module, apply(readers, loras), tuple(lora.note for lora, _ in loras))
+    return _Opened(module, apply(readers, loras), tuple(lora.note for lora, _ in loras)), model
 
 
-def _vae(files: Files) -> _Opened:
+def _edition(path: Path, readers: Readers) -> Model:
+    """The edition of Qwen-Image-Edit that a transformer's file or folder is. Raises QilError when nothing tells."""
+    folder = path.parent if path.is_dir() else None
+    stock = _class_name(folder / "model_index.json") if folder else None
+    config = _json(path / "config.json") if folder and (path / "config.json").is_file() else {}
+    found = edition(readers, config, stock, folder.name if folder else path.name)
+    if found is None:
+        what = f"belongs to a {stock}" if stock else "has no edition of Qwen-Image-Edit in its name"
+        raise QilError(
+            f"{path} {what}, and its weights do not tell it from plain Qwen-Image, which edits nothing. If it is an "
+            f"edit model, choose its edition: {', '.join(model.label for model in EDITIONS)}."
+        )
+    return found
+
+
+def _class_name(index: Path) -> str | None:
+    return _json(index, "_class_name").get("_class_name") if index.is_file() else None
+
+
+def _vae(files: Files, model: Model) -> _Opened:
     from diffusers import AutoencoderKLQwenImage
 
     readers = open_readers(files.vae)
-    expect(readers, Kind.LAYERED_VAE, files.vae)
-    module = _empty(AutoencoderKLQwenImage, _config(files.vae, files.configs / "vae.json"))
+    expect(readers, model.vae, files.vae)
+    module = _empty(AutoencoderKLQwenImage, _config(files, "vae", model))
     readers = vae_names(readers)
     check(module, readers, files.vae)
     return _Opened(module, readers)
 
 
-def _text_encoder(files: Files) -> _Opened:
+def _text_encoder(files: Files, model: Model) -> _Opened:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     readers = open_readers(files.text_encoder)
     expect(readers, Kind.TEXT_ENCODER, files.text_encoder)
-    config = Qwen2_5_VLConfig(**_config(files.text_encoder, files.configs / "text_encoder.json"))
+    config = Qwen2_5_VLConfig(**_config(files, "text_encoder", model))
     module = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
     readers = text_encoder_names(readers, module.state_dict())
     module.generation_config = _generation_config(files)
-    notes = _without_caption(module, readers)
+    notes = _without_speech(module, readers, files.text_encoder) if model.sight else _without_caption(module, readers)
     check(module, readers, files.text_encoder)
     return _Opened(module, readers, notes)
+
+
+def _without_speech(module: Any, readers: Readers, path: Path) -> tuple[str, ...]:
+    """Drop what only writes words, a gigabyte. Raises QilError where the file cannot see."""
+    from torch import nn
+
+    if not _sees(readers):
+        raise QilError(
+            f"{path} lacks the vision part, with which an edit model looks at the pictures. GGUF files never have it. "
+            "Use a complete file, such as qwen_2.5_vl_7b_fp8_scaled.safetensors, in models/text_encoders."
+        )
+    module.lm_head = nn.Identity()
+    return ()
+
+
+def _sees(readers: Readers) -> bool:
+    return any(name.startswith("model.visual.") for name in readers)
 
 
 def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
     """Drop what only captions need where the file has none of it, and say so."""
     from torch import nn
 
-    sees = any(name.startswith("model.visual.") for name in readers)
+    sees = _sees(readers)
     speaks = "lm_head.weight" in readers
     if not sees:
         module.model.visual = None
@@ -176,20 +219,26 @@ def _generation_config(files: Files) -> Any:
     return GenerationConfig(**_json(own if own.is_file() else files.configs / "generation.json"))
 
 
-def _config(path: Path, otherwise: Path) -> dict[str, Any]:
-    """Arguments from a weights folder's own config.json, or from `otherwise`."""
-    own = path / "config.json"
-    return _json(own if own.is_file() else otherwise)
+def _config(files: Files, name: str, model: Model) -> dict[str, Any]:
+    """Arguments of a network: from its weights folder's own config.json, or else as the model has them."""
+    own = getattr(files, name) / "config.json"
+    return _json(own) if own.is_file() else _shipped(files, name, model)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _shipped(files: Files, name: str, model: Model) -> dict[str, Any]:
+    """What files.configs has for the layered model, with this model's own settings."""
+    return {**_json(files.configs / f"{name}.json"), **model.settings.get(name, {})}
+
+
+def _json(path: Path, *private: str) -> dict[str, Any]:
+    """A configuration without the entries that begin with _, but for the ones that are asked for."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise QilError(f"{path} cannot be read as JSON ({error}). Download it again.") from error
     if not isinstance(found, dict):
         raise QilError(f"{path} holds no configuration. Download it again.")
-    return {key: value for key, value in found.items() if not key.startswith("_")}
+    return {key: value for key, value in found.items() if not key.startswith("_") or key in private}
 
 
 def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
@@ -295,12 +344,12 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_scheduler(files: Files) -> Any:
+def load_scheduler(files: Files, model: Model) -> Any:
     """The FlowMatchEulerDiscreteScheduler of the transformer's diffusers folder, or the published one."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     own = files.transformer.parent / "scheduler" / "scheduler_config.json"
-    return FlowMatchEulerDiscreteScheduler(**_json(own if own.is_file() else files.configs / "scheduler.json"))
+    return FlowMatchEulerDiscreteScheduler(**(_json(own) if own.is_file() else _shipped(files, "scheduler", model)))
 
 
 def load_image_processor(files: Files) -> Any:

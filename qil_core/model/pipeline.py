@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import QilError
-from ..progress import Preview, Progress, part, silent, unseen
+from ..progress import Preview, Progress, part, unseen
 from ..request import Request
-from ..stack import to_bytes
-from . import denoise, modulation, vae, words
-from .attention import use_joint_attention
-from .cache import ContentCache, content_key
+from . import denoise, words
+from .cache import content_key
 from .denoise import Guidance, Problem
-from .first_block import FirstBlockCache
-from .placement import Placement, Plan, Room, as_it_is, smaller
+from .runtime import Run, Runtime, bucket, fit, foreseen, peak, report_lines, worth_a_look
 
-GRID = 32
-"""Sides of the picture that the model sees are multiples of this."""
-
-LOOKS, SHRINK = 10, 4
-"""Pictures offered in a call at the most, beside the first; how much smaller than the layers they are."""
+__all__ = ["LayeredModel", "Run", "bucket", "foreseen", "report_lines", "worth_a_look"]
 
 
-@dataclass
-class Run:
-    """What one call did: the caption or prompt, seconds a stage, notes for the report."""
+class LayeredModel(Runtime):
+    """The layered model on one device. Calls with the same picture and prompt skip what was done before."""
 
-    prompt: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-
-
-def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
-    """Width and height that the model sees: about resolution^2 pixels in the picture's aspect, multiples of 32.
-
-    The aspect is kept to 1:16 at most, so that a line of pixels still makes a picture.
-    """
-    ratio = min(max(width / height, 1 / 16), 16.0)
-    wide = math.sqrt(resolution * resolution * ratio)
-    return max(GRID, round(wide / GRID) * GRID), max(GRID, round(wide / ratio / GRID) * GRID)
-
-
-class LayeredModel:
-    """The model on one device. Calls with the same picture and prompt skip what was done before."""
-
-    def __init__(
-        self,
-        parts: Any,
-        device: torch.device,
-        memory: str = "auto",
-        free: int | None = None,
-        make_room: Room = as_it_is,
-    ) -> None:
-        """parts: see `parts.load`. memory: one of `placement.MODES`, else QilError.
-
-        free: bytes of device memory that may be used; None takes what make_room says is free at the first call.
-        """
-        self.parts = parts
-        self.device = device
-        self.cache = ContentCache()
-        self.step = modulation.Step(device)
-        self._tables: str | None = None
-        self._compiled = False
-        self._reuse = 0.0
-        use_joint_attention(parts.transformer)
-        self.placement = Placement(parts, device, memory, free, make_room)
-
-    def tune(self, attention: str = "default", compile: bool = False, reuse: float = 0.0) -> None:
-        """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
-
-        reuse: threshold of `first_block.FirstBlockCache`, lossy; 0 computes every step.
-        Raises QilError when the backend is not installed or not known.
-        """
-        self._reuse = reuse
-        if attention != "default":
-            try:
-                self.parts.transformer.set_attention_backend(attention)
-            except (RuntimeError, ValueError, ImportError) as error:
-                raise QilError(f'The attention backend "{attention}" cannot be used here: {error}') from None
-        if compile:
-            self.parts.transformer.compile_repeated_blocks(fullgraph=True)
-            self._compiled = True
+    advice = "ask for fewer layers, or use resolution 640"
+    unseen_frames = 1  # the whole picture
 
     @torch.inference_mode()
     def layers(
@@ -109,56 +35,27 @@ class LayeredModel:
         next smaller memory mode is tried once. preview is offered a picture after the first step and every tenth.
         """
         run = Run()
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        try:
-            return self._layers(picture, request, run, progress, preview), run
-        except torch.OutOfMemoryError:
-            plan = smaller(self.placement.plan)
-            if plan is None:
-                raise QilError(_OUT_OF_MEMORY.format(self.placement.plan)) from None
-            run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
-        self._place_again(plan)
-        return self._layers(picture, request, run, progress, preview), run
-
-    def _place_again(self, plan: Plan) -> None:
-        self.placement.release()
-        self.placement.plan = plan
+        return self._in_memory(lambda: self._layers(picture, request, run, progress, preview), run), run
 
     def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
-        seen, pixels = _fit(picture, request.resolution)
+        seen, pixels = fit(picture, request.resolution)
         run.prompt = self._prompt(seen, request, run, part(progress, 0, 0.1))
         prompts = [run.prompt, request.negative_prompt] if request.true_cfg_scale > 1 else [run.prompt]
         with run.stage("text"):
             embeddings = [self._embedding(prompt) for prompt in prompts]
         with run.stage("image"):
-            image = self._image(pixels, run)
+            image = self._encode(pixels, run)
         rows, columns = image.shape[-2] // 2, image.shape[-1] // 2
         tokens = denoise.pack(image.permute(0, 2, 1, 3, 4))
-        problem = Problem(
-            embeddings,
-            tokens,
-            rows,
-            columns,
-            request.layers + 1,
-            Guidance(request.true_cfg_scale, request.cfg_normalize),
-        )
+        guidance = Guidance(request.true_cfg_scale, request.cfg_normalize)
+        problem = Problem(embeddings, tokens, rows, columns, request.layers + 1, guidance)
         with run.stage("denoising"):
-            latents = self._denoise(problem, request, run, part(progress, 0.1, 0.95), preview)
+            timesteps = denoise.schedule(self.parts.scheduler, request.steps, tokens.shape[1], self.device)
+            latents = self._denoise(problem, timesteps, request.seed, run, part(progress, 0.1, 0.95), preview)
         with run.stage("decoding"):
-            layers = self._decode(denoise.unpack(latents, rows, columns)[1:], run, part(progress, 0.95, 1))
-        run.notes.append(f"Memory: {self.placement.plan}{_peak(self.device)}.")
+            layers = self._decode(self._frames(latents, problem), run, part(progress, 0.95, 1))
+        run.notes.append(f"Memory: {self.placement.plan}{peak(self.device)}.")
         return layers
-
-    def _decode(self, latents: Tensor, run: Run, progress: Progress = silent) -> Tensor:
-        """Layers (N, 8 * h, 8 * w, 4) of normalised latents (N, z, 1, h, w). progress may raise between layers."""
-        coder = self.placement.bring(self.parts.vae)
-
-        def each(i: int) -> None:
-            progress(i / len(latents), f"decoding layer {i + 1}")
-
-        frames = _small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
-        return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
     def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:
         if request.prompt.strip():
@@ -185,108 +82,3 @@ class LayeredModel:
                 return words.embed(self.parts.tokenizer, encoder, prompt, self.device)
 
         return self.cache.get(content_key("prompt", prompt), make)
-
-    def _image(self, pixels: Tensor, run: Run) -> Tensor:
-        def make() -> Tensor:
-            coder = self.placement.bring(self.parts.vae)
-            seen = pixels.to(self.device, next(coder.parameters()).dtype)
-            return _small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
-
-        return self.cache.get(content_key("image", pixels), make)
-
-    def _denoise(self, problem: Problem, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
-        transformer, scheduler = self.parts.transformer, self.parts.scheduler
-        timesteps = denoise.schedule(scheduler, request.steps, problem.image.shape[1], self.device)
-        self._modulate(timesteps, problem.image, part(progress, 0, 0.05))
-        blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
-        before = start = denoise.noise(problem, self.parts.vae.config.z_dim, request.seed)
-
-        def each(i: int, latents: Tensor) -> None:
-            nonlocal before
-            progress(0.05 + 0.95 * i / request.steps, f"step {i + 1} of {request.steps}")
-            if worth_a_look(i, request.steps):
-                preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
-            before = latents
-
-        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
-        run.notes += [blocks.note] if self._reuse else []
-        return latents
-
-    def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
-        """Layers (N, h, w, 4) at a quarter of their size, as the step from before to after foresees them."""
-        end = foreseen(before, after, sigmas).to(before.dtype)
-        frames = denoise.unpack(end, problem.rows, problem.columns)[1:, :, 0]
-        return self._decode(F.avg_pool2d(frames, SHRINK)[:, :, None], Run())
-
-    def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
-        """Make the modulation tables for these timesteps, unless they are there already."""
-        key = content_key(timesteps)
-        if key == self._tables:
-            return
-        transformer = self.parts.transformer
-        self.placement.bring(transformer.time_text_embed)
-        count = len(transformer.transformer_blocks)
-        conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
-        self._tables = None
-        modulation.install(
-            transformer,
-            self.parts.read,
-            conditions,
-            self.step,
-            lambda i: progress((i + 1) / count, "preparing the steps"),
-        )
-        self._tables = key
-
-
-_OUT_OF_MEMORY = (
-    'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, ask for fewer layers, or '
-    "use resolution 640."
-)
-
-
-def _small_if_need_be(work: Callable[[int | None], Tensor], run: Run) -> Tensor:
-    """work(None), or work(vae.TILE) when the device's memory does not hold it."""
-    with suppress(torch.OutOfMemoryError):
-        return work(None)
-    torch.cuda.empty_cache()
-    run.notes.append("Little GPU memory: the VAE worked in tiles.")
-    return work(vae.TILE)
-
-
-def worth_a_look(step: int, steps: int) -> bool:
-    """Whether a picture is offered before this step, 0..steps - 1: after the first, then when a tenth more is done."""
-    return step == 1 or (step > 1 and LOOKS * step // steps > LOOKS * (step - 1) // steps)
-
-
-def foreseen(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
-    """Clean latents x0 = x - sigma * v in float32, v being the velocity of the Euler step from sigmas[0] to sigmas[1].
-
-    Of the two latents alone, so that the loop need not give its velocity away.
-    """
-    start, end = sigmas.tolist()
-    velocity = (after.float() - before.float()) / (end - start)
-    return after.float() - end * velocity
-
-
-def _peak(device: torch.device) -> str:
-    """The most memory that a call took on a GPU, for the report."""
-    if device.type != "cuda":
-        return ""
-    return f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB at the most"
-
-
-def _fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:
-    """The picture at its bucket's size, as an RGBA image and as pixels (1, 4, h, w) in [-1, 1]."""
-    from PIL import Image
-
-    image = Image.fromarray(to_bytes(picture.cpu()).numpy())
-    size = bucket(image.width, image.height, resolution)
-    seen = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.array(seen)).float() / 255
-    return seen, (2 * pixels - 1).permute(2, 0, 1)[None]
-
-
-def report_lines(run: Run) -> Sequence[str]:
-    """Caption, timing and notes as lines for people."""
-    timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in run.seconds.items())
-    return [f"Prompt: {run.prompt}", f"Time: {timing}", *run.notes]

@@ -34,6 +34,8 @@ class Kind(Enum):
 WANTED = {
     Kind.LAYERED_TRANSFORMER: ("qwen_image_layered_bf16.safetensors", "models/diffusion_models"),
     Kind.LAYERED_VAE: ("qwen_image_layered_vae.safetensors", "models/vae"),
+    Kind.QWEN_IMAGE: ("qwen_image_edit_2511_bf16.safetensors", "models/diffusion_models"),
+    Kind.RGB_VAE: ("qwen_image_vae.safetensors", "models/vae"),
     Kind.TEXT_ENCODER: ("qwen_2.5_vl_7b.safetensors", "models/text_encoders"),
     Kind.LORA: ("one made for Qwen-Image", "models/loras"),
 }

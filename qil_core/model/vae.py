@@ -58,7 +58,7 @@ ENCODING_MARGIN = 9
 
 
 def encode(vae: Any, pixels: Tensor, tile: int | None = None) -> Tensor:
-    """Normalised latents (B, z, 1, H/8, W/8) of RGBA pixels (B, 4, H, W) in [-1, 1]; tile: its side in latents."""
+    """Normalised latents (B, z, 1, H/8, W/8) of pixels (B, 3 or 4, H, W) in [-1, 1]; tile: its side in latents."""
     encoder = vae.encoder
 
     def local(x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def encode(vae: Any, pixels: Tensor, tile: int | None = None) -> Tensor:
 
 
 def decode(vae: Any, latents: Tensor, each: Callable[[int], None] = lambda i: None, tile: int | None = None) -> Tensor:
-    """RGBA pixels (B, 4, H, W) in [-1, 1] of normalised latents (B, z, 1, h, w), one picture at a time.
+    """Pixels (B, 3 or 4, H, W) in [-1, 1] of normalised latents (B, z, 1, h, w), one picture at a time.
 
     each(i) is called before picture i; it may raise to stop. tile: its side in latents.
     """

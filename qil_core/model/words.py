@@ -1,36 +1,44 @@
-"""The text encoder's two jobs: describe a picture, and turn a prompt into embeddings.
+"""The text encoder's jobs: describe a picture, and turn a prompt into embeddings, alone or with pictures.
 
-Templates are the stock pipeline's own, read from it. The caption's inputs are made without torchvision.
+Templates are the stock pipelines' own, read from them. What goes with pictures is made without torchvision.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ..errors import QilError
 from ..request import Language
+from .models import LAYERED, Model
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_TOKENS = 512
-"""Of a prompt, and of a caption."""
+"""Of a layered model's prompt, and of a caption."""
+
+PLACE = "<|image_pad|>"
+"""Where a picture stands in a text."""
+
+NAMED = "Picture {}: <|vision_start|><|image_pad|><|vision_end|>"
+"""How a template without a place for a picture speaks of each; a local name in QwenImageEditPlusPipeline."""
 
 
 @cache
-def stock() -> Any:
-    """The stock pipeline without any model: its templates and constants."""
-    from diffusers import QwenImageLayeredPipeline
+def stock(name: str = LAYERED.stock) -> Any:
+    """The stock pipeline of that name without any model: its templates and constants."""
+    import diffusers
 
     nothing: dict[str, Any] = dict.fromkeys(
         ("scheduler", "vae", "text_encoder", "tokenizer", "processor", "transformer")
     )
-    return QwenImageLayeredPipeline(**nothing)
+    return getattr(diffusers, name)(**nothing)
 
 
 def token_count(tokenizer: Any, prompt: str) -> int:
@@ -74,12 +82,46 @@ def caption_inputs(
     tokenizer: Any, image_processor: Any, text_encoder: Any, template: str, picture: Image.Image
 ) -> dict[str, Tensor]:
     """What the text encoder's generate() takes: the template with one place a merged patch, and the patches."""
-    vision = image_processor(images=[picture.convert("RGB")], return_tensors="pt")
-    places = int(vision["image_grid_thw"].prod()) // image_processor.merge_size**2
-    tokens = tokenizer([template.replace("<|image_pad|>", "<|image_pad|>" * places)], return_tensors="pt")
+    return seeing_inputs(tokenizer, image_processor, text_encoder, template, [picture])
+
+
+def embed_with_pictures(
+    tokenizer: Any,
+    image_processor: Any,
+    text_encoder: Any,
+    model: Model,
+    prompt: str,
+    pictures: Sequence[Image.Image],
+    device: torch.device,
+) -> Tensor:
+    """Embeddings (1, tokens, width) of pictures and a prompt in the model's template, its prefix dropped."""
+    pipeline = stock(model.stock)
+    template = pipeline.prompt_template_encode
+    names = "" if PLACE in template else "".join(NAMED.format(i + 1) for i in range(len(pictures)))
+    inputs = seeing_inputs(tokenizer, image_processor, text_encoder, template.format(names + prompt), pictures)
+    given = {name: value.to(device) for name, value in inputs.items()}
+    states = text_encoder(**given, output_hidden_states=True).hidden_states[-1]
+    return states[:, pipeline.prompt_template_encode_start_idx :]
+
+
+def seeing_inputs(
+    tokenizer: Any, image_processor: Any, text_encoder: Any, text: str, pictures: Sequence[Image.Image]
+) -> dict[str, Tensor]:
+    """What the text encoder takes: the text with one place a merged patch of each picture, and the patches.
+
+    Raises QilError when the text has not one place a picture.
+    """
+    vision = image_processor(images=[picture.convert("RGB") for picture in pictures], return_tensors="pt")
+    places = (vision["image_grid_thw"].prod(1) // image_processor.merge_size**2).tolist()
+    pieces = text.split(PLACE)
+    if len(pieces) != len(places) + 1:
+        raise QilError(f"A prompt must not have {PLACE} in it: it stands for a picture. Take it out.")
+    whole = "".join(piece + PLACE * count for piece, count in zip(pieces, [*places, 0], strict=True))
+    tokens = tokenizer([whole], return_tensors="pt")
     inputs = {**tokens, "pixel_values": vision["pixel_values"], "image_grid_thw": vision["image_grid_thw"]}
     inputs.pop("token_type_ids", None)
     if "mm_token_type_ids" in inspect.signature(text_encoder.forward).parameters:
+        # The stock pipelines leave it out (diffusers issue 14194), and transformers 5 then forgets where patches are.
         inputs["mm_token_type_ids"] = (tokens.input_ids == text_encoder.config.image_token_id).int()
     return inputs
 

@@ -1,0 +1,66 @@
+"""The models that run here. Their networks are the same but for a few settings, so one runtime serves them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .recognize import Kind, Shapes
+
+
+@dataclass(frozen=True)
+class Model:
+    """What sets a model apart from the others.
+
+    label: for people. stock: diffusers' pipeline for it, which has its prompt template. settings: what differs from
+    the shipped configurations, which are Qwen-Image-Layered's, by the name of their file. pictures: taken at the most.
+    sight: side of the square with as many pixels as the text encoder sees of each picture beside the prompt; 0: none.
+    """
+
+    label: str
+    stock: str
+    transformer: Kind
+    vae: Kind
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pictures: int = 1
+    sight: int = 0
+
+
+LAYERED = Model("Qwen-Image-Layered", "QwenImageLayeredPipeline", Kind.LAYERED_TRANSFORMER, Kind.LAYERED_VAE)
+
+
+def _edit(label: str, stock: str, pictures: int, sight: int, zero_cond_t: bool = False) -> Model:
+    settings: dict[str, dict[str, Any]] = {
+        "transformer": {"use_additional_t_cond": False, "use_layer3d_rope": False, "zero_cond_t": zero_cond_t},
+        "vae": {"input_channels": 3},
+        "scheduler": {"time_shift_type": "exponential", "shift_terminal": 0.02},
+    }
+    return Model(label, stock, Kind.QWEN_IMAGE, Kind.RGB_VAE, settings, pictures, sight)
+
+
+EDIT = _edit("Qwen-Image-Edit", "QwenImageEditPipeline", pictures=1, sight=1024)
+EDIT_2509 = _edit("Qwen-Image-Edit-2509", "QwenImageEditPlusPipeline", pictures=3, sight=384)
+EDIT_2511 = _edit("Qwen-Image-Edit-2511", "QwenImageEditPlusPipeline", pictures=3, sight=384, zero_cond_t=True)
+EDITIONS = (EDIT, EDIT_2509, EDIT_2511)
+
+TIMESTEP_ZERO = "__index_timestep_zero__"
+"""An empty weight by which ComfyUI's files of 2511 say that conditions are modulated as at time 0 (zero_cond_t)."""
+
+NAMES = (("2511", EDIT_2511), ("2509", EDIT_2509), (r"edit(?!.*2[5-9]\d\d)", EDIT))
+"""What an edition's file is called; the first that fits counts. One of a month that is not known here is none."""
+
+
+def edition(weights: Shapes, config: Mapping[str, Any], stock: str | None, name: str) -> Model | None:
+    """Which edition of Qwen-Image-Edit a transformer is; None when nothing tells.
+
+    All editions, and plain Qwen-Image that makes pictures of words alone, have weights of the same names and shapes.
+    What tells is, in this order: zero_cond_t in the folder's config or ComfyUI's mark for it; stock, the pipeline that
+    the folder's model_index.json names; the name of the file or folder.
+    """
+    if TIMESTEP_ZERO in weights or config.get("zero_cond_t"):
+        return EDIT_2511
+    if stock is not None:
+        return next((model for model in (EDIT_2509, EDIT) if model.stock == stock), None)
+    return next((model for pattern, model in NAMES if re.search(pattern, name.lower())), None)

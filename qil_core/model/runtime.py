@@ -1,0 +1,244 @@
+"""What every model's runtime does: place the parts, encode and decode, denoise, and keep what can be used again."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import QilError
+from ..progress import Preview, Progress, part, silent
+from ..stack import to_bytes
+from . import denoise, modulation, vae
+from .attention import use_joint_attention
+from .cache import ContentCache, content_key
+from .denoise import Problem
+from .first_block import FirstBlockCache
+from .placement import Placement, Plan, Room, as_it_is, smaller
+
+GRID = 32
+"""Sides of the picture that the model sees are multiples of this."""
+
+LOOKS, SHRINK = 10, 4
+"""Pictures offered in a call at the most, beside the first; how much smaller than the result they are."""
+
+
+@dataclass
+class Run:
+    """What one call did: the caption or prompt, seconds a stage, notes for the report."""
+
+    prompt: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
+    """Width and height that the model sees: about resolution^2 pixels in the picture's aspect, multiples of 32.
+
+    The aspect is kept to 1:16 at most, so that a line of pixels still makes a picture.
+    """
+    ratio = min(max(width / height, 1 / 16), 16.0)
+    wide = math.sqrt(resolution * resolution * ratio)
+    return max(GRID, round(wide / GRID) * GRID), max(GRID, round(wide / ratio / GRID) * GRID)
+
+
+class Runtime:
+    """A model on one device. What a call had to work out, the next one with the same input gets for nothing."""
+
+    advice = ""
+    """What to ask for when memory is not enough."""
+
+    unseen_frames = 0
+    """Frames at the front of the latents that are no part of the result."""
+
+    def __init__(
+        self,
+        parts: Any,
+        device: torch.device,
+        memory: str = "auto",
+        free: int | None = None,
+        make_room: Room = as_it_is,
+    ) -> None:
+        """parts: see `parts.load`. memory: one of `placement.MODES`, else QilError.
+
+        free: bytes of device memory that may be used; None takes what make_room says is free at the first call.
+        """
+        self.parts = parts
+        self.device = device
+        self.cache = ContentCache()
+        self.step = modulation.Step(device)
+        self._tables: str | None = None
+        self._compiled = False
+        self._reuse = 0.0
+        use_joint_attention(parts.transformer)
+        self.placement = Placement(parts, device, memory, free, make_room)
+
+    def tune(self, attention: str = "default", compile: bool = False, reuse: float = 0.0) -> None:
+        """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
+
+        reuse: threshold of `first_block.FirstBlockCache`, lossy; 0 computes every step.
+        Raises QilError when the backend is not installed or not known.
+        """
+        self._reuse = reuse
+        if attention != "default":
+            try:
+                self.parts.transformer.set_attention_backend(attention)
+            except (RuntimeError, ValueError, ImportError) as error:
+                raise QilError(f'The attention backend "{attention}" cannot be used here: {error}') from None
+        if compile:
+            self.parts.transformer.compile_repeated_blocks(fullgraph=True)
+            self._compiled = True
+
+    def _in_memory(self, work: Callable[[], Tensor], run: Run) -> Tensor:
+        """What work gives. When the device's memory runs out, all is freed and the next smaller mode is tried once."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        try:
+            return work()
+        except torch.OutOfMemoryError:
+            plan = smaller(self.placement.plan)
+            if plan is None:
+                raise QilError(_OUT_OF_MEMORY.format(self.placement.plan, self.advice)) from None
+            run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
+        self._place_again(plan)
+        return work()
+
+    def _place_again(self, plan: Plan) -> None:
+        self.placement.release()
+        self.placement.plan = plan
+
+    def _encode(self, pixels: Tensor, run: Run) -> Tensor:
+        """Normalised latents (1, z, 1, H/8, W/8) of a picture's pixels (1, 3 or 4, H, W) in [-1, 1]."""
+
+        def make() -> Tensor:
+            coder = self.placement.bring(self.parts.vae)
+            seen = pixels.to(self.device, next(coder.parameters()).dtype)
+            return _small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
+
+        return self.cache.get(content_key("image", pixels), make)
+
+    def _decode(self, latents: Tensor, run: Run, progress: Progress = silent, what: str = "layer") -> Tensor:
+        """Pictures (N, 8 * h, 8 * w, 3 or 4) of normalised latents (N, z, 1, h, w). progress may raise between them."""
+        coder = self.placement.bring(self.parts.vae)
+
+        def each(i: int) -> None:
+            progress(i / len(latents), f"decoding {what} {i + 1}")
+
+        frames = _small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
+        return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
+
+    def _frames(self, tokens: Tensor, problem: Problem) -> Tensor:
+        """The result's latents (N, z, 1, h, w) of all tokens that were made."""
+        return denoise.unpack(tokens, problem.rows, problem.columns)[self.unseen_frames :]
+
+    def _denoise(
+        self, problem: Problem, timesteps: Tensor, seed: int, run: Run, progress: Progress, preview: Preview
+    ) -> Tensor:
+        """Tokens after the last of the timesteps, for which the scheduler has just been set up."""
+        transformer, scheduler, steps = self.parts.transformer, self.parts.scheduler, len(timesteps)
+        self._modulate(timesteps, problem.image, part(progress, 0, 0.05))
+        blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
+        before = start = denoise.noise(problem, self.parts.vae.config.z_dim, seed)
+
+        def each(i: int, latents: Tensor) -> None:
+            nonlocal before
+            progress(0.05 + 0.95 * i / steps, f"step {i + 1} of {steps}")
+            if worth_a_look(i, steps):
+                preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
+            before = latents
+
+        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
+        run.notes += [blocks.note] if self._reuse else []
+        return latents
+
+    def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
+        """RGBA (N, h, w, 4) at a quarter of the result's size, as the step from before to after foresees it."""
+        end = foreseen(before, after, sigmas).to(before.dtype)
+        frames = self._frames(end, problem)[:, :, 0]
+        seen = self._decode(F.avg_pool2d(frames, SHRINK)[:, :, None], Run())
+        return F.pad(seen, (0, 4 - seen.shape[-1]), value=1.0)
+
+    def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
+        """Make the modulation tables for these timesteps, unless they are there already."""
+        key = content_key(timesteps)
+        if key == self._tables:
+            return
+        transformer = self.parts.transformer
+        self.placement.bring(transformer.time_text_embed)
+        count = len(transformer.transformer_blocks)
+        conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
+        self._tables = None
+        modulation.install(
+            transformer,
+            self.parts.read,
+            conditions,
+            self.step,
+            lambda i: progress((i + 1) / count, "preparing the steps"),
+        )
+        self._tables = key
+
+
+_OUT_OF_MEMORY = 'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, {}.'
+
+
+def _small_if_need_be(work: Callable[[int | None], Tensor], run: Run) -> Tensor:
+    """work(None), or work(vae.TILE) when the device's memory does not hold it."""
+    with suppress(torch.OutOfMemoryError):
+        return work(None)
+    torch.cuda.empty_cache()
+    run.notes.append("Little GPU memory: the VAE worked in tiles.")
+    return work(vae.TILE)
+
+
+def worth_a_look(step: int, steps: int) -> bool:
+    """Whether a picture is offered before this step, 0..steps - 1: after the first, then when a tenth more is done."""
+    return step == 1 or (step > 1 and LOOKS * step // steps > LOOKS * (step - 1) // steps)
+
+
+def foreseen(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
+    """Clean latents x0 = x - sigma * v in float32, v being the velocity of the Euler step from sigmas[0] to sigmas[1].
+
+    Of the two latents alone, so that the loop need not give its velocity away.
+    """
+    start, end = sigmas.tolist()
+    velocity = (after.float() - before.float()) / (end - start)
+    return after.float() - end * velocity
+
+
+def peak(device: torch.device) -> str:
+    """The most memory that a call took on a GPU, for the report."""
+    if device.type != "cuda":
+        return ""
+    return f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB at the most"
+
+
+def fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:
+    """A picture (H, W, 3 or 4) at its bucket's size, as an image and as pixels (1, 3 or 4, h, w) in [-1, 1]."""
+    from PIL import Image
+
+    image = Image.fromarray(to_bytes(picture.cpu()).numpy())
+    size = bucket(image.width, image.height, resolution)
+    seen = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    pixels = torch.from_numpy(np.array(seen)).float() / 255
+    return seen, (2 * pixels - 1).permute(2, 0, 1)[None]
+
+
+def report_lines(run: Run) -> Sequence[str]:
+    """Caption, timing and notes as lines for people."""
+    timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in run.seconds.items())
+    return [f"Prompt: {run.prompt}", f"Time: {timing}", *run.notes]
