@@ -128,13 +128,20 @@ def test_a_file_that_is_gone_is_said_so(page: Page, server: Server) -> None:
     (server.base / "moved.pptx").rename(server.base / "output" / "layers" / file)
 
 
+EMPTY = {"version": 0.4, "nodes": [], "links": [], "groups": [], "config": {}, "extra": {}}
 LOADER = "app.graph.nodes.find((node) => node.type === 'LoadLayers')"
 VALUE = f"(name) => {LOADER}.widgets.find((widget) => widget.name === name)?.value"
 
 
+def fresh_loader(page: Page) -> None:
+    """A graph of nothing but a new Load Layers; nothing is left of what an earlier node of its number showed."""
+    load(page, EMPTY)
+    page.evaluate("app.graph.add(LiteGraph.createNode('LoadLayers'))")
+
+
 def upload(page: Page, *paths: Path) -> None:
     """Press the button of a fresh Load Layers, and choose files."""
-    page.evaluate("app.graph.clear(); app.graph.add(LiteGraph.createNode('LoadLayers'))")
+    fresh_loader(page)
     with page.expect_file_chooser() as chooser:
         page.evaluate(f"{LOADER}.widgets.find((widget) => widget.name === 'Upload layers').callback()")
     chooser.value.set_files([str(path) for path in paths])
@@ -180,7 +187,7 @@ DROP = """([[x, y], files]) => {
 
 def drop(page: Page, *paths: Path) -> None:
     """Let go of files over the middle of a fresh Load Layers, as the mouse does."""
-    page.evaluate("app.graph.clear(); app.graph.add(LiteGraph.createNode('LoadLayers'))")
+    fresh_loader(page)
     page.evaluate(FIT)
     page.wait_for_timeout(700)
     files = [(path.name, b64encode(path.read_bytes()).decode()) for path in paths]
