@@ -1,8 +1,8 @@
 """Scenes with known layers, drawn from a seed at any size: what decomposing and restoring are measured with.
 
 A scene has a background (flat, gradient, textured, photo) and a content (shapes, text, strokes, shadows, panels,
-poster: some of all). What belongs to a thing is in its layer: a card's drop shadow, a disc's glow. A seed gives the same
-scene at every size.
+poster: some of all). What belongs to a thing is in its layer: a card's drop shadow, a disc's glow. A seed gives the
+same scene at every size.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Planner:
         drop, sigma, strength = self.between(0.005, 0.02), self.between(0.006, 0.02), self.between(0.3, 0.6)
 
         def draw_card(canvas: Canvas) -> Floats:
-            shadow = canvas.blurred(canvas.mask([outline + (0.3 * drop, drop)]), sigma) * strength
+            shadow = canvas.blurred(canvas.mask([outline + np.array([0.3 * drop, drop])]), sigma) * strength
             return _over(_layer(fill(canvas), canvas.mask([outline])), _layer(np.zeros(3, np.float32), shadow))
 
         return draw_card

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,14 +13,15 @@ from ..stack import LayerStack
 from . import Decomposed, Request
 from .background import Background, completed_colors, find_background, salient_background
 from .fill import smooth_fill
-from .grouping import Units, find_units, group_units
+from .grouping import KINDS, STROKES, TEXT, Units, find_units, group_units
 from .naming import color_name, numbered
 from .regions import measure
 from .render import SOLVED, Plan, render
 from .segment import find_regions
 from .shapes import completed, occlusion_order, signed_distance
-from .soft import Soft, find_soft
-from .working import Floats, Labels, Mask, Working, working_copy
+from .soft import Soft, find_softs, with_softs, without_softs
+from .strokes import find_strokes
+from .working import Floats, Labels, Working, working_copy
 
 BACKGROUNDS = {
     "flat": "Background: one flat colour.",
@@ -48,17 +51,21 @@ class Builtin:
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
         progress(0.05, "finding the background")
-        background = find_background(work)
+        strokes = find_strokes(work)
+        clean = strokes.clean
+        background = find_background(clean)
         progress(0.15, "finding shapes and texts")
-        regions = find_regions(work, background)
+        regions = find_regions(clean, background)
         largest, share = largest_region(regions)
         if share > SWALLOWED:
-            background = salient_background(work, (regions != 0) & (regions != largest))
-            regions = find_regions(work, background)
-        units = find_units(work, regions)
+            background = salient_background(clean, (regions != 0) & (regions != largest))
+            regions = find_regions(clean, background)
+        units = find_units(clean, regions)
+        softs = find_softs(clean, background, units.labels)
+        units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
         progress(0.3, "sorting them into layers")
         units = _ordered(group_units(work, units, request.layers - (background.kind != "transparent")))
-        plans = plan_layers(work, background, units)
+        plans = plan_layers(work, clean, background, units, softs)
         out = torch.empty((len(plans), *picture.shape))
         render(pixels, plans, work.noise, out.numpy(), part(progress, 0.4, 1.0))
         busy = is_busy(work, background, regions)
@@ -75,10 +82,10 @@ def largest_region(regions: Labels) -> tuple[int, float]:
 
 def _ordered(units: Units) -> Units:
     """Units renumbered bottom first."""
-    order = occlusion_order(units.labels)
-    rank = np.empty(len(units.is_text), np.int32)
+    order = occlusion_order(units.labels, units.kinds)
+    rank = np.empty(len(units), np.int32)
     rank[order] = np.arange(len(order))
-    return Units(rank[units.labels], units.is_text[order], units.pieces)
+    return Units(rank[units.labels], units.kinds[order], units.pieces)
 
 
 def is_busy(work: Working, background: Background, regions: Labels) -> bool:
@@ -86,23 +93,27 @@ def is_busy(work: Working, background: Background, regions: Labels) -> bool:
     return background.kind == "inpainted" or work.noise > 6 or int(regions.max()) > 300
 
 
-def plan_layers(work: Working, background: Background, units: Units) -> list[Plan]:
-    """What is to be drawn, bottom first: the background where there is one, then each unit."""
-    shaded, softs = find_soft(work, background, units.labels)
-    bottom = _background_plan(work.rgba[..., :3], background, units.labels, shaded)
-    if background.kind == "transparent" and len(units.is_text) == 1:
+def plan_layers(
+    work: Working, clean: Working, background: Background, units: Units, softs: Sequence[Soft]
+) -> list[Plan]:
+    """What is to be drawn, bottom first: the background where there is one, then each unit. clean: without strokes."""
+    owners = [units.labels[soft.pixel] for soft in softs]
+    units = without_softs(units, softs)
+    bottom = _background_plan(clean.rgba[..., :3], background, units.labels, softs)
+    if background.kind == "transparent" and len(units) == 1:
         return [bottom]
     plans, below = [bottom] if background.kind != "transparent" else [], bottom.color
-    for unit in range(1, len(units.is_text)):
-        plan = _unit_plan(work, units, below, unit, [s for s in softs if s.owner == unit])
+    for unit in range(1, len(units)):
+        own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == unit]
+        plan = _unit_plan(work if units.kinds[unit] == STROKES else clean, units, below, unit, own)
         below = np.where((plan.extent > 0)[..., None], plan.color, below)
         plans.append(plan)
     return plans
 
 
-def _background_plan(rgb: Floats, background: Background, labels: Labels, shaded: Mask) -> Plan:
+def _background_plan(rgb: Floats, background: Background, labels: Labels, softs: Sequence[Soft]) -> Plan:
     everywhere = signed_distance(np.ones(labels.shape, bool))
-    covered = (labels > 0) | shaded
+    covered = (labels > 0) | np.any([soft.alpha > 0 for soft in softs] or [labels < 0], axis=0)
     return Plan(completed_colors(rgb, background, covered), everywhere, everywhere, signed_distance(covered))
 
 
@@ -112,7 +123,7 @@ def _unit_plan(work: Working, units: Units, below: Floats, unit: int, softs: lis
     contrast = np.abs(straight - below).max(2)
     color = np.clip(smooth_fill(straight, color_trust(units, unit, contrast)), 0, 255)
     depth = signed_distance(visible)
-    depth = np.minimum(depth, SOLVED) if units.is_text[unit] else depth
+    depth = np.minimum(depth, SOLVED) if (units.kinds[unit] == TEXT) else depth
     return Plan(color, depth, signed_distance(completed(visible, above)), signed_distance(above), tuple(softs))
 
 
@@ -127,7 +138,7 @@ def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
     spine, peak = np.zeros(pieces, np.float32), np.zeros(pieces, np.float32)
     np.maximum.at(spine, inside[visible], depth[visible])
     np.maximum.at(peak, inside[visible], contrast[visible])
-    thin = (spine < 4) | units.is_text[unit]
+    thin = (spine < 4) | (units.kinds[unit] == TEXT)
     mixed = thin[inside] & (contrast < 0.93 * peak[inside])
     pure = visible & ~mixed & ((depth > 2.5) | thin[inside])
     return np.where(pure, 1, np.where(visible, 1e-4 * np.clip(depth, 0, 3) ** 4, 0)).astype(np.float32)
@@ -135,17 +146,17 @@ def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
 
 def _names(work: Working, background: Background, units: Units) -> tuple[str, ...]:
     colors = measure(units.labels, work.rgba).color[1:]
-    kinds = ["text" if text else "shape" for text in units.is_text[1:]]
+    kinds = [KINDS[kind] for kind in units.kinds[1:]]
     described = zip(kinds, colors, strict=True)
-    details = [color_name(*map(float, color[:3])) if kind == "shape" else "" for kind, color in described]
+    details = [color_name(*map(float, color[:3])) if kind != "text" else "" for kind, color in described]
     names = numbered(kinds, details)
     return names if background.kind == "transparent" else ("background", *names)
 
 
 def _notes(background: Background, units: Units, busy: bool, asked: int) -> tuple[str, ...]:
-    count = len(units.is_text) - (background.kind == "transparent")
+    count = len(units) - (background.kind == "transparent")
     notes = [BACKGROUNDS[background.kind]]
-    if len(units.is_text) == 1:
+    if len(units) == 1:
         notes.append("Nothing was found in front of it, so there is one layer.")
     elif count < asked:
         notes.append(f"The picture holds fewer separate things than layers were asked for: {count} of {asked}.")

@@ -14,17 +14,34 @@ from .working import Floats, Labels, Mask, Working
 
 MOST_UNITS = 150
 
+WEIGHTS = (1.0, 3.0, 6.0, 1.0)
+"""What a pixel of shapes, texts, strokes and glows counts when units are merged."""
+
 CRUMB = 2.5e-4
 """Share of the picture below which a region is no unit of its own."""
 
 
+SHAPE, TEXT, STROKES, GLOW = range(4)
+KINDS = ("shape", "text", "strokes", "glow")
+
+
 @dataclass(frozen=True)
 class Units:
-    """labels: (h, w), unit of each pixel, 0 is background. is_text: per unit. pieces: (h, w), their regions."""
+    """labels: (h, w), unit of each pixel, 0 is background. kinds: per unit. pieces: (h, w), the regions in them."""
 
     labels: Labels
-    is_text: Mask
+    kinds: NDArray[np.int8]
     pieces: Labels
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def with_more(self, numbers: Labels, kind: int) -> Units:
+        """These units, and one of a kind for every number 1.. of a map (h, w)."""
+        there, kinds = numbers > 0, np.full(int(numbers.max()), kind, np.int8)
+        labels = np.where(there, numbers + (len(self) - 1), self.labels).astype(np.int32)
+        pieces = np.where(there, numbers + self.pieces.max(), self.pieces).astype(np.int32)
+        return Units(labels, np.append(self.kinds, kinds), pieces)
 
 
 def find_units(work: Working, regions: Labels) -> Units:
@@ -36,9 +53,8 @@ def find_units(work: Working, regions: Labels) -> Units:
     table = measure(labels, work.rgba)
     is_text = np.arange(len(table)) >= first
     crumbs = _crumbs(table.area, is_text)
-    return Units(
-        _absorbed(labels, table, crumbs, np.where(is_text, 10, 1).astype(np.float32)), is_text[~crumbs], regions
-    )
+    labels = _absorbed(labels, table, crumbs, np.where(is_text, 10, 1).astype(np.float32))
+    return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
 
 
 def _see_through(labels: Labels, work: Working) -> Labels:
@@ -128,7 +144,7 @@ class _Merging:
         self.color = table.color.astype(np.float64)
         self.box = table.box.copy()
         self.border = table.border.astype(np.float64)
-        self.is_text = units.is_text.copy()
+        self.kinds = units.kinds.copy()
         self.alive = np.arange(len(table)) > 0
         self.target = np.arange(len(table))
         self.labels, self.pieces = units.labels, units.pieces
@@ -146,12 +162,12 @@ class _Merging:
 
     def costs(self, items: NDArray[np.int64]) -> Floats:
         """Loss (n, n) of merging each pair: size of the smaller, times how little the two belong together."""
-        text = self.is_text[items]
-        weight = np.sqrt(self.area[items]) * np.where(text, 3, 1)
+        kinds = self.kinds[items]
+        weight = np.sqrt(self.area[items]) * np.array(WEIGHTS)[kinds]
         unlike = np.abs(self.color[items][:, None] - self.color[items][None]).max(2) / 255
         touching = self.border[np.ix_(items, items)] > 0
         apart = np.where(touching, self._touching(items, unlike), self._apart(items, unlike))
-        both, mixed = np.logical_and.outer(text, text), np.not_equal.outer(text, text)
+        both, mixed = np.logical_and.outer(kinds == TEXT, kinds == TEXT), np.not_equal.outer(kinds, kinds)
         cost = np.minimum.outer(weight, weight) * np.where(both, 0.3 * apart, np.where(mixed, 3 * apart + 0.2, apart))
         np.fill_diagonal(cost, np.inf)
         return np.asarray(cost)
@@ -178,7 +194,7 @@ class _Merging:
         self.border[first] += self.border[second]
         self.border[:, first] += self.border[:, second]
         self.border[first, first] = 0
-        self.is_text[first] &= self.is_text[second]
+        self.kinds[first] = self.kinds[first] if self.kinds[first] == self.kinds[second] else SHAPE
         self.alive[second] = False
         self.target[self.target == second] = first
 
@@ -187,4 +203,5 @@ class _Merging:
         kept = np.concatenate([[0], np.flatnonzero(self.alive)])
         number = np.zeros(len(self.target), np.int32)
         number[kept] = np.arange(len(kept))
-        return Units(number[self.target[self.labels]].astype(np.int32), self.is_text[kept], self.pieces)
+        labels = number[self.target[self.labels]].astype(np.int32)
+        return Units(labels, self.kinds[kept], self.pieces)

@@ -85,8 +85,7 @@ def _with_rest(table: Table, groups: list[NDArray[np.int64]]) -> list[NDArray[np
     taken[np.concatenate([[0], *groups]).astype(int)] = True
     out = []
     for group in groups:
-        for _ in range(3):
-            found = _within_reach(table, group, np.flatnonzero(~taken))
+        while len(found := _within_reach(table, group, np.flatnonzero(~taken))):
             taken[found] = True
             group = np.concatenate([group, found])
         out.append(group)
