@@ -17,6 +17,9 @@ from .composite import composite
 from .errors import QilError
 from .stack import GRID, LayerStack, bands, quantize
 
+LEAST = 1e-6
+"""A residual below this is none."""
+
 
 @dataclass(frozen=True)
 class Recomposition:
@@ -68,12 +71,28 @@ def _check_target(stack: LayerStack, target: Tensor) -> None:
 def _exact_band(pixels: Tensor, target: Tensor) -> Tensor:
     alpha = _fit_alpha(pixels[..., 3], target[..., 3])
     weights = visible_weights(alpha)
-    total = weights.sum(0).clamp_(min=1e-9)
-    weights = weights / total
-    colors = pixels[..., :3].clone()
-    for channel in range(3):
-        _spread_residual(colors[..., channel], weights, target[..., channel])
-    return torch.cat([quantize(colors), alpha[..., None]], dim=-1)
+    weights /= weights.sum(0).clamp(min=1e-9)
+    colors, target = (x[..., :3].movedim(-1, -3).contiguous() for x in (pixels, target))  # planes are faster here
+    share = weights / weights.square().sum(0).clamp(min=1e-9)
+    residual = _residual(colors, weights, target)
+    for color, part in zip(colors, share, strict=True):
+        color.addcmul_(part, residual).clamp_(0, 1)
+    left = (_residual(colors, weights, target).abs_().amax(0) > LEAST).nonzero()
+    if len(left):  # colours that were clipped
+        y, x = left.unbind(-1)
+        for channel in range(3):
+            points = colors[:, channel, y, x]
+            _spread_residual(points, weights[:, y, x], target[channel, y, x])
+            colors[:, channel, y, x] = points
+    return torch.cat([quantize(colors).movedim(1, -1), alpha[..., None]], dim=-1)
+
+
+def _residual(colors: Tensor, weights: Tensor, target: Tensor) -> Tensor:
+    """What colors (N, 3, h, w) with weights (N, h, w) lack of target (3, h, w)."""
+    residual = target.clone()
+    for color, weight in zip(colors, weights, strict=True):
+        residual.addcmul_(weight, color, value=-1)
+    return residual
 
 
 def _fit_alpha(alpha: Tensor, target: Tensor) -> Tensor:
@@ -92,10 +111,10 @@ def _fit_alpha(alpha: Tensor, target: Tensor) -> Tensor:
 
 
 def _spread_residual(colors: Tensor, weights: Tensor, target: Tensor) -> None:
-    """Change colors (N, h, w) of one channel in place so that sum_i w_i c_i = target; weights sum to 1."""
+    """Change colors (N, P) of one channel in place so that sum_i w_i c_i = target (P,); weights sum to 1."""
     for _ in range(len(colors)):
         residual = target - (weights * colors).sum(0)
-        if float(residual.abs().max()) < 1e-6:
+        if float(residual.abs().max()) < LEAST:
             return
         free = torch.where(residual > 0, colors < 1, colors > 0)
         push = weights * free

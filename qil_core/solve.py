@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import QilError
+from .filters import box_mean, enlarge
 from .progress import Progress, silent
 from .resample import resize
 from .restore import premultiplied
@@ -59,13 +60,17 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
     edges[0] = False  # nothing lies under the bottom layer that could tell
     for rows in bands(out):
         progress(0.5 + 0.5 * rows.start / height, "solving alpha")
-        _solve(out, rows, premultiplied(picture[rows]), edges[:, rows], others)
+        _solve(out, rows, picture[rows], edges[:, rows], others)
     return LayerStack(out, small.names)
 
 
 def _nearest(mask: Tensor, height: int, width: int) -> Tensor:
     """A mask (h, w), bool, at a larger size."""
-    return F.interpolate(mask[None, None].float(), size=(height, width), mode="nearest")[0, 0] > 0
+    y, x = (
+        torch.arange(large, device=mask.device) * small // large
+        for small, large in zip(mask.shape, (height, width), strict=True)
+    )
+    return mask[:, x][y]
 
 
 def check_aspect(small: LayerStack, picture: Tensor) -> None:
@@ -76,12 +81,6 @@ def check_aspect(small: LayerStack, picture: Tensor) -> None:
             f"The layers are {small.width} x {small.height} and the picture {width} x {height} pixels: these are "
             "different aspects. Use the picture that the layers were made of."
         )
-
-
-def enlarge(layer: Tensor, height: int, width: int) -> Tensor:
-    """A layer (h, w, 4) at a larger size, bicubic; every channel by itself."""
-    planes = F.interpolate(layer.permute(2, 0, 1)[None], size=(height, width), mode="bicubic")
-    return planes[0].permute(1, 2, 0).clamp(0, 1)
 
 
 def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,24 +106,18 @@ def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _spread(colors: Tensor, weight: Tensor, levels: tuple[tuple[int, float], ...]) -> tuple[Tensor, Tensor]:
     """Normalised blurs of planes (1, 3, h, w), of growing width and falling share; and the sum of their weights."""
-    total, sum_ = weight * TINY, colors * weight * TINY
+    weighted = torch.cat([colors * weight, weight], 1)
+    sums = weighted * TINY
     for radius, share in levels:
-        sum_ += _blur(colors * weight, radius) * share
-        total += _blur(weight, radius) * share
-    return torch.where(total > TINY, sum_ / total.clamp(min=TINY), colors), total
+        sums += box_mean(weighted, radius) * share
+    total = sums[:, 3:]
+    return torch.where(total > TINY, sums[:, :3] / total.clamp(min=TINY), colors), total
 
 
 CLEAR = 0.06
 """Alpha below this may be noise: it says nothing of colours."""
 
 TINY = 1e-18
-
-
-def _blur(planes: Tensor, radius: int) -> Tensor:
-    """Box means, of what lies inside the picture, one axis after the other."""
-    size = 2 * radius + 1
-    rows = F.avg_pool2d(planes, (1, size), stride=1, padding=(0, radius), count_include_pad=False)
-    return F.avg_pool2d(rows, (size, 1), stride=1, padding=(radius, 0), count_include_pad=False)
 
 
 def settled(layer: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,8 +127,8 @@ def settled(layer: Tensor) -> tuple[Tensor, Tensor]:
     window is nearly clear or nearly opaque, it is.
     """
     alpha = layer[..., 3][None, None]
-    mean = _blur(alpha, 2)
-    variance = (_blur(alpha * alpha, 2) - mean * mean).clamp(min=1e-12)
+    mean = box_mean(alpha, 2)
+    variance = (box_mean(alpha * alpha, 2) - mean * mean).clamp(min=1e-12)
     calm = mean + (alpha - mean) * ((variance - NOISE**2) / variance).clamp(min=0)
     edge = ((mean > NOISE) & (mean < 1 - NOISE)).float()
     edge = F.max_pool2d(edge, 3, stride=1, padding=1) > 0
@@ -177,14 +170,13 @@ class _Choice:
 def _solve(layers: Tensor, rows: slice, picture: Tensor, edges: Tensor, others: list[_Other]) -> None:
     """Alpha, and some colours, of rows of layers (N, H, W, 4) in place, where edges (N, h, W).
 
-    picture (h, W, 4) is premultiplied: that makes alpha a fourth colour. Where all is opaque it adds nothing, elsewhere
-    it tells most.
+    Of picture (h, W, 4) alpha is a fourth colour: where all is opaque it adds nothing, elsewhere it tells most.
     """
     places = edges.any(0).nonzero()
     if not len(places):
         return
     y, x = places.unbind(-1)
-    points, edges, picture = layers[:, rows][:, y, x], edges[:, y, x], picture[y, x]
+    points, edges, picture = layers[:, rows][:, y, x], edges[:, y, x], premultiplied(picture[y, x])
     places = torch.stack([y + rows.start, x], -1)
     choices = [other.at(places, layer) for other, layer in zip(others, points, strict=True)]
     prior = points[..., 3].clone()
