@@ -6,9 +6,11 @@ from .nodes.compose import CompositeLayers, PreviewLayers
 from .nodes.decompose import DecomposeToLayers, SplitLayer
 from .nodes.document import DocumentToLayers, LayersToDocument
 from .nodes.edit import ArrangeLayers, RecolorLayer, TransformLayer
+from .nodes.edit_words import EditImage, EditLayer
 from .nodes.export import ExportLayers, ExportPPTX
 from .nodes.files import LoadLayers
 from .nodes.load import LoadLayeredModel
+from .nodes.load_edit import LoadEditModel
 from .nodes.measure import LayerScore
 from .nodes.native import NativeLayeredModel
 from .nodes.restore import RestoreLayers
@@ -27,6 +29,9 @@ class LayeredExtension(ComfyExtension):
             TransformLayer,
             RecolorLayer,
             ArrangeLayers,
+            LoadEditModel,
+            EditLayer,
+            EditImage,
             CompositeLayers,
             PreviewLayers,
             LayerScore,

@@ -7,13 +7,26 @@ import sys
 
 import torch
 
-from . import compositing, decomposing, gpu_model, layer_files, model, pngs, restoring, scores, startup, transforming
+from . import (
+    compositing,
+    decomposing,
+    editing,
+    gpu_model,
+    layer_files,
+    model,
+    pngs,
+    restoring,
+    scores,
+    startup,
+    transforming,
+)
 
 BENCHMARKS = {
     "compositing": compositing.run,
     "transforming": transforming.run,
     "decomposing": decomposing.run,
     "restoring": restoring.run,
+    "editing": editing.run,
     "scores": scores.run,
     "pngs": pngs.run,
     "layer_files": layer_files.run,

@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from comfy_api.latest import io
 
 from ..qil_core.decompose import Decomposer
 from ..qil_core.decompose.builtin import Builtin
+from ..qil_core.errors import QilError
 from ..qil_core.model.placement import MODES
+from ..qil_core.progress import Progress
 from . import host
 from .sockets import CATEGORY, LayeredModel, chosen
 
 BUILTIN, FOLDER, FILES, DOWNLOAD = "built-in (no weights)", "diffusers folder", "ComfyUI files", "download"
-REPOSITORY = "Qwen/Qwen-Image-Layered"
 ATTENTION = ("default", "_native_cudnn", "flash", "_flash_3", "sage", "xformers")
+
+
+class Wanted(NamedTuple):
+    """A kind of model that runs here, in the words of its loader.
+
+    repository: where it is downloaded from; its last part is the name of its folder. size: of the download.
+    transformer, vae: what their files are called. advice: what goes where, for somebody who has no weights yet.
+    """
+
+    repository: str
+    size: str
+    transformer: str
+    vae: str
+    advice: str
+
+
+LAYERED = Wanted(
+    repository="Qwen/Qwen-Image-Layered",
+    size="58 GB",
+    transformer="qwen_image_layered_bf16, fp8 or GGUF",
+    vae="qwen_image_layered_vae, with 4 channels",
+    advice=host.WHAT_GOES_WHERE,
+)
 
 
 class LoadLayeredModel(io.ComfyNode):
@@ -25,7 +50,6 @@ class LoadLayeredModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        option = io.DynamicCombo.Option
         return io.Schema(
             node_id="LoadLayeredModel",
             display_name="Load Layered Model",
@@ -37,10 +61,8 @@ class LoadLayeredModel(io.ComfyNode):
                 io.DynamicCombo.Input(
                     "source",
                     options=[
-                        option(BUILTIN, []),
-                        option(FOLDER, [_folder_input(), *_runtime_inputs()]),
-                        option(FILES, [*_file_inputs(), *_runtime_inputs()]),
-                        option(DOWNLOAD, [*_download_inputs(), *_runtime_inputs()]),
+                        io.DynamicCombo.Option(BUILTIN, []),
+                        *local_options(LAYERED),
                     ],
                     tooltip="built-in: no weights, CPU, seconds; strong on posters, slides, icons and flat art. The "
                     "others: Qwen-Image-Layered, 20 billion parameters, for any picture.",
@@ -55,34 +77,43 @@ class LoadLayeredModel(io.ComfyNode):
         return io.NodeOutput(Builtin() if choice["source"] == BUILTIN else _load(choice))
 
 
-def _folder_input() -> io.Input:
+def local_options(wanted: Wanted, more: Sequence[io.Input] = ()) -> list[io.DynamicCombo.Option]:
+    """The sources of models that run here. more: inputs of that kind of model alone."""
+    option = io.DynamicCombo.Option
+    return [
+        option(FOLDER, [_folder_input(wanted), *more, *_runtime_inputs()]),
+        option(FILES, [*_file_inputs(wanted), *more, *_runtime_inputs()]),
+        option(DOWNLOAD, [*_download_inputs(wanted), *more, *_runtime_inputs()]),
+    ]
+
+
+def _folder_input(wanted: Wanted) -> io.Input:
     tooltip = (
         "A folder in models/diffusers, or the path of one, with transformer, text_encoder, vae and tokenizer in it."
     )
-    return io.String.Input("folder", default="Qwen-Image-Layered", tooltip=tooltip)
+    return io.String.Input("folder", default=wanted.repository.rpartition("/")[2], tooltip=tooltip)
 
 
-def _file_inputs() -> list[io.Input]:
+def _file_inputs(wanted: Wanted) -> list[io.Input]:
     return [
         io.Combo.Input(
             "transformer",
             options=host.model_files("diffusion_models"),
-            tooltip="qwen_image_layered_bf16, fp8 or GGUF, in models/diffusion_models.",
+            tooltip=f"{wanted.transformer}, in models/diffusion_models.",
         ),
         io.Combo.Input(
             "text_encoder",
             options=host.model_files("text_encoders"),
             tooltip="qwen_2.5_vl_7b, bf16, fp8_scaled or GGUF, in models/text_encoders.",
         ),
-        io.Combo.Input(
-            "vae", options=host.model_files("vae"), tooltip="qwen_image_layered_vae, with 4 channels, in models/vae."
-        ),
+        io.Combo.Input("vae", options=host.model_files("vae"), tooltip=f"{wanted.vae}, in models/vae."),
     ]
 
 
-def _download_inputs() -> list[io.Input]:
+def _download_inputs(wanted: Wanted) -> list[io.Input]:
+    tooltip = f"Repository id. About {wanted.size} go to models/diffusers."
     return [
-        io.String.Input("repository", default=REPOSITORY, tooltip="Repository id. About 58 GB go to models/diffusers."),
+        io.String.Input("repository", default=wanted.repository, tooltip=tooltip),
         io.Combo.Input("from", options=["huggingface", "modelscope"], tooltip="Where the repository is."),
     ]
 
@@ -109,20 +140,33 @@ def _runtime_inputs() -> list[io.Input]:
 
 def _load(choice: dict[str, Any]) -> Decomposer:
     from ..qil_core.decompose.qwen import Qwen
-    from ..qil_core.model.parts import load
+    from ..qil_core.model import models
     from ..qil_core.model.pipeline import LayeredModel as Runtime
+
+    return Qwen(load_runtime(Runtime, choice, LAYERED, (models.LAYERED,)), host.preview)
+
+
+def load_runtime(kind: Any, choice: dict[str, Any], wanted: Wanted, known: Sequence[Any]) -> Any:
+    """A Runtime of this kind, on ComfyUI's device, of the files of a choice among `local_options`.
+
+    known: the models (qil_core.model.models) that the files may be. Raises QilError that says what to put where.
+    """
+    from ..qil_core.model.parts import load
     from .memory import Tenant
 
     progress = host.progress()
-    files = _files(choice, progress)
-    parts = load(files, torch.bfloat16, progress)
+    try:
+        files = _files(choice, progress)
+    except QilError as error:  # host.py's advice is for the layered model
+        raise QilError(str(error).replace(host.WHAT_GOES_WHERE, wanted.advice)) from error
+    parts = load(files, torch.bfloat16, progress, known)
     device = host.device()
-    runtime = Runtime(parts, device, choice["memory"], make_room=Tenant(device).make_room)
+    runtime = kind(parts, device, choice["memory"], make_room=Tenant(device, parts.model.label).make_room)
     runtime.tune(choice["attention"], choice["compile"], choice["first_block_cache"])
-    return Qwen(runtime, host.preview)
+    return runtime
 
 
-def _files(choice: dict[str, Any], progress: Any) -> Any:
+def _files(choice: dict[str, Any], progress: Progress) -> Any:
     """Where the chosen model's files are. Raises QilError that says what to put where."""
     from ..qil_core.model.download import download
     from ..qil_core.model.parts import Files

@@ -1,4 +1,4 @@
-"""Our model in ComfyUI's list of loaded models: others make room for it, and it makes room for others."""
+"""Our models in ComfyUI's list of loaded models: others make room for it, and it makes room for others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from comfy.model_patcher import ModelPatcher
 from ..qil_core.model.placement import HOST, UNLIMITED, Placement
 
 
-class QwenImageLayered(torch.nn.Module):
-    """What ComfyUI takes for the model and names in its log. It has no weights: a Placement moves those."""
+def stand_in(label: str) -> torch.nn.Module:
+    """What ComfyUI takes for the model; it has no weights: a Placement moves those.
+
+    ComfyUI's log names it by its class, which is the label without hyphens: QwenImageEdit2509.
+    """
+    return type(label.replace("-", ""), (torch.nn.Module,), {})()
 
 
 class Tenant(ModelPatcher):
@@ -21,8 +25,8 @@ class Tenant(ModelPatcher):
     It is there in whole or not at all: evicting it is the placement's release, and the next make_room enters it again.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        super().__init__(QwenImageLayered(), device, HOST)
+    def __init__(self, device: torch.device, label: str = "Qwen-Image-Layered") -> None:
+        super().__init__(stand_in(label), device, HOST)
         self._placement: weakref.ref[Placement] | None = None
 
     def make_room(self, placement: Placement, wanted: int) -> int:

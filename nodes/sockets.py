@@ -1,4 +1,4 @@
-"""The model socket and the inputs that several nodes share."""
+"""The model sockets and the inputs that several nodes share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from ..qil_core.files.layered import Layered
 
 LayeredModel = io.Custom("LAYERED_MODEL")
 """A Decomposer (qil_core.decompose)."""
+
+EditModel = io.Custom("EDIT_MODEL")
+"""An Editor (qil_core.edit)."""
 
 CATEGORY = "image/layers"
 LEAVE_OUT, KEEP = "leave out", "keep"

@@ -20,6 +20,9 @@ NODES = {
     "TransformLayer",
     "RecolorLayer",
     "ArrangeLayers",
+    "LoadEditModel",
+    "EditLayer",
+    "EditImage",
     "CompositeLayers",
     "PreviewLayers",
     "LayerScore",
@@ -81,6 +84,34 @@ def still() -> dict[str, Any]:
 def flat() -> dict[str, Any]:
     """Composite Layers' inputs for the plain "over"."""
     return {"blend": "normal", "space": "sRGB", "background": "transparent"}
+
+
+def asked(instruction: Any, **more: Any) -> dict[str, Any]:
+    """Edit Layer's and Edit Image's inputs for an instruction."""
+    return {
+        "instruction": instruction,
+        "variants": 1,
+        "seed": 0,
+        "steps": 2,
+        "true_cfg_scale": 1.0,
+        "negative_prompt": " ",
+        **more,
+    }
+
+
+def edited(picture: str, instruction: Any, **more: Any) -> Graph:
+    """Node "edit" edits the topmost layer of a picture that was taken apart, with the stand-in edit model."""
+    graph = taken_apart(picture) | {"editor": node("StandInEditModel")}
+    apart = {"layers": ["decompose", 0], "names": ["decompose", 1], "index": -1, "alpha": "auto", "behind": False}
+    graph["edit"] = node("EditLayer", edit_model=["editor", 0], **{**apart, **asked(instruction, **more)})
+    return graph
+
+
+def several(key: str, *texts: str) -> Graph:
+    """Node `key` is a list of texts, made as people make one: by Create List."""
+    nodes = {f"{key} {i}": node("PrimitiveString", value=text) for i, text in enumerate(texts)}
+    links = {f"inputs__input{i}": [name, 0] for i, name in enumerate(nodes)}
+    return {**nodes, key: node("CreateList", **links)}
 
 
 def without_sampling(graph: Graph) -> Graph:

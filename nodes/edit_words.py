@@ -1,0 +1,189 @@
+"""Editing a layer or a picture by words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..qil_core.edit import MAX_VARIANTS, Editor, EditRequest
+from ..qil_core.edit.run import ALPHAS, edit_image, edit_layer
+from ..qil_core.errors import QilError
+from ..qil_core.progress import part
+from ..qil_core.stack import LayerStack
+from . import host
+from .decompose import with_mask
+from .sockets import CATEGORY, EditModel, index_input, layers_input, names_input
+
+SEEDS = 2**31
+LOCAL = "For models on this machine; Model Studio decides it by itself."
+
+
+def _model_input() -> io.Input:
+    return EditModel.Input("edit_model", tooltip="From Load Edit Model.")
+
+
+def _instruction_input() -> io.Input:
+    tooltip = (
+        "What to change, in words: make the shirt light blue. The reference pictures are image 2 and image 3 here. A "
+        "list of instructions, as from Create List, is an edit each."
+    )
+    return io.String.Input("instruction", default="", multiline=True, tooltip=tooltip)
+
+
+def _asked_inputs() -> list[io.Input]:
+    """What becomes an EditRequest, but for the instruction."""
+    seed = "The same seed gives the same edit. Variants of a model on this machine take seed, seed + 1 and so on."
+    scale = f"True classifier-free guidance. 1 is without, and twice as fast. {LOCAL}"
+    negative = "What the result is not. One blank is the default."
+    return [
+        io.Int.Input("variants", default=1, min=1, max=MAX_VARIANTS, tooltip="How many answers to make."),
+        io.Int.Input("seed", default=0, min=0, max=SEEDS - 1, control_after_generate=True, tooltip=seed),
+        io.Int.Input("steps", default=40, min=2, max=200, tooltip=f"More steps take longer and look better. {LOCAL}"),
+        io.Float.Input("true_cfg_scale", default=4.0, min=1.0, max=20.0, step=0.1, tooltip=scale),
+        io.String.Input("negative_prompt", default=" ", tooltip=negative),
+    ]
+
+
+def _reference_inputs() -> list[io.Input]:
+    tooltip = 'Optional: "{}" of the instruction, a picture or a layer. Not for the first edition of Qwen-Image-Edit.'
+    return [
+        io.Image.Input("reference_2", optional=True, tooltip=tooltip.format("image 2")),
+        io.Image.Input("reference_3", optional=True, tooltip=tooltip.format("image 3")),
+    ]
+
+
+def _references(second: torch.Tensor | None, third: torch.Tensor | None) -> list[torch.Tensor]:
+    """The pictures (H, W, 3 or 4) that are linked. Raises QilError for a gap, and for several on one input."""
+    if second is None and third is not None:
+        raise QilError('reference_3 is linked and reference_2 is not: "image 3" needs an image 2. Link it there.')
+    found = [(f"reference_{i}", batch) for i, batch in ((2, second), (3, third)) if batch is not None]
+    for name, batch in found:
+        if len(batch) != 1:
+            raise QilError(f"{name} holds {len(batch)} pictures, expected 1: take one with Get Image from Batch.")
+    return [batch[0] for _, batch in found]
+
+
+def _said(instruction: str | None) -> bool | str:
+    """For validate_inputs: an empty instruction is refused before anything runs. None: it is linked."""
+    if instruction is None or instruction.strip():
+        return True
+    return "The instruction is empty: say what to change, for example: make the shirt light blue."
+
+
+class EditLayer(io.ComfyNode):
+    """Edit one layer of a stack by words; it comes back as a layer."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        alpha = (
+            "keep: the layer's shape stays. new: it is cut out again. auto: cut out again where the silhouette has "
+            "moved; the report says what was done."
+        )
+        behind = "Show the model the layers below instead of a flat colour, so that light and style fit."
+        return io.Schema(
+            node_id="EditLayer",
+            display_name="Edit Layer",
+            category=CATEGORY,
+            description="Edits one layer by an instruction. It comes back in its place with soft alpha; what the edit "
+            "did not change, and every other layer, keeps its bits.",
+            search_aliases=["edit layer by words", "qwen image edit", "instruct layer", "change layer text", "inpaint"],
+            inputs=[
+                _model_input(),
+                layers_input(),
+                index_input("to edit"),
+                _instruction_input(),
+                io.Combo.Input("alpha", options=list(ALPHAS), tooltip=alpha),
+                io.Boolean.Input("behind", default=False, tooltip=behind),
+                *_asked_inputs(),
+                names_input(),
+                *_reference_inputs(),
+            ],
+            outputs=[
+                io.Image.Output("layers", is_output_list=True, tooltip="A whole stack a variant, bottom layer first."),
+                io.String.Output("names", is_output_list=True, tooltip="Layer names of each stack, one a line."),
+                io.Image.Output("layer", is_output_list=True, tooltip="The edited layer alone, RGBA, one a variant."),
+                io.String.Output("report", tooltip="What was done, and what became of alpha."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, instruction: str | None) -> bool | str:
+        return _said(instruction)
+
+    @classmethod
+    def execute(
+        cls,
+        edit_model: Editor,
+        layers: torch.Tensor,
+        index: int,
+        alpha: Any,
+        behind: bool,
+        names: str = "",
+        reference_2: torch.Tensor | None = None,
+        reference_3: torch.Tensor | None = None,
+        **asked: Any,
+    ) -> io.NodeOutput:
+        stack = LayerStack.from_image(layers, names or "")
+        references = _references(reference_2, reference_3)
+        request, show = EditRequest(**asked), host.progress()
+        stacks, report = edit_layer(edit_model, stack, index, request, alpha, references, behind, show)
+        at = stack.index(index)
+        edited = [stack.pixels[at : at + 1] for stack in stacks]
+        return io.NodeOutput([s.pixels for s in stacks], [s.name_text for s in stacks], edited, str(report))
+
+
+class EditImage(io.ComfyNode):
+    """Edit pictures by words."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        mask = "Load Image's mask, for transparent pictures: 1 is transparent. Their shape stays."
+        return io.Schema(
+            node_id="EditImage",
+            display_name="Edit Image",
+            category=CATEGORY,
+            description="Edits pictures by an instruction. They keep their size, and their alpha where they have one.",
+            search_aliases=["edit picture by words", "qwen image edit", "instruct image", "model studio"],
+            inputs=[
+                _model_input(),
+                io.Image.Input("image", tooltip="One picture or a batch, RGB or RGBA: each is edited by itself."),
+                _instruction_input(),
+                *_asked_inputs(),
+                io.Mask.Input("mask", optional=True, tooltip=mask),
+                *_reference_inputs(),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="Edited pictures, all variants of the first one first."),
+                io.Mask.Output("mask", tooltip="1 - alpha, as in Load Image."),
+                io.String.Output("report", tooltip="What was done, a part a picture."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, instruction: str | None) -> bool | str:
+        return _said(instruction)
+
+    @classmethod
+    def execute(
+        cls,
+        edit_model: Editor,
+        image: torch.Tensor,
+        seed: int,
+        mask: torch.Tensor | None = None,
+        reference_2: torch.Tensor | None = None,
+        reference_3: torch.Tensor | None = None,
+        **asked: Any,
+    ) -> io.NodeOutput:
+        pictures, references, show = with_mask(image, mask), _references(reference_2, reference_3), host.progress()
+        edited, reports = [], []
+        for i, picture in enumerate(pictures):
+            request = EditRequest(seed=(seed + i * asked["variants"]) % SEEDS, **asked)
+            share = part(show, i / len(pictures), (i + 1) / len(pictures))
+            done, report = edit_image(edit_model, picture, request, references, share)
+            edited += done
+            reports.append(str(report))
+        whole = torch.stack(edited)
+        alpha = whole[..., 3] if whole.shape[-1] == 4 else torch.ones_like(whole[..., 0])
+        return io.NodeOutput(whole, 1 - alpha, "\n\n".join(reports))
