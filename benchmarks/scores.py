@@ -16,7 +16,7 @@ from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
 from qil_core.metrics import edge_band, edge_error, layers_edit_dist
-from qil_core.restore import make_exact, premultiplied, recomposition
+from qil_core.restore import make_exact, premultiplied, recomposition, visible_weights
 from qil_core.solve import restore
 from qil_core.stack import LayerStack, quantized
 
@@ -75,9 +75,28 @@ def restored_row(scene: Scene, scale: float) -> Row:
     mine = edge_error(ours.pixels[1:, ..., 3], alpha, band)
     shares = {f"alpha/{name}": mine / edge_error(other[1:, ..., 3], alpha, band) for name, other in theirs.items()}
     soft = edge_band(alpha, 0.05)
-    colors = [color_error(pixels, true.pixels, soft) for pixels in (ours.pixels, theirs["Lanczos"])]
-    worst = recomposition(ours, picture).max_error
-    return {"alpha error": mine, **shares, "colour/Lanczos": colors[0] / colors[1], "max error": worst}
+    lanczos = theirs["Lanczos"]
+    shares["colour/Lanczos"] = color_error(ours.pixels, true.pixels, soft) / color_error(lanczos, true.pixels, soft)
+    seen = soft & (visible_weights(true.pixels[..., 3])[1:] > 0.95 * alpha)
+    if seen.any() and (colors := pymatting_colors(picture, ours.pixels)) is not None:
+        usual = color_error(lanczos, true.pixels, seen)
+        shares["c. seen/L."] = color_error(ours.pixels, true.pixels, seen) / usual
+        shares["PyMatting/L."] = color_error(colors, true.pixels, seen) / usual
+    return {"alpha error": mine, **shares, "max error": recomposition(ours, picture).max_error}
+
+
+def pymatting_colors(picture: Tensor, layers: Tensor) -> Tensor | None:
+    """PyMatting's multi-level foreground colours (N, H, W, 3) of a picture, given the alpha of layers (N, H, W, 4).
+
+    It knows the picture alone, so only what is seen of a layer can be compared. None where it is not installed.
+    """
+    try:
+        from pymatting import estimate_foreground_ml
+    except ImportError:
+        return None
+    image = picture[..., :3].double().numpy()
+    colors = [torch.from_numpy(estimate_foreground_ml(image, layer[..., 3].double().numpy())) for layer in layers]
+    return torch.stack(colors).float()
 
 
 def color_error(pixels: Tensor, true: Tensor, soft: Tensor) -> float:
