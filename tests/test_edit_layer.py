@@ -117,6 +117,22 @@ def test_what_an_edit_leaves_alone_keeps_its_bits() -> None:
     assert differs.max() < 80
 
 
+@pytest.mark.parametrize("content", ["shapes", "text"])
+def test_half_of_a_layer_can_be_erased_and_the_other_half_keeps_its_bits(content: str) -> None:
+    def half(picture: Tensor, variant: int) -> Tensor:
+        picture[:, picture.shape[1] // 2 :] = key_of(picture)
+        return picture
+
+    scene = draw(content, "flat", 1, 400)
+    for index in range(1, len(scene)):
+        before = scene.pixels[index]
+        done, report = edited(editor_of(half), scene, index)
+        seen = (before[..., 3] > 0).any(0).nonzero()
+        middle = int(seen[0] + seen[-1]) // 2
+        assert torch.equal(done[:, : middle - 16], before[:, : middle - 16]), report
+        assert not done[:, middle + 16 :, 3].any()
+
+
 @pytest.mark.parametrize("color", [RED, (0.2, 0.3, 0.9)])
 def test_a_moved_silhouette_is_cut_out_again(color: tuple[float, float, float]) -> None:
     stack = stack_of(disc(30, RED))

@@ -24,6 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..filters import box_mean
+
 RIDGE = 0.02
 """Square of the alpha at which a pixel's own colour counts as much as its surroundings'."""
 
@@ -91,7 +93,7 @@ class _Pixels(NamedTuple):
     def distance(self, colors: Tensor) -> Tensor:
         """How far the answer is from such colours with this alpha, in windows of 3: (h, w)."""
         rest = self.own - self.alpha[..., None] * colors
-        return blur(rest.permute(2, 0, 1)[None], 1)[0].norm(dim=0)
+        return box_mean(rest.permute(2, 0, 1)[None], 1)[0].norm(dim=0)
 
 
 def colors_behind(answer: Tensor, alpha: Tensor, backdrop: Tensor, edge: int = 2) -> Tensor:
@@ -124,20 +126,13 @@ def _pull_push(planes: Tensor) -> Tensor:
         return (total[:, :-1] / total[:, -1:].clamp(min=1e-12)).expand(-1, -1, *planes.shape[-2:])
     halves = F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
     wider = F.interpolate(_pull_push(halves), size=planes.shape[-2:], mode="bilinear")
-    here = blur(planes, 2)
+    here = box_mean(planes, 2)
     return (here[:, :-1] + FAINT * wider) / (here[:, -1:] + FAINT)
-
-
-def blur(planes: Tensor, radius: int) -> Tensor:
-    """Box means of planes (1, C, h, w), of what lies inside the picture."""
-    size = 2 * radius + 1
-    rows = F.avg_pool2d(planes, (1, size), stride=1, padding=(0, radius), count_include_pad=False)
-    return F.avg_pool2d(rows, (size, 1), stride=1, padding=(radius, 0), count_include_pad=False)
 
 
 def soft_blur(mask: Tensor, radius: int) -> Tensor:
     """Box means of (h, w)."""
-    return blur(mask[None, None].float(), radius)[0, 0]
+    return box_mean(mask[None, None].float(), radius)[0, 0]
 
 
 def grown(mask: Tensor, radius: int) -> Tensor:
@@ -172,7 +167,7 @@ def changed(answer: Tensor, colors: Tensor, alpha: Tensor, backdrop: Tensor) -> 
     """
     rest = answer - backdrop - alpha[..., None] * (colors - backdrop)
     planes = torch.cat([rest * alpha[..., None], alpha.square()[..., None]], -1).permute(2, 0, 1)[None]
-    window = blur(planes, 2)[0]
+    window = box_mean(planes, 2)[0]
     amount = window[:3].abs().amax(0) / (window[3] + RIDGE)
     noise = (WAVER + 1.2 * _noise(rest, alpha)) * window[3].sqrt() / (window[3] + RIDGE)
     low = CHANGE + noise
@@ -192,7 +187,7 @@ def feathered(mask: Tensor, radius: int = 2) -> Tensor:
 def _noise(rest: Tensor, alpha: Tensor) -> float:
     """Standard deviation of what differs from pixel to pixel, where the layer is (Hampel's median deviation)."""
     planes = rest.permute(2, 0, 1)[None]
-    fine = (planes - blur(planes, 1))[0].abs().amax(0)[alpha > 0.05]
+    fine = (planes - box_mean(planes, 1))[0].abs().amax(0)[alpha > 0.05]
     return float(fine.median()) if len(fine) else 0.0
 
 
@@ -223,9 +218,16 @@ def cut_out(answer: Tensor, before: Tensor, alpha: Tensor, backdrop: Tensor, edg
     if not bool(moved.any()):
         return Cut(alpha, torch.zeros_like(alpha))
     if alpha[surely].sum() > RUINED * alpha.sum():
-        moved = torch.ones_like(moved)
+        moved = ~_surely_kept(seen, before, limit, edge)
     weight = feathered(moved, 1)
     return Cut(torch.lerp(alpha, _solved(seen, moved, soft, limit, edge), weight), weight)
+
+
+def _surely_kept(seen: _Pixels, before: Tensor, limit: float, edge: int) -> Tensor:
+    """Where the answer shows the old layer, and shows it plainly, or not far from there: bool (h, w)."""
+    same = seen.distance(before) < limit / 2
+    plain = seen.alpha * (before - seen.backdrop).norm(dim=-1) > 3 * limit
+    return same & (grown(same & plain, 4 * edge) > 0) & (grown(plain & ~same, 4 * edge) == 0)
 
 
 def _solved(seen: _Pixels, moved: Tensor, soft: _Soft, limit: float, edge: int) -> Tensor:
@@ -315,7 +317,7 @@ def _gone(seen: _Pixels, before: Tensor) -> Tensor:
     planes = torch.cat(
         [(seen.answer - seen.backdrop) * alpha, (before - seen.backdrop) * alpha.square(), alpha.square()], -1
     )
-    now, was, energy = blur(planes.permute(2, 0, 1)[None], 2)[0].split([3, 3, 1])
+    now, was, energy = box_mean(planes.permute(2, 0, 1)[None], 2)[0].split([3, 3, 1])
     tells = (energy[0] > 10 * FAINT) & (was.norm(dim=0) > 0.1 * energy[0])
     return (seen.alpha > 0) & tells & (now.norm(dim=0) < 0.25 * was.norm(dim=0))
 
