@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..qil_core.metrics import MERGES, layers_edit_dist
+from ..qil_core.metrics import MERGES, measure
 from ..qil_core.stack import LayerStack
 from .sockets import CATEGORY, layers_input
 
@@ -35,7 +35,7 @@ class LayerScore(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("report", tooltip="The score at 0 to 5 merges."),
+                io.String.Output("report", tooltip="The score at 0 to 5 merges; composites and edges."),
                 io.Float.Output("rgb_l1", tooltip="Mean difference of colours, 0 to 1; lower is better."),
                 io.Float.Output("alpha_iou", tooltip="Soft overlap of alphas, 0 to 1; higher is better."),
             ],
@@ -43,6 +43,6 @@ class LayerScore(io.ComfyNode):
 
     @classmethod
     def execute(cls, layers: torch.Tensor, truth: torch.Tensor, merges: int) -> io.NodeOutput:
-        score = layers_edit_dist(LayerStack.from_image(layers), LayerStack.from_image(truth))
-        level = score.levels[merges]
-        return io.NodeOutput(str(score), level.rgb_l1, level.alpha_iou, ui=ui.PreviewText(str(score)))
+        found = measure(LayerStack.from_image(layers), LayerStack.from_image(truth))
+        level = found.layers.levels[merges]
+        return io.NodeOutput(str(found), level.rgb_l1, level.alpha_iou, ui=ui.PreviewText(str(found)))

@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("--background", metavar="COLOR", help="opaque colour behind the layers, such as white or #ff8800")
     join.set_defaults(run=_composite)
 
-    score = commands.add_parser("score", help="how near layers are to the true ones: LayersEditDist")
+    score = commands.add_parser("score", help="how near layers are to the true ones: LayersEditDist, and more")
     score.add_argument("predicted", type=Path, metavar="PRED", help="PSD, PSB, ORA, ZIP, or a folder of PNGs")
     score.add_argument("true", type=Path, metavar="GT", help="the true layers, in the same size")
     score.add_argument("--json", action="store_true", help="numbers for programs")
@@ -173,9 +173,9 @@ def _read(path: Path) -> Layered:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from .metrics import layers_edit_dist
+    from .metrics import measure
 
-    score = layers_edit_dist(_read(options.predicted).stack, _read(options.true).stack)
+    score = measure(_read(options.predicted).stack, _read(options.true).stack)
     print(json.dumps(score.as_dict()) if options.json else score)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .composite import composite
 from .errors import QilError
+from .restore import Recomposition, premultiplied, recomposition
 from .stack import LayerStack, bands, quantized
 
 MERGES = 5
@@ -52,17 +53,55 @@ class Score:
         return {"levels": levels, "merged": self.merged}
 
 
+@dataclass(frozen=True)
+class Measures:
+    """A stack against the true one.
+
+    whole: its composite against the true one's. ssim: of the same, premultiplied; None below 11 pixels a side.
+    edges: mean alpha error, 0..1, in the soft edges of the true layers, matched without merges.
+    """
+
+    layers: Score
+    whole: Recomposition
+    ssim: float | None
+    edges: float
+
+    def __str__(self) -> str:
+        ssim_ = "SSIM not defined below 11 px" if self.ssim is None else f"SSIM {self.ssim:.4f}"
+        return f"{self.layers}\nComposites: {self.whole}, {ssim_}. Alpha error in soft edges: {self.edges:.4f}."
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as numbers."""
+        whole = {**self.whole.as_dict(), "ssim": self.ssim}
+        return {**self.layers.as_dict(), "recomposition": whole, "edge_alpha_error": self.edges}
+
+
+def measure(predicted: LayerStack, true: LayerStack) -> Measures:
+    """All measures of a stack against the true one. Raises QilError as `layers_edit_dist`."""
+    match = _matched(predicted, true)
+    ours, theirs = composite(predicted), composite(true)
+    alike = ssim(premultiplied(ours), premultiplied(theirs)) if min(ours.shape[:2]) >= 11 else None
+    return Measures(_score(match), recomposition(predicted, theirs), alike, match.edges())
+
+
 def layers_edit_dist(predicted: LayerStack, true: LayerStack) -> Score:
     """Score a stack against the true one, both rounded to 8 bits.
 
     Raises QilError: sizes differ, a side has fewer than 2 layers.
     """
+    return _score(_matched(predicted, true))
+
+
+def _matched(predicted: LayerStack, true: LayerStack) -> _Match:
     if predicted.pixels.shape[1:3] != true.pixels.shape[1:3]:
         sizes = f"{predicted.width} x {predicted.height} and {true.width} x {true.height}"
         raise QilError(f"The stacks are {sizes} pixels: restore the smaller one first.")
     if min(len(predicted), len(true)) < 2:
         raise QilError(f"The stacks have {len(predicted)} and {len(true)} layers: the score is defined for 2 and more.")
-    match = _Match(grouped(list(quantized(predicted.pixels))), grouped(list(quantized(true.pixels))))
+    return _Match(grouped(list(quantized(predicted.pixels))), grouped(list(quantized(true.pixels))))
+
+
+def _score(match: _Match) -> Score:
     levels = [match.mean()]
     while len(levels) <= MERGES and (better := match.best_merge()) is not None:
         match = better
@@ -142,8 +181,17 @@ class _Match:
 
     def mean(self) -> Pair:
         """Plain means over the path's pairs."""
-        pairs = [self.pair(self.predicted[i], self.true[j]) for i, j in self.path()]
+        pairs = [self.pair(p, t) for p, t in self._pairs()]
         return Pair(sum(p.rgb_l1 for p in pairs) / len(pairs), sum(p.alpha_iou for p in pairs) / len(pairs))
+
+    def edges(self) -> float:
+        """Mean alpha error in the soft edges of the true layers."""
+        bands_ = [(p[..., 3], t[..., 3], edge_band(t[..., 3])) for p, t in self._pairs()]
+        count = sum(int(band.sum()) for *_, band in bands_)
+        return sum(edge_error(*found) * int(found[2].sum()) for found in bands_) / max(count, 1)
+
+    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
+        return [(self.predicted[i], self.true[j]) for i, j in self.path()]
 
     def best_merge(self) -> _Match | None:
         """The match after the one merge of two neighbours that gains most; None when none gains."""
@@ -202,7 +250,12 @@ def ssim(image: Tensor, other: Tensor) -> float:
     """
     if min(image.shape[:2]) < 11:
         raise QilError(f"SSIM needs 11 pixels a side, the picture has {image.shape[1]} x {image.shape[0]}.")
-    x, y = (planes.permute(2, 0, 1)[:, None].double() for planes in (image, other))
+    return sum(_ssim(x, y) for x, y in zip(image.unbind(-1), other.unbind(-1), strict=True)) / image.shape[2]
+
+
+def _ssim(one: Tensor, other: Tensor) -> float:
+    """Of single planes (H, W), which bounds the memory."""
+    x, y = (plane[None, None].double() for plane in (one, other))
     mean_x, mean_y = _window(x), _window(y)
     variance_x, variance_y = _window(x * x) - mean_x**2, _window(y * y) - mean_y**2
     covariance = _window(x * y) - mean_x * mean_y

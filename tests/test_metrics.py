@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qil_core.errors import QilError
-from qil_core.metrics import compare, edge_band, edge_error, grouped, layers_edit_dist, ssim, warp
+from qil_core.metrics import compare, edge_band, edge_error, grouped, layers_edit_dist, measure, ssim, warp
 from qil_core.stack import LayerStack
 
 GREY, RED, GREEN, BLUE = (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -101,3 +101,25 @@ def test_ssim_is_1_for_equal_pictures_and_the_formulas_value_for_flat_ones() -> 
     assert ssim(torch.full((12, 12, 1), 0.2), torch.full((12, 12, 1), 0.6)) == pytest.approx(0.2401 / 0.4001, abs=1e-4)
     with pytest.raises(QilError, match="11 pixels"):
         ssim(noise[:5], noise[:5])
+
+
+def test_all_measures_of_a_stack_as_text_and_as_numbers() -> None:
+    ground, disc = torch.full((16, 16, 4), 0.5), torch.zeros(16, 16, 4)
+    ground[..., 3], disc[4:12, 4:12] = 1, torch.tensor([1.0, 0.0, 0.0, 0.6])
+    fainter = disc.clone()
+    fainter[4:12, 4:12, 3] = 0.4
+    found = measure(stack(ground, fainter), stack(ground, disc))
+    assert found.edges == pytest.approx(0.2, abs=1e-6), "its whole body is a soft edge"
+    assert found.whole.max_error == pytest.approx(255 * 0.2 * 0.5, abs=0.01)
+    numbers = found.as_dict()
+    assert numbers["recomposition"]["ssim"] == found.ssim < 1  # type: ignore[index]
+    assert f"SSIM {found.ssim:.4f}" in str(found)
+    assert "max error 25.50/255" in str(found)
+    same = measure(stack(ground, disc), stack(ground, disc))
+    assert (same.edges, same.ssim, same.whole.max_error) == (0, pytest.approx(1), 0)
+
+
+def test_pictures_too_small_for_ssim_are_measured_without() -> None:
+    found = measure(stack(GROUND, box(RED, 0, 6)), stack(GROUND, box(RED, 0, 6)))
+    assert found.ssim is None
+    assert "SSIM not defined" in str(found)
