@@ -1,10 +1,16 @@
-"""Box means and bicubic enlargement: by OpenCV on a CPU, where it is ten times as fast as torch, by torch elsewhere."""
+"""Filters that several places need.
+
+Box means and changes of size are done by OpenCV on a CPU, where it is ten times as fast, and by torch elsewhere.
+"""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+FAINT = 2e-4
+"""Mean of squared alpha in a window below which a wider one is asked."""
 
 
 def box_mean(planes: Tensor, radius: int) -> Tensor:
@@ -36,3 +42,30 @@ def enlarge(pixels: Tensor, height: int, width: int) -> Tensor:
 
     large = cv2.resize(pixels.contiguous().numpy(), (width, height), interpolation=cv2.INTER_CUBIC)
     return torch.from_numpy(large).view(height, width, -1).clamp_(0, 1)
+
+
+def shrink(pixels: Tensor, height: int, width: int) -> Tensor:
+    """Pixels (H, W, C) at a smaller size: means of the areas."""
+    if pixels.device.type != "cpu":
+        return F.interpolate(pixels.permute(2, 0, 1)[None], size=(height, width), mode="area")[0].permute(1, 2, 0)
+    import cv2
+
+    small = cv2.resize(pixels.contiguous().numpy(), (width, height), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(small).view(height, width, -1)
+
+
+def spread(weighted: Tensor, weight: Tensor) -> Tensor:
+    """weighted (h, w, C) over weight (h, w) in windows of 5, and in wider ones where those hold nearly nothing."""
+    planes = torch.cat([weighted, weight[..., None]], -1).permute(2, 0, 1)[None]
+    return _pull_push(planes)[0].permute(1, 2, 0)
+
+
+def _pull_push(planes: Tensor) -> Tensor:
+    """Ratios (1, C, h, w) of the first planes of (1, C + 1, h, w) to the last one."""
+    if max(planes.shape[-2:]) <= 2:
+        total = planes.mean((2, 3), keepdim=True)
+        return (total[:, :-1] / total[:, -1:].clamp(min=1e-12)).expand(-1, -1, *planes.shape[-2:])
+    halves = F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
+    wider = F.interpolate(_pull_push(halves), size=planes.shape[-2:], mode="bilinear")
+    here = box_mean(planes, 2)
+    return (here[:, :-1] + FAINT * wider) / (here[:, -1:] + FAINT)

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import QilError
-from .filters import box_mean, enlarge
+from .filters import box_mean, enlarge, shrink, spread
 from .progress import Progress, silent
 from .resample import resize
-from .restore import premultiplied
+from .restore import premultiplied, visible_weights
 from .stack import LayerStack, bands, check_image
 
 PRIOR = 0.003
@@ -50,7 +50,7 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
     out = picture.new_empty(len(small), height, width, 4)
     edges = torch.empty(len(small), height, width, dtype=torch.bool, device=picture.device)
     others: list[_Other] = []
-    for i, layer in enumerate(small.pixels.to(picture.device)):
+    for i, layer in enumerate(toned(small.pixels.to(picture.device), picture)):
         progress(0.5 * i / len(small), f"enlarging layer {i + 1}")
         layer, soft, differs = spread_colors(layer)
         edge, layer = settled(layer)
@@ -81,6 +81,26 @@ def check_aspect(small: LayerStack, picture: Tensor) -> None:
             f"The layers are {small.width} x {small.height} and the picture {width} x {height} pixels: these are "
             "different aspects. Use the picture that the layers were made of."
         )
+
+
+def toned(layers: Tensor, picture: Tensor) -> Tensor:
+    """Small layers (N, h, w, 4) in the tones of picture (H, W, 4), those of hidden parts as they are seen beside them.
+
+    What a layer's plain sight lacks of the picture is spread over its hidden parts.
+    """
+    small = premultiplied(shrink(picture, *layers.shape[1:3]))
+    alpha = layers[..., 3]
+    seen = visible_weights(alpha)
+    lacks = small[..., :3] - (seen[..., None] * layers[..., :3]).sum(0)
+    plain = -F.max_pool2d(-seen, 9, stride=1, padding=4)  # an edge that is slightly off says nothing of tones
+    toned_ = layers.clone()
+    for i in range(len(layers) - 1):
+        trust = (plain[i] - 0.9).clamp(min=0) * 10
+        shift = spread(lacks * trust[..., None], trust)
+        much = ((shift.abs().amax(-1) - NOISE / 2) / NOISE).clamp(0, 1)
+        hidden = (2 * (alpha[i] - seen[i]) - 1).clamp(min=0)
+        toned_[i, ..., :3] += shift * (much * hidden)[..., None]
+    return toned_.clamp_(0, 1)
 
 
 def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:

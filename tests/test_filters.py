@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from qil_core.filters import box_mean, enlarge
+from qil_core.filters import box_mean, enlarge, shrink
 
 
 @pytest.mark.parametrize("radius", [1, 3, 12])
@@ -28,3 +28,9 @@ def test_enlarging_is_torchs_bicubic(size: tuple[int, int]) -> None:
     pixels = torch.rand(27, 40, 4, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(pixels.permute(2, 0, 1)[None], size=size, mode="bicubic")[0].permute(1, 2, 0)
     torch.testing.assert_close(enlarge(pixels, *size), expected.clamp(0, 1), atol=1e-5, rtol=0)
+
+
+def test_shrinking_takes_means_of_areas() -> None:
+    pixels = torch.rand(60, 90, 4, generator=torch.Generator().manual_seed(0))
+    expected = F.avg_pool2d(pixels.permute(2, 0, 1)[None], 3)[0].permute(1, 2, 0)
+    torch.testing.assert_close(shrink(pixels, 20, 30), expected, atol=1e-6, rtol=0)

@@ -24,13 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..filters import box_mean
+from ..filters import FAINT, box_mean, spread
 
 RIDGE = 0.02
 """Square of the alpha at which a pixel's own colour counts as much as its surroundings'."""
-
-FAINT = 2e-4
-"""Mean of squared alpha in a window below which a wider one is asked."""
 
 TONE = 10 / 255
 """Shifts of tone of all colours alike, up to this, are no edit: editors make them by themselves."""
@@ -111,23 +108,6 @@ def colors_behind(answer: Tensor, alpha: Tensor, backdrop: Tensor, edge: int = 2
 def wide_parts(alpha: Tensor, edge: int) -> Tensor:
     """What is soft or clear over a wide stretch, as a shadow, bool (h, w): not solid and no edge of something solid."""
     return (grown(alpha, edge) + grown(-alpha, edge) < 0.5) & (alpha <= 0.9)
-
-
-def spread(weighted: Tensor, weight: Tensor) -> Tensor:
-    """weighted (h, w, C) over weight (h, w) in windows of 5, and in wider ones where those hold nearly nothing."""
-    planes = torch.cat([weighted, weight[..., None]], -1).permute(2, 0, 1)[None]
-    return _pull_push(planes)[0].permute(1, 2, 0)
-
-
-def _pull_push(planes: Tensor) -> Tensor:
-    """Ratios (1, C, h, w) of the first planes of (1, C + 1, h, w) to the last one."""
-    if max(planes.shape[-2:]) <= 2:
-        total = planes.mean((2, 3), keepdim=True)
-        return (total[:, :-1] / total[:, -1:].clamp(min=1e-12)).expand(-1, -1, *planes.shape[-2:])
-    halves = F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)
-    wider = F.interpolate(_pull_push(halves), size=planes.shape[-2:], mode="bilinear")
-    here = box_mean(planes, 2)
-    return (here[:, :-1] + FAINT * wider) / (here[:, -1:] + FAINT)
 
 
 def soft_blur(mask: Tensor, radius: int) -> Tensor:
