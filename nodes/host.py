@@ -23,12 +23,6 @@ from ..qil_core.stack import to_bytes
 TICKS = 1000
 WEIGHTS = (".safetensors", ".sft", ".gguf")
 NOTHING = "(nothing in"
-WHAT_GOES_WHERE = (
-    "Qwen-Image-Layered needs qwen_image_layered_bf16.safetensors (41 GB) in models/diffusion_models, "
-    "qwen_2.5_vl_7b_fp8_scaled.safetensors (9 GB) in models/text_encoders and qwen_image_layered_vae.safetensors "
-    '(0.3 GB) in models/vae, or a diffusers folder in models/diffusers. "built-in (no weights)" needs none.'
-)
-"""The message for somebody who has no weights yet."""
 
 
 def progress() -> Progress:
@@ -94,6 +88,10 @@ def device() -> torch.device:
     return comfy.model_management.get_torch_device()
 
 
+class NotThere(QilError):
+    """A file or folder that a model needs is missing."""
+
+
 def model_files(kind: str) -> list[str]:
     """Weights in a models folder such as "vae", GGUF too; one entry that says so where there are none."""
     found = {
@@ -106,20 +104,20 @@ def model_files(kind: str) -> list[str]:
 
 
 def model_file(kind: str, name: str) -> Path:
-    """The path of a file of `model_files`; QilError when it is not there."""
+    """The path of a file of `model_files`. Raises NotThere."""
     if name in model_files(kind):  # so that no name leads out of the folder, while links in it may
         return next(p for f in folder_paths.get_folder_paths(kind) if (p := Path(f) / name).is_file())
-    raise QilError(f'There is no "{name}" in models/{kind}. {WHAT_GOES_WHERE}')
+    raise NotThere(f'There is no "{name}" in models/{kind}.')
 
 
 def model_folder(name: str) -> Path:
-    """A diffusers folder: a path, or the name of a folder in models/diffusers. QilError when it is not there."""
+    """A diffusers folder: a path, or the name of a folder in models/diffusers. Raises NotThere."""
     places = [Path(folder) / name for folder in folder_paths.get_folder_paths("diffusers")]
     for path in [Path(name).expanduser(), *places]:
         if (path / "transformer").is_dir():
             return path
     looked = ", ".join(str(place) for place in places)
-    raise QilError(f'There is no diffusers folder "{name}" (looked for {looked}). {WHAT_GOES_WHERE}')
+    raise NotThere(f'There is no diffusers folder "{name}" (looked for {looked}).')
 
 
 def download_folder(repository: str) -> Path:

@@ -41,7 +41,9 @@ LAYERED = Wanted(
     size="58 GB",
     transformer="qwen_image_layered_bf16, fp8 or GGUF",
     vae="qwen_image_layered_vae, with 4 channels",
-    advice=host.WHAT_GOES_WHERE,
+    advice="Qwen-Image-Layered needs qwen_image_layered_bf16.safetensors (41 GB) in models/diffusion_models, "
+    "qwen_2.5_vl_7b_fp8_scaled.safetensors (9 GB) in models/text_encoders and qwen_image_layered_vae.safetensors "
+    '(0.3 GB) in models/vae, or a diffusers folder in models/diffusers. "built-in (no weights)" needs none.',
 )
 
 
@@ -157,8 +159,8 @@ def load_runtime(kind: Any, choice: dict[str, Any], wanted: Wanted, known: Seque
     progress = host.progress()
     try:
         files = _files(choice, progress)
-    except QilError as error:  # host.py's advice is for the layered model
-        raise QilError(str(error).replace(host.WHAT_GOES_WHERE, wanted.advice)) from error
+    except host.NotThere as error:
+        raise QilError(f"{error} {wanted.advice}") from error
     parts = load(files, torch.bfloat16, progress, known)
     device = host.device()
     runtime = kind(parts, device, choice["memory"], make_room=Tenant(device, parts.model.label).make_room)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,13 +16,14 @@ from .background import Background, completed_colors, find_background, salient_b
 from .fill import smooth_fill
 from .grouping import KINDS, STROKES, TEXT, Units, find_units, group_units
 from .naming import color_name, numbered
+from .panels import Layer, Panel, lift_panels, placed, without_panels
 from .regions import measure
 from .render import SOLVED, Plan, render
 from .segment import find_regions
 from .shapes import completed, occlusion_order, signed_distance
 from .soft import Soft, find_softs, with_softs, without_softs
 from .strokes import find_strokes
-from .working import Floats, Labels, Working, working_copy
+from .working import Floats, Labels, Mask, Working, working_copy
 
 BACKGROUNDS = {
     "flat": "Background: one flat colour.",
@@ -60,16 +62,21 @@ class Builtin:
         if share > SWALLOWED:
             background = salient_background(clean, (regions != 0) & (regions != largest))
             regions = find_regions(clean, background)
+        lifted = lift_panels(clean, background, regions, request.layers - 2)
+        panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
         units = find_units(clean, regions)
         softs = find_softs(clean, background, units.labels)
         units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
         progress(0.3, "sorting them into layers")
-        units = _ordered(group_units(work, units, request.layers - (background.kind != "transparent")))
-        plans = plan_layers(work, clean, background, units, softs)
+        seen = without_panels(work, panels)
+        budget = request.layers - (background.kind != "transparent") - len(panels)
+        units = _ordered(group_units(seen, units, budget))
+        order = placed(units, panels)
+        plans = plan_layers(work, clean, background, units, softs, order)
         out = torch.empty((len(plans), *picture.shape))
         render(pixels, plans, work.noise, out.numpy(), part(progress, 0.4, 1.0))
         busy = is_busy(work, background, regions)
-        names, notes = _names(work, background, units), _notes(background, units, busy, request.layers)
+        names, notes = _names(seen, background, units, order), _notes(background, len(order), busy, request.layers)
         return Decomposed(LayerStack(out, names), notes)
 
 
@@ -94,21 +101,39 @@ def is_busy(work: Working, background: Background, regions: Labels) -> bool:
 
 
 def plan_layers(
-    work: Working, clean: Working, background: Background, units: Units, softs: Sequence[Soft]
+    work: Working, clean: Working, background: Background, units: Units, softs: Sequence[Soft], order: Sequence[Layer]
 ) -> list[Plan]:
-    """What is to be drawn, bottom first: the background where there is one, then each unit. clean: without strokes."""
+    """What is to be drawn, bottom first: the background where there is one, then units and panels in this order.
+
+    clean: without strokes and panels.
+    """
     owners = [units.labels[soft.pixel] for soft in softs]
     units = without_softs(units, softs)
     bottom = _background_plan(clean.rgba[..., :3], background, units.labels, softs)
     if background.kind == "transparent" and len(units) == 1:
         return [bottom]
     plans, below = [bottom] if background.kind != "transparent" else [], bottom.color
-    for unit in range(1, len(units)):
-        own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == unit]
-        plan = _unit_plan(work if units.kinds[unit] == STROKES else clean, units, below, unit, own)
-        below = np.where((plan.extent > 0)[..., None], plan.color, below)
+    for i, layer in enumerate(order):
+        if isinstance(layer, Panel):
+            plan = _panel_plan(layer, np.isin(units.labels, [unit for unit in order[i:] if isinstance(unit, int)]))
+        else:
+            own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == layer]
+            plan = _unit_plan(work if units.kinds[layer] == STROKES else clean, units, below, layer, own)
+        below = np.where((plan.extent > 0)[..., None], below + plan.opacity * (plan.color - below), below)
         plans.append(plan)
-    return plans
+    return [_beside_edges(plan, plans[i + 1 :]) for i, plan in enumerate(plans)]
+
+
+def _panel_plan(panel: Panel, above: Mask) -> Plan:
+    covering = above & (panel.depth < 0)
+    extent = signed_distance(completed(panel.depth > 0, covering))
+    return Plan(panel.color, panel.depth, extent, signed_distance(covering), opacity=panel.alpha)
+
+
+def _beside_edges(plan: Plan, upper: Sequence[Plan]) -> Plan:
+    """The plan with the edges of the panels above counted as hidden: there two alphas are unknown at once."""
+    edges = [1 - np.abs(panel.visible) for panel in upper if panel.opacity < 1]
+    return replace(plan, above=np.maximum.reduce([plan.above, *edges]))
 
 
 def _background_plan(rgb: Floats, background: Background, labels: Labels, softs: Sequence[Soft]) -> Plan:
@@ -144,19 +169,20 @@ def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
     return np.where(pure, 1, np.where(visible, 1e-4 * np.clip(depth, 0, 3) ** 4, 0)).astype(np.float32)
 
 
-def _names(work: Working, background: Background, units: Units) -> tuple[str, ...]:
-    colors = measure(units.labels, work.rgba).color[1:]
-    kinds = [KINDS[kind] for kind in units.kinds[1:]]
-    described = zip(kinds, colors, strict=True)
+def _names(work: Working, background: Background, units: Units, order: Sequence[Layer]) -> tuple[str, ...]:
+    colors = measure(units.labels, work.rgba).color
+    kinds = ["panel" if isinstance(layer, Panel) else KINDS[units.kinds[layer]] for layer in order]
+    shown = [layer.mean_color if isinstance(layer, Panel) else colors[layer] for layer in order]
+    described = zip(kinds, shown, strict=True)
     details = [color_name(*map(float, color[:3])) if kind != "text" else "" for kind, color in described]
     names = numbered(kinds, details)
     return names if background.kind == "transparent" else ("background", *names)
 
 
-def _notes(background: Background, units: Units, busy: bool, asked: int) -> tuple[str, ...]:
-    count = len(units) - (background.kind == "transparent")
+def _notes(background: Background, above: int, busy: bool, asked: int) -> tuple[str, ...]:
+    count = above + (background.kind != "transparent")
     notes = [BACKGROUNDS[background.kind]]
-    if len(units) == 1:
+    if above == 0:
         notes.append("Nothing was found in front of it, so there is one layer.")
     elif count < asked:
         notes.append(f"The picture holds fewer separate things than layers were asked for: {count} of {asked}.")

@@ -3,7 +3,8 @@
 In the band around an edge a pixel is I = a F + (1 - a) B, where B is what the layers below show and F the
 layer's own colour, carried there from its inside. In premultiplied RGBA the projection
 a = (I - B).(F - B) / |F - B|^2 solves it, clear backgrounds included (Smith & Blinn, "Blue screen matting",
-1996: the known-background case). Work goes in bands of rows, so the memory is bounded.
+1996: the known-background case). A translucent panel's F is what it shows at full coverage, and the layers below it
+are cut from the picture without it. Work goes in bands of rows, so the memory is bounded.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Plan:
 
     color: (h, w, 3) in 0..255, completed. visible, extent, above: signed distances (h, w) to the edge of what
     shows of the layer, of its full extent, and of what lies above it; positive inside. softs: its shadows.
+    opacity: its alpha where it covers wholly, below 1 for a translucent panel.
     """
 
     color: Floats
@@ -40,6 +42,7 @@ class Plan:
     extent: Floats
     above: Floats
     softs: tuple[Soft, ...] = ()
+    opacity: float = 1.0
 
 
 def render(picture: Floats, plans: Sequence[Plan], noise: float, out: Floats, progress: Progress) -> None:
@@ -53,19 +56,31 @@ def render(picture: Floats, plans: Sequence[Plan], noise: float, out: Floats, pr
 
 
 def _render_rows(picture: Floats, plans: Sequence[Plan], noise: float, rows: slice, out: Floats) -> None:
-    band = picture[rows]
-    shown = band.copy()
-    shown[..., :3] *= band[..., 3:]
-    below = np.zeros_like(shown)
     view = _View(picture.shape[0], picture.shape[1], rows, plans[0].visible.shape)
-    for i, plan in enumerate(plans):
-        alpha, color = _layer_rows(band, shown, _shaded(below, plan, view), plan, view, noise)
+    below = np.zeros_like(picture[rows])
+    for i, (plan, band) in enumerate(zip(plans, _unveiled(picture[rows], plans, view), strict=True)):
+        alpha, color = _layer_rows(band, _shaded(below, plan, view), plan, view, noise)
         for soft in plan.softs:
             alpha, color = _over_soft(alpha, color, soft, view, band[..., 3])
         out[i, rows, :, :3], out[i, rows, :, 3] = color, alpha
         below *= (1 - alpha)[..., None]
         below[..., :3] += color * alpha[..., None]
         below[..., 3] += alpha
+
+
+def _unveiled(band: Floats, plans: Sequence[Plan], view: _View) -> list[Floats]:
+    """For each plan the picture (rows, W, 4) without the translucent panels above it."""
+    seen = [band]
+    for plan in plans[:0:-1]:
+        seen.append(_lifted(seen[-1], plan, view) if plan.opacity < 1 else seen[-1])
+    return seen[::-1]
+
+
+def _lifted(band: Floats, plan: Plan, view: _View) -> Floats:
+    """The picture (rows, W, 4) without a panel, right where that covers wholly."""
+    share = np.float32(plan.opacity) * (view.enlarged(plan.visible) > 0)[..., None]
+    color = view.enlarged(plan.color) / np.float32(255)
+    return np.append(np.clip((band[..., :3] - share * color) / (1 - share), 0, 1), band[..., 3:], axis=2)
 
 
 def _shaded(below: Floats, plan: Plan, view: _View) -> Floats:
@@ -77,22 +92,32 @@ def _shaded(below: Floats, plan: Plan, view: _View) -> Floats:
     return below
 
 
-def _layer_rows(
-    band: Floats, shown: Floats, below: Floats, plan: Plan, view: _View, noise: float
-) -> tuple[Floats, Floats]:
+def _layer_rows(band: Floats, below: Floats, plan: Plan, view: _View, noise: float) -> tuple[Floats, Floats]:
     """Alpha (rows, W) and colour (rows, W, 3) of one layer."""
     color = view.enlarged(plan.color) / np.float32(255)
     visible, extent, above = (view.enlarged(d) for d in (plan.visible, plan.extent, plan.above))
     alpha = np.where(visible >= BAND, np.float32(1), np.float32(0))
     strip = (np.abs(visible) < BAND) & (above < -1)
-    alpha[strip] = _projected(shown[strip], below[strip], color[strip], visible[strip] * view.scale, noise)
+    shown, depth = _premultiplied(band[strip]), visible[strip] * view.scale
+    alpha[strip] = _projected(shown, below[strip], color[strip], depth, noise, plan.opacity)
     hidden = above >= -1
     alpha[hidden] = np.clip(extent[hidden] * view.scale + 0.5, 0, 1)
     alpha = np.minimum(alpha, band[..., 3])
     own = (alpha >= band[..., 3]) & (alpha > 0) & (above < -BAND) & (visible > 0)
-    color[own] = band[..., :3][own]
+    color[own] = _solved(band[own], below[own], plan.opacity)
     color[(alpha == 0) & (extent < -3 * BAND)] = 0
-    return alpha, color
+    return alpha * np.float32(plan.opacity), color
+
+
+def _premultiplied(straight: Floats) -> Floats:
+    return np.append(straight[..., :3] * straight[..., 3:], straight[..., 3:], axis=-1)
+
+
+def _solved(band: Floats, below: Floats, opacity: float) -> Floats:
+    """The colour (k, 3) of a layer that covers pixels (k, 4) wholly, with this opacity over what lies below."""
+    if opacity == 1:
+        return band[:, :3]
+    return np.clip((band[:, :3] - (1 - opacity) * below[:, :3]) / opacity, 0, 1)
 
 
 def _over_soft(alpha: Floats, color: Floats, soft: Soft, view: _View, most: Floats) -> tuple[Floats, Floats]:
@@ -103,9 +128,9 @@ def _over_soft(alpha: Floats, color: Floats, soft: Soft, view: _View, most: Floa
     return total, color + (soft.color / np.float32(255) - color) * np.clip(part, 0, 1)
 
 
-def _projected(shown: Floats, below: Floats, color: Floats, depth: Floats, noise: float) -> Floats:
-    """Alpha (k,) of pixels whose layer has this colour (k, 3); where it equals what lies below, from the depth."""
-    line = np.concatenate([color, np.ones_like(color[:, :1])], 1) - below
+def _projected(shown: Floats, below: Floats, color: Floats, depth: Floats, noise: float, opacity: float = 1) -> Floats:
+    """Coverage (k,) of pixels whose layer has this colour (k, 3); where it equals what lies below, from the depth."""
+    line = (np.concatenate([color, np.ones_like(color[:, :1])], 1) - below) * np.float32(opacity)
     length = (line * line).sum(1)
     alpha = ((shown - below) * line).sum(1) / np.maximum(length, 1e-6)
     slack = np.clip((2 * noise + 0.012) / np.sqrt(np.maximum(length, 1e-6)), 0.01, 0.2)
