@@ -1,10 +1,11 @@
-"""Colour carried smoothly from where it is known to where it is not."""
+"""What is known, carried to where it is not: smoothly, or from the nearest place."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .working import Floats
+from .working import Floats, Mask
 
 
 def smooth_fill(colors: Floats, weights: Floats) -> Floats:
@@ -26,3 +27,15 @@ def smooth_fill(colors: Floats, weights: Floats) -> Floats:
     filled = smooth_fill(coarse, np.minimum(total * 4, 1).astype(np.float32))
     up = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR).reshape(colors.shape)
     return np.asarray(colors * known + up * (1 - known), np.float32)
+
+
+def nearest_place(known: Mask) -> NDArray[np.int64]:
+    """Flat index (h, w) of the nearest known pixel."""
+    import cv2
+
+    _, marks = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.zeros(int(marks.max()) + 1, np.int64)
+    place[marks[known]] = np.flatnonzero(known)
+    return place[marks]

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .background import Background, find_background
+from .fill import nearest_place
 from .grouping import STROKES, Units
 from .segment import find_regions
 from .shapes import signed_distance
@@ -49,7 +49,7 @@ class Panel:
         rgba[..., :3] = np.where(inside[..., None], np.clip(below, 0, 255), rgba[..., :3])
         ours = inside | self.over
         edge = ours & (np.abs(self.depth) < 2.5)
-        rgba[edge] = rgba.reshape(-1, 4)[_nearest(ours & ~edge)[edge]]
+        rgba[edge] = rgba.reshape(-1, 4)[nearest_place(ours & ~edge)[edge]]
         return replace(work, rgba=rgba)
 
 
@@ -126,15 +126,3 @@ def _lies_under(layer: Layer, units: Units, panel: Panel) -> bool:
 def _touch(layer: Layer, units: Units, panel: Panel) -> int:
     """How many pixels of a unit are within a panel or at its edge; none of another panel."""
     return 0 if isinstance(layer, Panel) else int(((units.labels == layer) & (panel.depth > -2)).sum())
-
-
-def _nearest(known: Mask) -> NDArray[np.int64]:
-    """Flat index (h, w) of the nearest known pixel."""
-    import cv2
-
-    _, marks = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    place = np.zeros(int(marks.max()) + 1, np.int64)
-    place[marks[known]] = np.flatnonzero(known)
-    return place[marks]

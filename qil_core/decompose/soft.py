@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .background import Background
-from .fill import smooth_fill
+from .fill import nearest_place, smooth_fill
 from .grouping import GLOW, Units
 from .lines import along, by_color
 from .working import Floats, Labels, Mask, Working
@@ -115,14 +115,7 @@ def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int,
 
 def _nearest(labels: Labels) -> Labels:
     """The label (h, w) of the nearest pixel that has one."""
-    import cv2
-
-    _, marks = cv2.distanceTransformWithLabels(
-        (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(int(marks.max()) + 1, np.int32)
-    table[marks[labels > 0]] = labels[labels > 0]
-    return np.asarray(table[marks])
+    return np.asarray(labels.reshape(-1)[nearest_place(labels > 0)])
 
 
 def _soft(work: Working, background: Background, change: Floats, labels: Labels, owner: int, area: Mask) -> Soft | None:
