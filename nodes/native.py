@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..qil_core.decompose import Decomposed, Request
 from ..qil_core.errors import QilError
-from ..qil_core.model.pipeline import bucket
+from ..qil_core.model.runtime import bucket
 from ..qil_core.progress import Progress, part
 from ..qil_core.request import RESOLUTIONS
 from ..qil_core.solve import restore

@@ -20,16 +20,13 @@ from .filters import box_mean, enlarge, shrink, spread
 from .progress import Progress, silent
 from .resample import resize
 from .restore import premultiplied, visible_weights
-from .stack import LayerStack, bands, check_image
+from .stack import LayerStack, bands, check_image, same_aspect
 
 PRIOR = 0.003
 """s: squared colour distance (of four channels in 0..1) at which prior and colours count alike."""
 
 NOISE = 0.02
 """Standard deviation of what a decomposer's alpha wavers by where it should be even."""
-
-SLACK = 1.125
-"""How much two aspects may differ."""
 
 ROUNDS = 2
 """Sweeps from the top layer to the bottom one; the second sees what lies below as the first has solved it."""
@@ -76,7 +73,7 @@ def _nearest(mask: Tensor, height: int, width: int) -> Tensor:
 def check_aspect(small: LayerStack, picture: Tensor) -> None:
     """QilError unless layers could be those of picture (H, W, C): models round sides, by up to an eighth."""
     height, width = picture.shape[:2]
-    if not 1 / SLACK < (small.width * height) / (small.height * width) < SLACK:
+    if not same_aspect((small.width, small.height), (width, height)):
         raise QilError(
             f"The layers are {small.width} x {small.height} and the picture {width} x {height} pixels: these are "
             "different aspects. Use the picture that the layers were made of."

@@ -19,6 +19,15 @@ GRID = 255.0
 """Steps of the 8-bit grid: finished stacks hold multiples of 1/255, so files keep them exactly."""
 
 
+SLACK = 1.125
+"""How much two aspects may differ and count as one: models round sides."""
+
+
+def same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes, both (width, height) or both (height, width), are of one aspect."""
+    return 1 / SLACK < (one[0] * other[1]) / (one[1] * other[0]) < SLACK
+
+
 class Box(NamedTuple):
     """Half-open pixel rectangle: columns left..right-1, rows top..bottom-1."""
 

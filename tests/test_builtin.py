@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from drawings import SIDE, Floats, mask, paint, words
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from qil_core.composite import composite
@@ -17,23 +17,7 @@ from qil_core.progress import silent
 from qil_core.restore import make_exact, recomposition
 from qil_core.stack import LayerStack
 
-Floats = NDArray[np.float32]
-SIDE, FINE = 320, 4
 RED, BLUE, GREEN, INK, PAPER = (210, 50, 40), (40, 80, 190), (30, 140, 80), (25, 25, 35), (240, 230, 210)
-
-
-def mask(kind: str, *numbers: float) -> Floats:
-    """An anti-aliased mask (SIDE, SIDE) of an ImageDraw shape given by its numbers."""
-    sheet = Image.new("L", (SIDE * FINE, SIDE * FINE), 0)
-    getattr(ImageDraw.Draw(sheet), kind)([n * FINE for n in numbers], fill=255)
-    return np.asarray(sheet.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
-
-
-def words(text: str, x: float, y: float, size: float) -> Floats:
-    sheet = Image.new("L", (SIDE * FINE, SIDE * FINE), 0)
-    font = ImageFont.load_default(size=size * FINE)
-    ImageDraw.Draw(sheet).text((x * FINE, y * FINE), text, fill=255, font=font)
-    return np.asarray(sheet.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
 
 
 def flat(color: tuple[int, int, int] = PAPER) -> Floats:
@@ -47,10 +31,7 @@ def gradient() -> Floats:
 
 def painted(canvas: Floats, *shapes: tuple[Floats, tuple[int, int, int]]) -> Tensor:
     """An opaque picture (SIDE, SIDE, 4): shapes painted over a canvas in 0..255, rounded to 8 bits."""
-    for alpha, color in shapes:
-        canvas = canvas + (np.array(color, np.float32) - canvas) * alpha[..., None]
-    rgb = torch.from_numpy(canvas.round().astype(np.float32)) / 255
-    return torch.cat([rgb, torch.ones(SIDE, SIDE, 1)], dim=-1)
+    return torch.cat([paint(canvas, *shapes), torch.ones(SIDE, SIDE, 1)], dim=-1)
 
 
 def layers_of(picture: Tensor, layers: int = 4) -> LayerStack:

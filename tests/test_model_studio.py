@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +31,6 @@ from studio_server import (
     picture,
     raw,
     response,
-    running,
     success,
 )
 from torch import Tensor
@@ -43,13 +41,6 @@ from qil_core.edit.studio_http import Lost
 from qil_core.errors import QilError
 from qil_core.files import png
 from qil_core.progress import silent
-
-
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    with running() as server:
-        yield server
 
 
 def sent_picture(studio: Studio, index: int) -> Image.Image:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from drawings import SIDE, Floats, mask, paint, words
 from torch import Tensor
 
 from benchmarks.scenes import draw
@@ -16,29 +15,13 @@ from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
 from qil_core.stack import LayerStack
 
-Floats = NDArray[np.float32]
-SIDE, FINE = 320, 4
 PAPER, BLUE, RED, INK = (240, 230, 210), (40, 80, 190), (220, 60, 40), (20, 20, 30)
 SQUARE, PANEL = (60, 60, 180, 180), (110, 100, 270, 240)
 
 
 def box(left: int, top: int, right: int, bottom: int) -> Floats:
     """A mask (SIDE, SIDE) with rounded corners."""
-    return drawn("rounded_rectangle", [left, top, right, bottom], radius=12)
-
-
-def drawn(kind: str, at: list[int], radius: int | None = None) -> Floats:
-    sheet = Image.new("L", (SIDE * FINE, SIDE * FINE), 0)
-    more = {} if radius is None else {"radius": radius * FINE}
-    getattr(ImageDraw.Draw(sheet), kind)([n * FINE for n in at], fill=255, **more)
-    return np.asarray(sheet.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
-
-
-def words(text: str, x: float, y: float, size: float) -> Floats:
-    sheet = Image.new("L", (SIDE * FINE, SIDE * FINE), 0)
-    font = ImageFont.load_default(size=size * FINE)
-    ImageDraw.Draw(sheet).text((x * FINE, y * FINE), text, fill=255, font=font)
-    return np.asarray(sheet.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
+    return mask("rounded_rectangle", left, top, right, bottom, radius=12)
 
 
 def gradient() -> Floats:
@@ -48,10 +31,7 @@ def gradient() -> Floats:
 
 def painted(*shapes: tuple[Floats, tuple[int, int, int]], ground: Floats | None = None) -> Tensor:
     """Shapes painted on paper, or on a ground (SIDE, SIDE, 3) in 0..255: (SIDE, SIDE, 3), rounded to 8 bits."""
-    canvas = np.full((SIDE, SIDE, 3), PAPER, np.float32) if ground is None else ground
-    for alpha, color in shapes:
-        canvas = canvas + (np.array(color, np.float32) - canvas) * alpha[..., None]
-    return torch.from_numpy(canvas.round().astype(np.float32)) / 255
+    return paint(np.full((SIDE, SIDE, 3), PAPER, np.float32) if ground is None else ground, *shapes)
 
 
 def layers_of(picture: Tensor, layers: int) -> LayerStack:
@@ -122,7 +102,7 @@ def test_words_on_a_panel_stay_on_top_and_leave_no_hole_in_it() -> None:
 
 
 def test_an_opaque_disc_on_a_panel_hides_it_and_is_no_part_of_it() -> None:
-    disc = drawn("ellipse", [200, 170, 300, 270])
+    disc = mask("ellipse", 200, 170, 300, 270)
     stack = layers_of(painted((box(*SQUARE), BLUE), (box(*PANEL) * np.float32(0.5), RED), (disc, (30, 140, 80))), 4)
     assert kinds(stack) == ["background", "shape", "panel", "shape"]
     assert float((stack.pixels[3, ..., 3] - torch.from_numpy(disc)).abs().mean()) < 0.002

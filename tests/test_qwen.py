@@ -19,12 +19,12 @@ import tiny_model
 
 from qil_core.decompose.qwen import Qwen
 from qil_core.decompose.run import decompose
-from qil_core.errors import QilError
-from qil_core.model import cache, modulation, placement, vae, words
+from qil_core.model import modulation, placement, vae, words
 from qil_core.model.attention import rotate
 from qil_core.model.parts import Files, Parts, load
-from qil_core.model.pipeline import LayeredModel, bucket
-from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED, Plan
+from qil_core.model.pipeline import LayeredModel
+from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED
+from qil_core.model.runtime import bucket
 from qil_core.model.streaming import StreamedBlocks, spread
 from qil_core.progress import silent
 from qil_core.request import Request
@@ -298,21 +298,6 @@ def test_out_of_memory_is_tried_again_once_in_the_next_smaller_mode(
     assert any("Out of GPU memory" in note for note in run.notes)
 
 
-def test_a_plan_fits_the_memory_there_is() -> None:
-    gib = placement.GIB
-    need = placement.Sizes(28 * gib, gib * 28 // 60, 60, 16 * gib, gib)
-    assert placement.choose("auto", 80 * gib, need) == Plan(ALL, 60)
-    assert placement.choose("auto", 40 * gib, need) == Plan(LEAVES, 60)
-    streamed = placement.choose("auto", 24 * gib, need)
-    assert streamed.mode == STREAMED
-    assert 30 <= streamed.resident <= 45
-    assert not streamed.streams_words, "alone it fits, and writing a caption word by word is no work for a bus"
-    assert placement.choose(STREAMED, 12 * gib, need).streams_words
-    assert placement.choose("auto", 8 * gib, need).resident < 6
-    with pytest.raises(QilError, match="Unknown memory mode"):
-        placement.choose("fast", 80 * gib, need)
-
-
 def test_decomposing_brings_layers_back_to_the_pictures_own_size_and_exact(parts: Parts) -> None:
     picture = torch.rand(37, 91, 3, generator=torch.Generator().manual_seed(0))
     stack, report = decompose(Qwen(LayeredModel(parts, CPU)), picture, Request(layers=2, steps=1, prompt="noise"))
@@ -320,35 +305,6 @@ def test_decomposing_brings_layers_back_to_the_pictures_own_size_and_exact(parts
     assert report.after.max_error <= 1
     assert "Prompt: noise" in str(report)
     assert "denoising" in str(report)
-
-
-@pytest.mark.parametrize(
-    ("size", "want"),
-    [((640, 640), (640, 640)), ((1920, 1080), (864, 480)), ((1, 5000), (160, 2560)), ((80, 60), (736, 544))],
-)
-def test_buckets_keep_the_aspect_on_a_grid_of_32(size: tuple[int, int], want: tuple[int, int]) -> None:
-    assert bucket(*size, 640) == want
-
-
-def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
-    held = cache.ContentCache(limit=3000)
-    made: list[str] = []
-
-    def ask(name: str) -> torch.Tensor:
-        return held.get(name, lambda: made.append(name) or torch.zeros(250))  # 1000 bytes
-
-    for name in ("a", "b", "c", "a", "d", "a", "b"):
-        ask(name)
-    assert made == ["a", "b", "c", "d", "b"]
-    assert held.size <= 3000
-
-
-def test_equal_contents_have_equal_keys_and_others_do_not() -> None:
-    x = torch.rand(3, 4)
-    assert cache.content_key(x, "a") == cache.content_key(x.clone().t().contiguous().t(), "a")
-    assert cache.content_key(x, "a") != cache.content_key(x, "b")
-    assert cache.content_key(x) != cache.content_key(x.reshape(4, 3))
-    assert cache.content_key("1") != cache.content_key(1)
 
 
 @pytest.mark.parametrize(("mode", "bound"), list(zip(LOSSY, (0.03, 0.03, 0.1), strict=True)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from studio_server import (
     ASKED,
     CHARGED,
     ID,
-    KEY,
     Act,
     FastClock,
     Handler,
@@ -28,7 +26,6 @@ from studio_server import (
     refusal,
     reset,
     response,
-    running,
     trickle,
 )
 
@@ -37,13 +34,6 @@ from qil_core.edit.model_studio import ModelStudio
 from qil_core.edit.studio_http import Answer, Clock, Limiter, Lost, Patience, uncharged
 from qil_core.errors import QilError
 from qil_core.progress import silent
-
-
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    with running() as server:
-        yield server
 
 
 class Interrupted(BaseException):

@@ -23,7 +23,6 @@ from studio_server import (
     raw,
     reset,
     response,
-    running,
     success,
 )
 
@@ -32,14 +31,6 @@ from qil_core.edit.studio_http import Ask, Patience
 from qil_core.edit.studio_key import Key, read_key
 from qil_core.errors import QilError
 from qil_core.progress import silent
-
-
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    with running() as server:
-        yield server
-
 
 # The key
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..model.pipeline import LayeredModel, report_lines
+from ..model.pipeline import LayeredModel
+from ..model.runtime import report_lines
 from ..progress import Preview, Progress, unseen
 from ..solve import restore
 from ..stack import LayerStack

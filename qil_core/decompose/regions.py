@@ -112,6 +112,12 @@ def edges(labels: Labels) -> Mask:
     return edge
 
 
+def labels_met(labels: Labels) -> NDArray[np.int64]:
+    """How many labels meet, 1..4, at each corner between four pixels: (h - 1, w - 1)."""
+    four = np.sort(np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1), -1)
+    return np.asarray((np.diff(four, axis=-1) != 0).sum(-1) + 1)
+
+
 def touching_pairs(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of different labels that touch (k, 2), both ways round, and how many pixel sides they share (k,)."""
     first = np.concatenate([labels[:, 1:].ravel(), labels[1:].ravel()])

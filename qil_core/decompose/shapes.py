@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .grouping import GLOW, SHAPE, STROKES
+from .regions import labels_met
 from .working import Floats, Labels, Mask
 
 FIT = 0.975
@@ -44,20 +45,19 @@ def occlusion_order(labels: Labels, kinds: NDArray[np.int8]) -> NDArray[np.int64
     sizes = np.bincount(small.ravel(), minlength=count)
     below = MEETING * _junctions(labels, kinds)
     for unit in range(1, count):
-        if kinds[unit] == STROKES:
-            below[unit] += np.where(kinds == STROKES, _crossed(labels, unit), 0)
+        if kinds[unit] == STROKES:  # of two that cross, the upper one is whole right beside the lower one's
+            below[unit] += np.where(kinds == STROKES, _beside(labels, labels == unit), 0)
         if kinds[unit] in (STROKES, GLOW):
             continue
         visible, others = small == unit, (small > 0) & (small != unit)
         reached = _reach(small, visible, others)
-        for other in _neighbours(small, visible):
+        beside = _beside(small, visible) > 0
+        for other in np.flatnonzero(beside[1:]) + 1:
             reached[other] = max(reached[other], _reach(small, visible, small == other)[other])
         below[unit] += np.where(kinds == GLOW, 0, reached)
         held = np.bincount(small[hulls(visible) & others], minlength=count)
         below[unit] += np.where(held > 0.9 * sizes, 0.25 * held, 0)
-        for other in _neighbours(small, visible):
-            if kinds[other] == GLOW and kinds[unit] == SHAPE:
-                below[unit, other] += 1000
+        below[unit] += 1000 * (beside & (kinds == GLOW) & (kinds[unit] == SHAPE))
     earlier = np.less.outer(np.array(RANK)[kinds], np.array(RANK)[kinds])
     return _sorted_by(below - below.T + LIKELY * (earlier.astype(float) - earlier.T), sizes)
 
@@ -72,7 +72,7 @@ def _junctions(labels: Labels, kinds: NDArray[np.int8]) -> NDArray[np.float64]:
     arm = max(6, max(labels.shape) // 40)
     row, column = np.mgrid[0.5 - arm : arm, 0.5 - arm : arm]
     disc, padded = np.hypot(row, column) <= arm, np.pad(labels, arm, constant_values=-1)
-    for y, x in _meetings(labels)[:MOST_MEETINGS]:
+    for y, x in np.argwhere(labels_met(labels) == 3)[:MOST_MEETINGS]:
         window = padded[y + 1 : y + 1 + 2 * arm, x + 1 : x + 1 + 2 * arm][disc]
         share = np.bincount(window[window >= 0], minlength=len(kinds)) / disc.sum()
         met = np.argsort(-share)[:3]
@@ -83,25 +83,12 @@ def _junctions(labels: Labels, kinds: NDArray[np.int8]) -> NDArray[np.float64]:
     return below
 
 
-def _meetings(labels: Labels) -> NDArray[np.int64]:
-    """Rows and columns (k, 2) of pixels at which three labels meet."""
-    four = np.sort(np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1), -1)
-    return np.argwhere((np.diff(four, axis=-1) != 0).sum(-1) == 2)
-
-
-def _crossed(labels: Labels, unit: int) -> NDArray[np.int64]:
-    """How many pixels of each unit lie beside this one's strokes: of two that cross, the upper one is whole there."""
+def _beside(labels: Labels, mask: Mask) -> NDArray[np.int64]:
+    """How many pixels of each unit lie beside a mask."""
     import cv2
 
-    beside = cv2.dilate((labels == unit).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return np.bincount(labels[beside & (labels != unit)], minlength=int(labels.max()) + 1)
-
-
-def _neighbours(labels: Labels, visible: Mask) -> list[int]:
-    import cv2
-
-    near = cv2.dilate(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return [int(k) for k in np.unique(labels[near & ~visible]) if k]
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.bincount(labels[near & ~mask], minlength=int(labels.max()) + 1)
 
 
 def _reach(labels: Labels, visible: Mask, others: Mask) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .regions import inner_depth, measure
+from .regions import inner_depth, labels_met, measure
 from .shapes import hulls
 from .working import Floats, Labels, Mask, Working
 
@@ -171,8 +171,7 @@ def _junctions(labels: Labels) -> list[Indices]:
 
 def _meetings(labels: Labels) -> Indices:
     """Rows and columns (k, 2) of pixels, a circle's radius from the border, at which three or four labels meet."""
-    four = np.sort(np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1), -1)
-    meeting = (np.diff(four, axis=-1) != 0).sum(-1) >= 2
+    meeting = labels_met(labels) >= 3
     return np.argwhere(meeting[RADIUS : 1 - RADIUS, RADIUS : 1 - RADIUS])[:MOST_MEETINGS] + RADIUS
 
 

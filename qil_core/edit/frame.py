@@ -43,6 +43,12 @@ class Frame(NamedTuple):
         left, top, right, bottom = self.box
         return Box(max(left, 0), max(top, 0), min(right, image.shape[1]), min(bottom, image.shape[0]))
 
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Opaque pixels (H, W, C) in the editor's size, (h, w, C)."""
+        size = (self.height, self.width)
+        planes = F.interpolate(pixels.permute(2, 0, 1)[None], size=size, mode="bicubic", antialias=True)
+        return planes[0].permute(1, 2, 0).clamp(0, 1)
+
     def back(self, planes: Tensor, image: Tensor, mode: str) -> Tensor:
         """Planes (h, w, C) of the editor's size at the size of the part of an image that they are of."""
         size = (self.box.height, self.box.width)

@@ -21,7 +21,7 @@ from ..errors import QilError
 from ..filters import spread
 from ..progress import Progress, part, silent
 from ..request import one_of
-from ..stack import GRID, LayerStack, bands, check_image, content_box, quantize
+from ..stack import GRID, LayerStack, bands, check_image, content_box, quantize, same_aspect
 from . import MAX_PICTURES, Editor, EditRequest
 from .frame import Frame, Seen, frame_of
 from .key_color import UNEVEN, choose_key, find_key, neutral_backdrop
@@ -35,9 +35,6 @@ SAME = 0.995
 
 GONE = 0.01
 """A layer of which so little is left cannot have been meant."""
-
-SLACK = 1.125
-"""How much the answer's aspect may differ from what was sent."""
 
 
 @dataclass(frozen=True)
@@ -211,20 +208,16 @@ def _seen(stack: LayerStack, at: int, frame: Frame, behind: bool, instruction: s
     """What is sent of a stack, and notes."""
     small = frame.seen(stack.pixels[at])
     key = choose_key(small, instruction)
-    if not behind:
-        return Seen(small, key.expand_as(small[..., :3]), True), []
-    if at == 0:
-        note = f"Nothing is behind layer 0, so it was put on {_hex(key)}."
-        return Seen(small, key.expand_as(small[..., :3]), True), [note]
+    if not behind or at == 0:
+        notes = [f"Nothing is behind layer 0, so it was put on {_hex(key)}."] if behind else []
+        return Seen(small, key.expand_as(small[..., :3]), True), notes
     left, top, right, bottom = frame.within(stack.pixels[at])
     below = composite(LayerStack(stack.pixels[:at, top:bottom, left:right], stack.names[:at]))
     y, x = top - frame.box.top, left - frame.box.left
     room = (x, frame.box.width - x - below.shape[1], y, frame.box.height - y - below.shape[0])
     below = onto_color(below, key)[..., :3].permute(2, 0, 1)[None]
-    whole = F.pad(below, room, mode="replicate")
-    size = (frame.height, frame.width)
-    scaled = F.interpolate(whole, size=size, mode="bicubic", antialias=True)[0].permute(1, 2, 0).clamp(0, 1)
-    return Seen(small, scaled, False), []
+    whole = F.pad(below, room, mode="replicate")[0].permute(1, 2, 0)
+    return Seen(small, frame.scaled(whole), False), []
 
 
 def read_answer(answer: Tensor, seen: Seen, frame: Frame, alpha: Alpha) -> Change:
@@ -263,14 +256,12 @@ def _fitted(answer: Tensor, frame: Frame) -> tuple[Tensor, list[str]]:
     height, width = answer.shape[:2]
     if (width, height) == (frame.width, frame.height):
         return answer, []
-    if not 1 / SLACK < (width * frame.height) / (height * frame.width) < SLACK:
+    if not same_aspect((width, height), (frame.width, frame.height)):
         raise QilError(
             f"The editor was given {frame.width} x {frame.height} pixels and gave back {width} x {height}: that is "
             "another aspect, so the answer cannot be put in the layer's place. Ask without a change of format."
         )
-    size = (frame.height, frame.width)
-    planes = F.interpolate(answer.permute(2, 0, 1)[None], size=size, mode="bicubic", antialias=True)
-    return planes[0].permute(1, 2, 0).clamp(0, 1), [f"answered with {width} x {height} px"]
+    return frame.scaled(answer), [f"answered with {width} x {height} px"]
 
 
 def _backdrop(answer: Tensor, seen: Seen) -> tuple[Tensor, bool, str]:

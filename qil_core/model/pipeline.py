@@ -14,9 +14,7 @@ from ..request import Request
 from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
-from .runtime import Run, Runtime, bucket, fit, foreseen, peak, report_lines, worth_a_look
-
-__all__ = ["LayeredModel", "Run", "bucket", "foreseen", "report_lines", "worth_a_look"]
+from .runtime import Run, Runtime, fit, peak
 
 
 class LayeredModel(Runtime):

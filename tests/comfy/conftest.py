@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -80,3 +81,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(started, Server):
         report.sections.append(("end of ComfyUI's log", started.log_tail()))
     return report
+
+
+@pytest.fixture(scope="session")
+def with_diffusers(checkout: Checkout, skip_loudly: Callable[[str], NoReturn]) -> None:
+    """Skips where the tests' or ComfyUI's Python cannot read a diffusers folder."""
+    pytest.importorskip("diffusers")
+    if subprocess.run([checkout.python, "-c", "import diffusers, accelerate"], capture_output=True).returncode:
+        skip_loudly("model tests in ComfyUI SKIPPED: its Python has no diffusers and accelerate (requirements.txt)")

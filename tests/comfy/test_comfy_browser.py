@@ -117,6 +117,7 @@ def test_the_help_page_opens_from_the_node(page: Page, tmp_path: Path) -> None:
     page.mouse.click(*page.evaluate(TITLE))
     page.locator("[data-testid=info-button]").click()
     page.get_by_text("Selection Pane lists the layers by name").wait_for()
+    assert page.get_by_text("Selection Pane lists the layers by name").is_visible()
     screenshot(page, "help", tmp_path)
 
 
@@ -125,6 +126,7 @@ def test_a_file_that_is_gone_is_said_so(page: Page, server: Server) -> None:
     (server.base / "output" / "layers" / file).rename(server.base / "moved.pptx")
     page.evaluate(PRESS)
     page.get_by_text(f"{file} is not in ComfyUI's output folder").wait_for()
+    assert page.get_by_text(f"{file} is not in ComfyUI's output folder").is_visible()
     (server.base / "moved.pptx").rename(server.base / "output" / "layers" / file)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,21 +12,14 @@ from comfy_client import Client, Graph, Refused
 from comfy_graphs import edited, find, flat, node, saving, workflow
 from comfy_pictures import clear_black, over, slides
 from comfy_server import Server
-from finder import Checkout
 from test_comfy_qwen import RUNTIME
 from test_comfy_workflows import deck, error, text
 from tiny_model import build_edit
 
 
 @pytest.fixture(scope="module")
-def folder(
-    checkout: Checkout, skip_loudly: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def folder(with_diffusers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny diffusers folder of the 2509 edition, where ComfyUI's Python can read one."""
-    pytest.importorskip("diffusers")
-    found = subprocess.run([checkout.python, "-c", "import diffusers, accelerate"], capture_output=True)
-    if found.returncode:
-        skip_loudly("Edit model tests in ComfyUI SKIPPED: its Python has no diffusers and accelerate")
     return build_edit(tmp_path_factory.mktemp("tiny_edit"))
 
 

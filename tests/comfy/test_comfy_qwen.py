@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import uuid
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ import websocket
 from comfy_client import Client, Graph, Refused
 from comfy_graphs import find, node, saving, taken_apart, workflow
 from comfy_pictures import over
-from finder import Checkout
 from PIL import Image
 from tiny_model import build
 
@@ -40,14 +37,8 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def folder(
-    checkout: Checkout, skip_loudly: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def folder(with_diffusers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny diffusers folder, where ComfyUI's Python can read one."""
-    pytest.importorskip("diffusers")
-    found = subprocess.run([checkout.python, "-c", "import diffusers, accelerate"], capture_output=True)
-    if found.returncode:
-        skip_loudly("Qwen tests in ComfyUI SKIPPED: its Python has no diffusers and accelerate (requirements.txt)")
     return build(tmp_path_factory.mktemp("tiny"))
 
 
