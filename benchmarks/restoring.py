@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from qil_core.composite import composite
+from qil_core.exact import make_exact, premultiplied, recomposition
 from qil_core.metrics import edge_band, edge_error
-from qil_core.restore import make_exact, premultiplied, recomposition
-from qil_core.solve import restore
+from qil_core.restore import restore
 from qil_core.stack import LayerStack
 
 from .timing import in_turns

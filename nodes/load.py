@@ -170,7 +170,7 @@ def load_runtime(kind: Any, choice: dict[str, Any], wanted: Wanted, known: Seque
 
 def _files(choice: dict[str, Any], progress: Progress) -> Any:
     """Where the chosen model's files are. Raises QilError that says what to put where."""
-    from ..qil_core.model.download import download
+    from ..qil_core.checkpoints.download import download
     from ..qil_core.model.parts import Files
 
     loras = tuple(_loras(choice["loras"]))

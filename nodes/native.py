@@ -23,7 +23,7 @@ from ..qil_core.errors import QilError
 from ..qil_core.model.runtime import bucket
 from ..qil_core.progress import Progress, part
 from ..qil_core.request import RESOLUTIONS
-from ..qil_core.solve import restore
+from ..qil_core.restore import restore
 from ..qil_core.stack import LayerStack, to_bytes
 from .sockets import CATEGORY, LayeredModel
 

@@ -7,9 +7,9 @@ from comfy_api.latest import io
 
 from ..qil_core.decompose.run import with_alpha
 from ..qil_core.errors import QilError
+from ..qil_core.exact import make_exact, recomposition
 from ..qil_core.progress import part
-from ..qil_core.restore import make_exact, recomposition
-from ..qil_core.solve import check_aspect, restore
+from ..qil_core.restore import check_aspect, restore
 from ..qil_core.stack import LayerStack, quantized
 from . import host
 from .decompose import with_mask

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .composite import composite
 from .errors import QilError
-from .restore import Recomposition, premultiplied, recomposition
+from .exact import Recomposition, premultiplied, recomposition
 from .stack import LayerStack, bands, quantized
 
 MERGES = 5

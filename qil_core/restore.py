@@ -1,9 +1,10 @@
-"""Exactness: the least change of the layers' colours that makes a stack composite to its picture again.
+"""Full-size layers from small ones and the original picture: alpha is solved for, not enlarged.
 
-Layer i shows with weight w_i = a_i * prod_{j above i} (1 - a_j) and the composite is sum_i w_i c_i, so a
-residual r is removed exactly, with the smallest change in the least-squares sense, by
-c_i += r * w_i / sum_j w_j^2 (minimum-norm solution of one linear equation a pixel). Colours that leave
-[0, 1] are clipped and the rest is spread over the layers still free: at most N rounds.
+A decomposer's small layers say what a layer looks like (F), what lies under it (B), and roughly where it is (a0).
+Where its edge is uncertain the original I then gives alpha in closed form, the minimiser of
+|I - aF - (1 - a)B|^2 + s (a - a0)^2, which is a = ((I - B).(F - B) + s a0) / (|F - B|^2 + s): the known-background
+equation of matting (Smith and Blinn, 1996), with a prior. Layers are solved from the top down, each through what the
+layers above let pass. Where F and B are alike the prior decides, so the enlarged alpha stays.
 """
 
 from __future__ import annotations
@@ -11,132 +12,225 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .composite import composite
 from .errors import QilError
-from .stack import GRID, LayerStack, bands, quantize
+from .exact import premultiplied, visible_weights
+from .filters import box_mean, enlarge, shrink, spread
+from .progress import Progress, silent
+from .resample import resize
+from .stack import LayerStack, bands, check_image, same_aspect
 
-LEAST = 1e-6
-"""A residual below this is none."""
+PRIOR = 0.003
+"""s: squared colour distance (of four channels in 0..1) at which prior and colours count alike."""
+
+NOISE = 0.02
+"""Standard deviation of what a decomposer's alpha wavers by where it should be even."""
+
+ROUNDS = 2
+"""Sweeps from the top layer to the bottom one; the second sees what lies below as the first has solved it."""
+
+
+def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> LayerStack:
+    """The layers of a small stack at the size of picture, float32 (H, W, 4) in [0, 1], on the picture's device.
+
+    Colours stay the decomposer's, enlarged, and reach beyond soft edges, so that nothing behind them bleeds in:
+    `make_exact` puts the picture's own where a layer shows. Layers that are as large as the picture or larger know
+    its edges as well as it does: they are only resized.
+    Raises QilError: the picture is no RGBA image.
+    """
+    picture = check_image(picture[None], channels=(4,))[0]
+    height, width = picture.shape[:2]
+    if small.height >= height or small.width >= width:
+        return LayerStack(resize(small.pixels.to(picture.device), height, width), small.names)
+    out = picture.new_empty(len(small), height, width, 4)
+    edges = torch.empty(len(small), height, width, dtype=torch.bool, device=picture.device)
+    others: list[_Other] = []
+    for i, layer in enumerate(toned(small.pixels.to(picture.device), picture)):
+        progress(0.5 * i / len(small), f"enlarging layer {i + 1}")
+        layer, soft, differs = spread_colors(layer)
+        edge, layer = settled(layer)
+        out[i] = enlarge(layer, height, width)
+        edges[i] = _nearest(edge, height, width)
+        others.append(_Other(soft, _nearest(differs, height, width)))
+    edges[0] = False  # nothing lies under the bottom layer that could tell
+    for rows in bands(out):
+        progress(0.5 + 0.5 * rows.start / height, "solving alpha")
+        _solve(out, rows, picture[rows], edges[:, rows], others)
+    return LayerStack(out, small.names)
+
+
+def _nearest(mask: Tensor, height: int, width: int) -> Tensor:
+    """A mask (h, w), bool, at a larger size."""
+    y, x = (
+        torch.arange(large, device=mask.device) * small // large
+        for small, large in zip(mask.shape, (height, width), strict=True)
+    )
+    return mask[:, x][y]
+
+
+def check_aspect(small: LayerStack, picture: Tensor) -> None:
+    """QilError unless layers could be those of picture (H, W, C): models round sides, by up to an eighth."""
+    height, width = picture.shape[:2]
+    if not same_aspect((small.width, small.height), (width, height)):
+        raise QilError(
+            f"The layers are {small.width} x {small.height} and the picture {width} x {height} pixels: these are "
+            "different aspects. Use the picture that the layers were made of."
+        )
+
+
+def toned(layers: Tensor, picture: Tensor) -> Tensor:
+    """Small layers (N, h, w, 4) in the tones of picture (H, W, 4), those of hidden parts as they are seen beside them.
+
+    What a layer's plain sight lacks of the picture is spread over its hidden parts.
+    """
+    small = premultiplied(shrink(picture, *layers.shape[1:3]))
+    alpha = layers[..., 3]
+    seen = visible_weights(alpha)
+    lacks = small[..., :3] - (seen[..., None] * layers[..., :3]).sum(0)
+    plain = -F.max_pool2d(-seen, 9, stride=1, padding=4)  # an edge that is slightly off says nothing of tones
+    toned_ = layers.clone()
+    for i in range(len(layers) - 1):
+        trust = (plain[i] - 0.9).clamp(min=0) * 10
+        shift = spread(lacks * trust[..., None], trust)
+        much = ((shift.abs().amax(-1) - NOISE / 2) / NOISE).clamp(0, 1)
+        hidden = (2 * (alpha[i] - seen[i]) - 1).clamp(min=0)
+        toned_[i, ..., :3] += shift * (much * hidden)[..., None]
+    return toned_.clamp_(0, 1)
+
+
+def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The layer (h, w, 4) with pure colours where it is soft or clear; another choice of colours; where that counts.
+
+    Pure colours are those of the nearest solid pixels, or a pixel's own inside wide soft parts. Where a solid part
+    meets a wide soft one, as a card its shadow, the other choice, planes (1, 3, h, w), is the soft part's
+    colour: bool (h, w).
+    """
+    colors, alpha = layer[..., :3].permute(2, 0, 1)[None], layer[..., 3][None, None]
+    least, most = -F.max_pool2d(-alpha, 3, stride=1, padding=1), F.max_pool2d(alpha, 3, stride=1, padding=1)
+    calm = ((0.3 - (most - least)) / 0.15).clamp(0, 1) * (alpha > CLEAR)
+    solid = ((least - 0.9) / 0.05).clamp(0, 1)
+    own, near = _spread(colors, alpha * calm, ((2, 1.0), (4, 1e-4)))
+    pure, _ = _spread(colors, alpha**4, ((3, 1.0), (6, 1e-4), (12, 1e-8)))
+    pure = torch.lerp(pure, own, torch.where((alpha <= CLEAR) & (near > 1e-9), 1.0, calm))
+    soft, amount = _spread(colors, calm * (1 - alpha).clamp(min=0) ** 2, ((4, 1.0),))
+    mixed = torch.lerp(pure, colors, solid)
+    differs = (amount > 0.02) & ((soft - mixed).abs().amax(1, keepdim=True) > 0.05) & (alpha > CLEAR)
+    stacked = torch.cat([mixed[0].permute(1, 2, 0), layer[..., 3:]], dim=-1)
+    return stacked, soft, differs[0, 0]
+
+
+def _spread(colors: Tensor, weight: Tensor, levels: tuple[tuple[int, float], ...]) -> tuple[Tensor, Tensor]:
+    """Normalised blurs of planes (1, 3, h, w), of growing width and falling share; and the sum of their weights."""
+    weighted = torch.cat([colors * weight, weight], 1)
+    sums = weighted * TINY
+    for radius, share in levels:
+        sums += box_mean(weighted, radius) * share
+    total = sums[:, 3:]
+    return torch.where(total > TINY, sums[:, :3] / total.clamp(min=TINY), colors), total
+
+
+CLEAR = 0.06
+"""Alpha below this may be noise: it says nothing of colours."""
+
+TINY = 1e-18
+
+
+def settled(layer: Tensor) -> tuple[Tensor, Tensor]:
+    """Where an edge may be, bool (h, w), and the layer (h, w, 4) with an alpha that does not waver elsewhere.
+
+    Lee's filter (1980) in windows of 5: deviations from the mean count as far as they exceed NOISE; where all of a
+    window is nearly clear or nearly opaque, it is.
+    """
+    alpha = layer[..., 3][None, None]
+    mean = box_mean(alpha, 2)
+    variance = (box_mean(alpha * alpha, 2) - mean * mean).clamp(min=1e-12)
+    calm = mean + (alpha - mean) * ((variance - NOISE**2) / variance).clamp(min=0)
+    edge = ((mean > NOISE) & (mean < 1 - NOISE)).float()
+    edge = F.max_pool2d(edge, 3, stride=1, padding=1) > 0
+    calm = torch.where(edge, calm, mean.round())
+    return edge[0, 0], torch.cat([layer[..., :3], calm[0, 0, ..., None]], dim=-1)
 
 
 @dataclass(frozen=True)
-class Recomposition:
-    """How far a stack's composite is from its picture.
+class _Other:
+    """Another choice of a layer's colours, planes (1, 3, h, w), and where it is one, bool (H, W)."""
 
-    max_error: largest difference of any channel of any pixel, in units of 1/255; colour counts where there is alpha.
-    psnr: over premultiplied RGBA, in dB; infinite when nothing differs.
+    colors: Tensor
+    where: Tensor
+
+    def at(self, places: Tensor, layer: Tensor) -> _Choice:
+        """The choice at places (P, 2), as row and column, where the layer's points (P, 4) are."""
+        picks = self.where[places[:, 0], places[:, 1]].nonzero()[:, 0]
+        scale = torch.tensor(self.where.shape, device=places.device)
+        grid = ((places[picks] * 2 + 1) / scale - 1).flip(-1)
+        colors = F.grid_sample(self.colors, grid[None, None], padding_mode="border", align_corners=False)
+        return _Choice(picks, _solid(layer[picks]), _solid(colors[0, :, 0].T))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Two solid colours (Q, 4) for some points of a layer, picks (Q,)."""
+
+    picks: Tensor
+    one: Tensor
+    other: Tensor
+
+    def make(self, layer: Tensor, rest: Tensor, through: Tensor, under: Tensor, prior: Tensor) -> None:
+        """Give the layer's points (P, 4), in place, the colours that fit better."""
+        seen = [x[self.picks] for x in (rest, through, under, prior)]
+        better = _fit(self.other, *seen)[1] < _fit(self.one, *seen)[1]
+        layer[self.picks, :3] = torch.where(better[:, None], self.other, self.one)[:, :3]
+
+
+def _solve(layers: Tensor, rows: slice, picture: Tensor, edges: Tensor, others: list[_Other]) -> None:
+    """Alpha, and some colours, of rows of layers (N, H, W, 4) in place, where edges (N, h, W).
+
+    Of picture (h, W, 4) alpha is a fourth colour: where all is opaque it adds nothing, elsewhere it tells most.
     """
-
-    max_error: float
-    psnr: float
-
-    def as_dict(self) -> dict[str, float | None]:
-        """The same as plain numbers; an infinite PSNR is None."""
-        return {"max_error": self.max_error, "psnr": None if self.psnr == float("inf") else self.psnr}
-
-    def __str__(self) -> str:
-        return f"max error {self.max_error:.2f}/255, PSNR {self.psnr:.1f} dB"
-
-
-def visible_weights(alpha: Tensor) -> Tensor:
-    """Weight (N, ...) with which each layer shows in the "over" composite, for alpha (N, ...) bottom first."""
-    through = torch.ones_like(alpha)
-    for i in range(len(alpha) - 2, -1, -1):
-        torch.mul(through[i + 1], 1 - alpha[i + 1], out=through[i])
-    return through * alpha
+    places = edges.any(0).nonzero()
+    if not len(places):
+        return
+    y, x = places.unbind(-1)
+    points, edges, picture = layers[:, rows][:, y, x], edges[:, y, x], premultiplied(picture[y, x])
+    places = torch.stack([y + rows.start, x], -1)
+    choices = [other.at(places, layer) for other, layer in zip(others, points, strict=True)]
+    prior = points[..., 3].clone()
+    for _ in range(ROUNDS):
+        under = _underneath(points)
+        for i in range(len(points) - 1, 0, -1):
+            rest, through = _seen(points, i, under[i], picture)
+            choices[i].make(points[i], rest, through, under[i], prior[i])
+            solved, _ = _fit(points[i], rest, through, under[i], prior[i])
+            points[i, ..., 3] = torch.where(edges[i], solved, prior[i])
+    layers[:, rows][:, y, x] = points
 
 
-def make_exact(stack: LayerStack, target: Tensor) -> LayerStack:
-    """The stack on the 8-bit grid, its colours changed as little as possible so that it composites to `target`.
-
-    target: float32 (H, W, 4) in [0, 1]. The bottom layer's alpha absorbs what alpha is missing; then
-    colours are solved. Within 1/255 in every channel of every pixel, unless the layers above the bottom
-    already hold more alpha than the target: those are thinned from the top down first.
-    """
-    _check_target(stack, target)
-    out = torch.empty_like(stack.pixels)
-    for rows in bands(stack.pixels):
-        out[:, rows] = _exact_band(stack.pixels[:, rows], target[rows])
-    return LayerStack(out, stack.names)
+def _underneath(layers: Tensor) -> list[Tensor]:
+    """What one sees of the layers (N, P, 4) below each one, (P, 4), premultiplied."""
+    seen = [torch.zeros_like(layers[0])]
+    for layer in layers[:-1]:
+        seen.append(torch.lerp(seen[-1], _solid(layer), layer[..., 3:]))
+    return seen
 
 
-def _check_target(stack: LayerStack, target: Tensor) -> None:
-    if target.shape != stack.pixels.shape[1:]:
-        layer = tuple(stack.pixels.shape[1:])
-        raise QilError(f"The picture is {tuple(target.shape)} and a layer is {layer}: they must match.")
+def _solid(layer: Tensor) -> Tensor:
+    """Colours (..., 3 or 4) at alpha 1."""
+    return torch.cat([layer[..., :3], torch.ones_like(layer[..., :1])], dim=-1)
 
 
-def _exact_band(pixels: Tensor, target: Tensor) -> Tensor:
-    alpha = _fit_alpha(pixels[..., 3], target[..., 3])
-    weights = visible_weights(alpha)
-    weights /= weights.sum(0).clamp(min=1e-9)
-    colors, target = (x[..., :3].movedim(-1, -3).contiguous() for x in (pixels, target))  # planes are faster here
-    share = weights / weights.square().sum(0).clamp(min=1e-9)
-    residual = _residual(colors, weights, target)
-    for color, part in zip(colors, share, strict=True):
-        color.addcmul_(part, residual).clamp_(0, 1)
-    left = (_residual(colors, weights, target).abs_().amax(0) > LEAST).nonzero()
-    if len(left):  # colours that were clipped
-        y, x = left.unbind(-1)
-        for channel in range(3):
-            points = colors[:, channel, y, x]
-            _spread_residual(points, weights[:, y, x], target[channel, y, x])
-            colors[:, channel, y, x] = points
-    return torch.cat([quantize(colors).movedim(1, -1), alpha[..., None]], dim=-1)
+def _seen(layers: Tensor, i: int, under: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+    """What layer i of (N, P, 4) changes in the picture (P, 4), given all others, and what those above it let pass."""
+    rest, through = picture, torch.ones_like(picture[..., 3:])
+    for layer in reversed(layers[i + 1 :]):
+        rest = rest - through * premultiplied(layer)
+        through = through * (1 - layer[..., 3:])
+    return rest - through * under, through
 
 
-def _residual(colors: Tensor, weights: Tensor, target: Tensor) -> Tensor:
-    """What colors (N, 3, h, w) with weights (N, h, w) lack of target (3, h, w)."""
-    residual = target.clone()
-    for color, weight in zip(colors, weights, strict=True):
-        residual.addcmul_(weight, color, value=-1)
-    return residual
-
-
-def _fit_alpha(alpha: Tensor, target: Tensor) -> Tensor:
-    """Alpha on the grid whose "over" is `target`: upper layers capped by it, the bottom layer solved."""
-    fitted = quantize(alpha)
-    clear = torch.ones_like(target)
-    for i in range(len(alpha) - 1, 0, -1):
-        cap = (1 - (1 - target) / clear).clamp_(min=0)
-        cap = torch.where(clear > 0, cap, torch.ones_like(cap))
-        fitted[i] = torch.minimum(fitted[i], (cap * GRID + 1e-3).floor_() / GRID)
-        clear = clear * (1 - fitted[i])
-    bottom = 1 - (1 - target) / clear.clamp(min=1e-9)
-    hidden = clear <= 1e-9
-    fitted[0] = torch.where(hidden, fitted[0], quantize(bottom.clamp_(0, 1)))
-    return fitted
-
-
-def _spread_residual(colors: Tensor, weights: Tensor, target: Tensor) -> None:
-    """Change colors (N, P) of one channel in place so that sum_i w_i c_i = target (P,); weights sum to 1."""
-    for _ in range(len(colors)):
-        residual = target - (weights * colors).sum(0)
-        if float(residual.abs().max()) < LEAST:
-            return
-        free = torch.where(residual > 0, colors < 1, colors > 0)
-        push = weights * free
-        strength = (push * push).sum(0)
-        colors.add_(push * torch.where(strength > 0, residual / strength, 0)).clamp_(0, 1)
-
-
-def recomposition(stack: LayerStack, target: Tensor) -> Recomposition:
-    """Measure a stack's "over" composite against target (H, W, 4) in [0, 1], band by band."""
-    _check_target(stack, target)
-    worst, squares = 0.0, 0.0
-    for rows in bands(stack.pixels):
-        ours = composite(LayerStack(stack.pixels[:, rows], stack.names))
-        want = target[rows]
-        difference = (ours - want).abs_()
-        difference[..., :3] *= want[..., 3:] > 0
-        worst = max(worst, float(difference.max()))
-        squares += float((premultiplied(ours) - premultiplied(want)).square_().sum(dtype=torch.float64))
-    mse = squares / target.numel()
-    return Recomposition(worst * GRID, float("inf") if mse == 0 else -10 * float(torch.tensor(mse).log10()))
-
-
-def premultiplied(image: Tensor) -> Tensor:
-    """An image (..., 4) with its colours multiplied by alpha."""
-    return torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], dim=-1)
+def _fit(layer: Tensor, rest: Tensor, through: Tensor, under: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    """The alpha (P,) with which a layer's colours (P, 4) come nearest to rest, and what is left."""
+    reach = through * (_solid(layer) - under)
+    alpha = (((rest * reach).sum(-1) + PRIOR * prior) / (reach.square().sum(-1) + PRIOR)).clamp(0, 1)
+    return alpha, (rest - alpha[..., None] * reach).square().sum(-1) + PRIOR * (alpha - prior).square()

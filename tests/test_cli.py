@@ -16,10 +16,10 @@ from qil_core.decompose import Decomposed, Decomposer, Request
 from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.errors import QilError
+from qil_core.exact import recomposition
 from qil_core.files import png
 from qil_core.files.picture import load_picture
 from qil_core.progress import Progress
-from qil_core.restore import recomposition
 from qil_core.sheet import contact_sheet
 from qil_core.stack import LayerStack, quantize
 

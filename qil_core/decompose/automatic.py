@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import QilError
+from ..exact import make_exact, recomposition
 from ..progress import Progress, part, silent
-from ..restore import make_exact, recomposition
 from ..stack import LayerStack
 from . import Decomposer, Request
 from .recursive import split

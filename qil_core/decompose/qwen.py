@@ -7,7 +7,7 @@ from torch import Tensor
 from ..model.pipeline import LayeredModel
 from ..model.runtime import report_lines
 from ..progress import Preview, Progress, unseen
-from ..solve import restore
+from ..restore import restore
 from ..stack import LayerStack
 from . import Decomposed, Request
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..exact import Recomposition, make_exact, recomposition
 from ..progress import Progress, part, silent
-from ..restore import Recomposition, make_exact, recomposition
 from ..stack import LayerStack, check_image, quantized
 from . import Decomposer, Request
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .recognize import Kind, Shapes
+from ..checkpoints.recognize import Kind, Shapes
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.layouts import text_encoder_names, vae_names
+from ..checkpoints.readers import NO_FLOATS, Readers, open_readers
+from ..checkpoints.recognize import Kind, expect
 from ..errors import QilError
 from ..progress import Progress, part, silent
-from .layouts import text_encoder_names, vae_names
 from .lora import apply, open_lora
 from .models import EDITIONS, LAYERED, Model, edition
-from .readers import NO_FLOATS, Readers, open_readers
-from .recognize import Kind, expect
 
 if TYPE_CHECKING:
     import torch

@@ -28,7 +28,7 @@ CARD = "cpu:0"
 def start(checkout: str) -> None:
     """ComfyUI's modules importable, for a machine without a GPU; our package under a name of its own."""
     sys.path.insert(0, checkout)
-    sys.path.append(str(REPO / "tests"))
+    sys.path.append(str(REPO / "tests" / "helpers"))
     sys.argv = [sys.argv[0], "--cpu"]
     import comfy.options
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from qil_core.checkpoints.readers import Readers
 from qil_core.model import parts
 from qil_core.model.parts import Files
-from qil_core.model.readers import Readers
 
 State = dict[str, Tensor]
 WEIGHTS = {

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..progress import Progress, part
-from ..stack import LayerStack
-from . import Decomposed, Request
+from ...progress import Progress, part
+from ...stack import LayerStack
+from .. import Decomposed, Request
 from .background import Background, completed_colors, find_background, salient_background
 from .fill import smooth_fill
 from .grouping import KINDS, STROKES, TEXT, Units, find_units, group_units

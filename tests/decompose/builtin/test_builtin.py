@@ -12,9 +12,9 @@ from torch import Tensor
 from qil_core.composite import composite
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
+from qil_core.exact import make_exact, recomposition
 from qil_core.example import draw_poster
 from qil_core.progress import silent
-from qil_core.restore import make_exact, recomposition
 from qil_core.stack import LayerStack
 
 RED, BLUE, GREEN, INK, PAPER = (210, 50, 40), (40, 80, 190), (30, 140, 80), (25, 25, 35), (240, 230, 210)

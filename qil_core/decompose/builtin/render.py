@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..progress import Progress
+from ...progress import Progress
 from .soft import Soft
 from .working import Floats
 

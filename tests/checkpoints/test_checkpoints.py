@@ -29,13 +29,14 @@ from checkpoint_forms import (
 from tiny_model import build
 from torch import Tensor
 
+from qil_core.checkpoints import readers
+from qil_core.checkpoints.layouts import text_encoder_names, vae_names
+from qil_core.checkpoints.readers import open_readers
+from qil_core.checkpoints.recognize import Kind, recognize
 from qil_core.errors import QilError
-from qil_core.model import modulation, parts, readers, vae
-from qil_core.model.layouts import text_encoder_names, vae_names
+from qil_core.model import modulation, parts, vae
 from qil_core.model.lora import open_lora, with_loras
 from qil_core.model.parts import Files, load
-from qil_core.model.readers import open_readers
-from qil_core.model.recognize import Kind, recognize
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +312,7 @@ def test_a_text_encoder_without_eyes_encodes_and_says_that_it_cannot_caption(
     tiny: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind = {name: t for name, t in state(tiny, "text_encoder").items() if not name.startswith(("visual", "lm_head"))}
-    monkeypatch.setattr("qil_core.model.recognize.WIDTH", 32)
+    monkeypatch.setattr("qil_core.checkpoints.recognize.WIDTH", 32)
     path = saved(tmp_path / "text.safetensors", blind)
     ours, whole = load(replace(files, text_encoder=path), torch.float32), load(files, torch.float32)
     assert not ours.can_caption

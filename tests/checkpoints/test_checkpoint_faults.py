@@ -17,12 +17,12 @@ import torch
 from checkpoint_forms import QUERY, State, saved, scaled_fp8, single_files, state, to_wan, values, write_gguf
 from tiny_model import build
 
+from qil_core.checkpoints.download import download
+from qil_core.checkpoints.readers import open_readers
+from qil_core.checkpoints.recognize import Kind, expect, recognize
 from qil_core.errors import QilError
-from qil_core.model.download import download
 from qil_core.model.lora import with_loras
 from qil_core.model.parts import Files, load
-from qil_core.model.readers import open_readers
-from qil_core.model.recognize import Kind, expect, recognize
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ def test_what_only_writes_words_is_not_loaded(files: Files, tmp_path: Path, tiny
 def test_a_text_encoder_without_eyes_is_refused(
     files: Files, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qil_core.model.recognize.WIDTH", 32)
+    monkeypatch.setattr("qil_core.checkpoints.recognize.WIDTH", 32)
     blind = {key: tensor for key, tensor in state(tiny, "text_encoder").items() if "visual" not in key}
     path = saved(tmp_path / "blind.safetensors", blind)
     with pytest.raises(
