@@ -18,6 +18,8 @@ lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	mkdir -p build/types && ln -sfn ../.. build/types/qwen_layers  # the root is a package, whatever its folder's name
+	MYPYPATH=build/types $(PY) -m mypy -p qwen_layers.nodes
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks

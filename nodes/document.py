@@ -12,6 +12,7 @@ from ..qil_core.files.document import from_document, to_document
 from ..qil_core.files.layered import Look
 from ..qil_core.files.loading import shown_only
 from ..qil_core.stack import LayerStack
+from .door import Node
 from .sockets import (
     CATEGORY,
     KEEP,
@@ -34,7 +35,7 @@ SPACE = (
 )
 
 
-class LayersToDocument(io.ComfyNode):
+class LayersToDocument(Node):
     """Make ComfyUI's LAYERS document of a stack."""
 
     @classmethod
@@ -55,7 +56,7 @@ class LayersToDocument(io.ComfyNode):
         return io.NodeOutput(to_document(stack, Look(tuple(modes_for(modes or "", len(stack))))))
 
 
-class DocumentToLayers(io.ComfyNode):
+class DocumentToLayers(Node):
     """Make a stack of ComfyUI's LAYERS document."""
 
     @classmethod

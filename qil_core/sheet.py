@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,21 +14,28 @@ from .composite import composite
 from .stack import LayerStack, to_bytes
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageFont
+    from PIL import Image, ImageDraw, ImageFont
 
 CELL = 320
 """Longest side of a thumbnail, in pixels."""
+MAX_CELLS = 100
+"""Layers that a sheet shows at the most: so many make 13 megapixels."""
+MAX_TITLE = 200
+"""Letters of a name that are drawn at the most; a cell shows about 60 of usual width."""
+ELLIPSIS = "..."
 MARGIN, LABEL = 16, 44
 PAPER, INK, FAINT = (32, 33, 36), (240, 240, 240), (160, 162, 168)
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "DejaVuSans.ttf")
 
 
 def contact_sheet(stack: LayerStack) -> Image.Image:
-    """An RGB picture of the whole stack: layers bottom first, then their composite."""
+    """An RGB picture of the whole stack: layers bottom first, MAX_CELLS at the most, then their composite."""
     from PIL import Image, ImageDraw
 
-    cells = [(_thumbnail(stack.pixels[i]), *_caption(stack, i)) for i in range(len(stack))]
-    cells.append((_thumbnail(composite(stack)), "composite", f"{stack.width} x {stack.height} px, {len(stack)} layers"))
+    shown = min(len(stack), MAX_CELLS)
+    cells = [(_thumbnail(stack.pixels[i]), *_caption(stack, i)) for i in range(shown)]
+    count = f"{len(stack)} layers" if shown == len(stack) else f"{shown} of {len(stack)} layers"
+    cells.append((_thumbnail(composite(stack)), "composite", f"{stack.width} x {stack.height} px, {count}"))
     width, height = cells[0][0].size
     columns = _columns(len(cells), width, height + LABEL)
     rows = math.ceil(len(cells) / columns)
@@ -83,14 +91,12 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _fit(draw: object, text: str, width: int, size: int) -> str:
-    """The text, cut with an ellipsis where it is wider than its cell."""
-    from PIL import ImageDraw
-
-    assert isinstance(draw, ImageDraw.ImageDraw)
+def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
+    """The text, cut with an ellipsis where it is wider than its cell. Of more than MAX_TITLE letters none is read."""
+    text = text[: MAX_TITLE + 1]
     font = _font(text, size)
-    if draw.textlength(text, font) <= width:
+    if len(text) <= MAX_TITLE and draw.textlength(text, font) <= width:
         return text
-    while text and draw.textlength(text + "...", font) > width:
-        text = text[:-1]
-    return text + "..."
+    ends = range(len(text))
+    end = bisect_left(ends, True, key=lambda end: draw.textlength(text[:end] + ELLIPSIS, font) > width)
+    return text[: max(0, end - 1)] + ELLIPSIS
