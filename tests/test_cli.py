@@ -17,7 +17,7 @@ from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.errors import QilError
 from qil_core.exact import recomposition
-from qil_core.files import png
+from qil_core.files import folder
 from qil_core.files.picture import load_picture
 from qil_core.progress import Progress
 from qil_core.sheet import contact_sheet
@@ -44,7 +44,7 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     report = json.loads((out / "report.json").read_text())
     assert report["layers"] == 3
     assert report["after"]["max_error"] <= 1
-    stack = png.read(out / "layers")
+    stack = folder.read(out / "layers").stack
     assert recomposition(stack, load_picture(picture)).max_error <= 1
     assert {path.name for path in out.iterdir()} == {
         "layers", "shapes.zip", "shapes.pptx", "contact_sheet.png", "report.json",
@@ -77,7 +77,7 @@ def test_composite_puts_the_picture_back(picture: Path, tmp_path: Path) -> None:
 
 def test_composite_takes_modes_linear_light_and_a_background(tmp_path: Path) -> None:
     stack = LayerStack.from_image(quantize(torch.tensor([[[[0, 0, 0, 1.0]]], [[[1, 1, 1, 0.5]]]])))
-    png.write(stack, tmp_path / "l")
+    folder.write(stack, tmp_path / "l")
     main(["composite", str(tmp_path / "l"), "-o", str(tmp_path / "a.png"), "--linear"])
     assert Image.open(tmp_path / "a.png").getpixel((0, 0))[0] == 188
     main(["composite", str(tmp_path / "l"), "-o", str(tmp_path / "b.png"), "--modes", "normal,multiply"])
@@ -88,7 +88,7 @@ def test_info_lists_the_layers_of_a_folder(tmp_path: Path, capsys: pytest.Captur
     pixels = torch.zeros(2, 10, 20, 4)
     pixels[0, ..., 3] = 1
     pixels[1, 2:4, 5:9, 3] = 1
-    png.write(LayerStack.from_image(pixels, "sky\nbird"), tmp_path / "l")
+    folder.write(LayerStack.from_image(pixels, "sky\nbird"), tmp_path / "l")
     assert main(["info", str(tmp_path / "l")]) == 0
     assert "4 x 2 at 5,2" in capsys.readouterr().out
     assert main(["info"]) == 0

@@ -21,7 +21,7 @@ from ..errors import QilError
 from ..stack import Box, LayerStack, check_image
 from ..transform import MAX_SCALE, MIN_SCALE, Placement, transform_layer
 from .layered import Layered, Look
-from .png import MAX_PIXELS
+from .limits import MAX_PIXELS
 
 VERSION = 1
 MAX_ITEMS = 50

@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .psd import MODES
-
 if TYPE_CHECKING:
     from psd_tools.psd.layer_and_mask import LayerRecord, MaskData
+
+MODES = {
+    "normal": "NORMAL", "multiply": "MULTIPLY", "screen": "SCREEN", "overlay": "OVERLAY", "darken": "DARKEN",
+    "lighten": "LIGHTEN", "color-dodge": "COLOR_DODGE", "color-burn": "COLOR_BURN", "hard-light": "HARD_LIGHT",
+    "soft-light": "SOFT_LIGHT", "difference": "DIFFERENCE", "exclusion": "EXCLUSION", "linear-dodge": "LINEAR_DODGE",
+    "linear-burn": "LINEAR_BURN", "vivid-light": "VIVID_LIGHT", "pin-light": "PIN_LIGHT",
+    "linear-light": "LINEAR_LIGHT", "hard-mix": "HARD_MIX", "subtract": "SUBTRACT", "divide": "DIVIDE", "hue": "HUE",
+    "saturation": "SATURATION", "color": "COLOR", "luminosity": "LUMINOSITY",
+}  # fmt: skip
+"""This package's blend modes as psd-tools names them."""
 
 ALPHA, MASK, REAL_MASK = -1, -2, -3
 OPENS, CLOSES = (1, 2), 3

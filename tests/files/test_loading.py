@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 
 from qil_core.errors import QilError
-from qil_core.files import archive, ora, png, psd
+from qil_core.files import archive, folder, psd
+from qil_core.files.format import Format
 from qil_core.files.layered import Look
 from qil_core.files.loading import load
+from qil_core.files.registry import readable
 from qil_core.stack import LayerStack, quantize
 
 LOOK = Look(("normal", "multiply", "normal"), (1, 0.6, 1), (True, True, False))
@@ -24,15 +26,9 @@ def stack() -> LayerStack:
     return LayerStack.from_image(pixels, "bg\ngirl/hair\nnotes")
 
 
-@pytest.mark.parametrize("name", ["x.psd", "x.PSB", "x.ora", "x.zip", "folder"])
-def test_every_format_gives_its_layers_and_their_look(stack: LayerStack, name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    if name == "folder":
-        png.write(stack, path, look=LOOK)
-    elif name == "x.zip":
-        archive.write(stack, path, look=LOOK)
-    else:
-        (ora if name == "x.ora" else psd).write(stack, path, LOOK)
+@pytest.mark.parametrize("format", readable(), ids=lambda format: format.key)
+def test_every_format_gives_its_layers_and_their_look(stack: LayerStack, format: Format, tmp_path: Path) -> None:
+    path = format.write(stack, tmp_path / "named like nothing", LOOK)
     document = load([path])
     assert document.stack.names == stack.names
     assert (document.look.modes, document.look.visible) == (LOOK.modes, LOOK.visible)
@@ -47,8 +43,8 @@ def test_a_wrong_ending_does_not_matter(stack: LayerStack, tmp_path: Path) -> No
 
 
 def test_pngs_are_layers_named_by_their_files(stack: LayerStack, tmp_path: Path) -> None:
-    paths = png.write(stack, tmp_path)
-    document = load(paths)
+    folder.write(stack, tmp_path)
+    document = load(sorted(tmp_path.glob("*.png")))
     assert torch.equal(document.stack.pixels, stack.pixels)
     assert document.stack.names == ("bg", "girl - hair", "notes")
 
