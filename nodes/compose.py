@@ -13,10 +13,11 @@ from ..qil_core.color import parse_color
 from ..qil_core.composite import composite, modes_for, onto_color
 from ..qil_core.sheet import contact_sheet
 from ..qil_core.stack import LayerStack
-from .sockets import CATEGORY, chosen, layers_input, names_input
+from .door import Node
+from .sockets import CATEGORY, layers_input, names_input
 
 
-class CompositeLayers(io.ComfyNode):
+class CompositeLayers(Node):
     """Flatten a layer stack, bottom to top."""
 
     @classmethod
@@ -65,11 +66,10 @@ class CompositeLayers(io.ComfyNode):
         cls,
         layers: torch.Tensor,
         space: str,
-        blend: dict[str, Any] | None = None,
-        background: dict[str, Any] | None = None,
+        blend: dict[str, Any],
+        background: dict[str, Any],
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers)
-        blend, background = chosen("blend", blend), chosen("background", background)
         modes = modes_for(blend.get("modes") or blend.get("mode") or "", len(stack))
         flat = composite(stack, modes, linear=space == "linear light")
         if "color" in background:
@@ -77,7 +77,7 @@ class CompositeLayers(io.ComfyNode):
         return io.NodeOutput(flat[None, ..., :3], 1 - flat[None, ..., 3], flat[None])
 
 
-class PreviewLayers(io.ComfyNode):
+class PreviewLayers(Node):
     """Show every layer on a checkerboard."""
 
     @classmethod

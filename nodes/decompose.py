@@ -17,6 +17,7 @@ from ..qil_core.progress import Progress, part
 from ..qil_core.request import LANGUAGES
 from ..qil_core.stack import LayerStack, check_image
 from . import host
+from .door import Node
 from .sockets import CATEGORY, LayeredModel, index_input, layers_input, layers_output, names_input, names_output
 
 SEEDS = 2**64
@@ -74,7 +75,7 @@ def _request(layers: int, seed: int, prompt: str, sampling: dict[str, Any] | Non
     return Request(layers, seed, prompt or "", **custom)
 
 
-class DecomposeToLayers(io.ComfyNode):
+class DecomposeToLayers(Node):
     """Take pictures apart into RGBA layers that composite back to them exactly."""
 
     @classmethod
@@ -168,7 +169,7 @@ def with_mask(image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     return torch.cat([image[..., :3], alpha], dim=-1)
 
 
-class SplitLayer(io.ComfyNode):
+class SplitLayer(Node):
     """Take one layer apart into layers of its own."""
 
     @classmethod

@@ -11,6 +11,7 @@ from ..qil_core.composite import modes_for
 from ..qil_core.files.document import from_document, to_document
 from ..qil_core.files.layered import Look
 from ..qil_core.stack import LayerStack
+from .door import Node
 from .sockets import (
     CATEGORY,
     KEEP,
@@ -33,7 +34,7 @@ SPACE = (
 )
 
 
-class LayersToDocument(io.ComfyNode):
+class LayersToDocument(Node):
     """Make ComfyUI's LAYERS document of a stack."""
 
     @classmethod
@@ -54,7 +55,7 @@ class LayersToDocument(io.ComfyNode):
         return io.NodeOutput(to_document(stack, Look(tuple(modes_for(modes or "", len(stack))))))
 
 
-class DocumentToLayers(io.ComfyNode):
+class DocumentToLayers(Node):
     """Make a stack of ComfyUI's LAYERS document."""
 
     @classmethod

@@ -12,7 +12,8 @@ from ..qil_core.order import arrange
 from ..qil_core.recolor import Adjust, Colorize, HueTurn, Recolor, ReplaceColor, mean_lightness, recolor
 from ..qil_core.stack import LayerStack
 from ..qil_core.transform import FILTERS, MAX_SCALE, MIN_SCALE, Placement, transform
-from .sockets import CATEGORY, chosen, index_input, layers_input, layers_output, names_input, names_output
+from .door import Node
+from .sockets import CATEGORY, index_input, layers_input, layers_output, names_input, names_output
 
 FAR = 16384.0
 
@@ -21,7 +22,7 @@ def _number(id: str, default: float, low: float, high: float, step: float, toolt
     return io.Float.Input(id, default=default, min=low, max=high, step=step, tooltip=tooltip)
 
 
-class TransformLayer(io.ComfyNode):
+class TransformLayer(Node):
     """Move, scale, rotate, flip and fade one layer."""
 
     @classmethod
@@ -65,12 +66,12 @@ class TransformLayer(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, layers: torch.Tensor, index: int, flip: str, pivot: dict[str, Any] | None = None, **numbers: Any
+        cls, layers: torch.Tensor, index: int, flip: str, pivot: dict[str, Any], **numbers: Any
     ) -> io.NodeOutput:
         placement = Placement(
             flip_x=flip in ("horizontal", "both"),
             flip_y=flip in ("vertical", "both"),
-            pivot=_pivot(chosen("pivot", pivot)),
+            pivot=_pivot(pivot),
             **numbers,
         )
         return io.NodeOutput(transform(LayerStack.from_image(layers), index, placement).pixels)
@@ -82,7 +83,7 @@ def _pivot(choice: dict[str, Any]) -> Any:
     return choice["pivot"].split()[0]
 
 
-class RecolorLayer(io.ComfyNode):
+class RecolorLayer(Node):
     """Change the colours of one layer, perceptually; its alpha stays."""
 
     @classmethod
@@ -140,11 +141,9 @@ class RecolorLayer(io.ComfyNode):
         ]
 
     @classmethod
-    def execute(
-        cls, layers: torch.Tensor, index: int, strength: float, change: dict[str, Any] | None = None
-    ) -> io.NodeOutput:
+    def execute(cls, layers: torch.Tensor, index: int, strength: float, change: dict[str, Any]) -> io.NodeOutput:
         stack = LayerStack.from_image(layers)
-        return io.NodeOutput(recolor(stack, index, _change(chosen("change", change), stack, index), strength).pixels)
+        return io.NodeOutput(recolor(stack, index, _change(change, stack, index), strength).pixels)
 
 
 def _change(choice: dict[str, Any], stack: LayerStack, index: int) -> Recolor:
@@ -160,7 +159,7 @@ def _change(choice: dict[str, Any], stack: LayerStack, index: int) -> Recolor:
     return Adjust(choice["lightness"], choice["chroma"], choice["contrast"], choice["gamma"])
 
 
-class ArrangeLayers(io.ComfyNode):
+class ArrangeLayers(Node):
     """Select, reorder, duplicate or drop layers."""
 
     @classmethod
@@ -175,8 +174,9 @@ class ArrangeLayers(io.ComfyNode):
                 layers_input(),
                 io.String.Input(
                     "order",
-                    default="0, 1",
-                    tooltip="Indices, bottom first: 0,2,1. Ranges too: 0-3, or 3-0 to reverse. -1 is the topmost.",
+                    default="",
+                    tooltip="Indices, bottom first: 0,2,1. Ranges too: 0-3, or 3-0 to reverse. -1 is the topmost. "
+                    "Empty: every layer as it is.",
                 ),
                 names_input(),
             ],

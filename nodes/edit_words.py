@@ -14,6 +14,7 @@ from ..qil_core.progress import part
 from ..qil_core.stack import LayerStack
 from . import host
 from .decompose import with_mask
+from .door import Node
 from .sockets import CATEGORY, EditModel, index_input, layers_input, names_input
 
 SEEDS = 2**31
@@ -72,7 +73,7 @@ def _said(instruction: str | None) -> bool | str:
     return "The instruction is empty: say what to change, for example: make the shirt light blue."
 
 
-class EditLayer(io.ComfyNode):
+class EditLayer(Node):
     """Edit one layer of a stack by words; it comes back as a layer."""
 
     @classmethod
@@ -134,7 +135,7 @@ class EditLayer(io.ComfyNode):
         return io.NodeOutput([s.pixels for s in stacks], [s.name_text for s in stacks], edited, str(report))
 
 
-class EditImage(io.ComfyNode):
+class EditImage(Node):
     """Edit pictures by words."""
 
     @classmethod

@@ -14,13 +14,14 @@ from ..qil_core.files import archive, ora, png, pptx, psd
 from ..qil_core.files.layered import Layered, Look
 from ..qil_core.stack import LayerStack, check_image
 from . import host
-from .sockets import CATEGORY, chosen, layers_input, modes_input, names_input
+from .door import Node, refusal
+from .sockets import CATEGORY, layers_input, modes_input, names_input, prefix_input
 
 PSD, ORA, ZIP, PNG = "PSD", "OpenRaster", "ZIP", "PNG files"
 ONE, BUILD_UP = "one a stack", "build-up"
 
 
-class ExportPPTX(io.ComfyNode):
+class ExportPPTX(Node):
     """Write layers as a PowerPoint deck, one slide a stack."""
 
     @classmethod
@@ -36,7 +37,7 @@ class ExportPPTX(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 layers_input(),
-                io.String.Input("filename_prefix", default="layers/deck", tooltip="File name in the output folder."),
+                prefix_input("layers/deck"),
                 io.Float.Input(
                     "dpi",
                     default=96.0,
@@ -71,6 +72,10 @@ class ExportPPTX(io.ComfyNode):
                 io.String.Output("report", tooltip="Slide size, pictures, layers left out."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: list[str | None]) -> bool | str:
+        return refusal(host.check_prefix, filename_prefix[0])
 
     @classmethod
     def execute(
@@ -120,7 +125,7 @@ def _preview(slides: list[LayerStack]) -> dict[str, Any]:
     return {"images": saved}
 
 
-class ExportLayers(io.ComfyNode):
+class ExportLayers(Node):
     """Write a layer stack as a Photoshop, OpenRaster or ZIP file, or as PNGs."""
 
     @classmethod
@@ -139,7 +144,7 @@ class ExportLayers(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 layers_input(),
-                io.String.Input("filename_prefix", default="layers/layers", tooltip="File name in the output folder."),
+                prefix_input("layers/layers"),
                 io.DynamicCombo.Input(
                     "format",
                     options=[option(PSD, [dpi]), option(ORA, [dpi]), option(ZIP, []), option(PNG, [])],
@@ -152,21 +157,24 @@ class ExportLayers(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None) -> bool | str:
+        return refusal(host.check_prefix, filename_prefix)
+
+    @classmethod
     def execute(
         cls,
         layers: torch.Tensor,
         filename_prefix: str,
-        format: dict[str, Any] | None = None,
+        format: dict[str, Any],
         names: str = "",
         modes: str = "",
     ) -> io.NodeOutput:
-        choice = chosen("format", format)
         stack = LayerStack.from_image(layers, names or "")
         look = Look(tuple(modes_for(modes or "", len(stack)))).of(len(stack))
-        path, saved = host.output_path(filename_prefix, _suffix(choice, stack), stack.width, stack.height)
-        _write(choice, stack, path, look)
+        path, saved = host.output_path(filename_prefix, _suffix(format, stack), stack.width, stack.height)
+        _write(format, stack, path, look)
         shown = ui.PreviewImage(Layered(stack, look).composite()[None]).as_dict()
-        return io.NodeOutput(str(path), ui={**shown, "files": [] if choice["format"] == PNG else [saved]})
+        return io.NodeOutput(str(path), ui={**shown, "files": [] if format["format"] == PNG else [saved]})
 
 
 def _suffix(choice: dict[str, Any], stack: LayerStack) -> str:

@@ -10,18 +10,19 @@ from comfy_api.latest import io
 from ..qil_core.errors import QilError
 from ..qil_core.files.loading import SUFFIXES, load
 from . import host
-from .sockets import CATEGORY, KEEP, chosen, hidden_input, layered_outputs, layered_values
+from .door import Node
+from .sockets import CATEGORY, KEEP, FileChoice, hidden_input, layered_outputs, layered_values
 
 FILE, SEVERAL = "file", "several PNGs"
 
 
-class LoadLayers(io.ComfyNode):
+class LoadLayers(Node):
     """Read a PSD, PSB, ORA or ZIP file, or several PNGs, as a layer stack."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         option = io.DynamicCombo.Option
-        file = io.Combo.Input(
+        file = FileChoice(
             "file", options=host.input_files(SUFFIXES), tooltip="PSD, PSB, ORA, ZIP or PNG in ComfyUI's input folder."
         )
         files = io.String.Input(
@@ -49,8 +50,8 @@ class LoadLayers(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, hidden: str, source: dict[str, Any] | None = None) -> io.NodeOutput:
-        return layered_values(load(_paths(chosen("source", source)), hidden == KEEP))
+    def execute(cls, hidden: str, source: dict[str, Any]) -> io.NodeOutput:
+        return layered_values(load(_paths(source), hidden == KEEP))
 
     @classmethod
     def validate_inputs(cls, **kwargs: Any) -> bool | str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,15 @@ from PIL import Image
 from ..qil_core.errors import QilError
 from ..qil_core.progress import Progress, side_by_side
 from ..qil_core.stack import to_bytes
+from ..qil_core.text import quoted
 
 TICKS = 1000
 WEIGHTS = (".safetensors", ".sft", ".gguf")
 NOTHING = "(nothing in"
+MAX_NAME = 255
+"""Bytes of a name in a path: what the file systems of Linux, macOS and Windows take."""
+NUMBER_ROOM = 40
+"""Bytes that are kept free behind a prefix: its number, its ending, and what marks a file that is being written."""
 
 
 def progress() -> Progress:
@@ -49,17 +56,39 @@ def preview(make: Callable[[], torch.Tensor]) -> None:
     bar.update_absolute(done["value"], done["max"], ("JPEG", picture, args.preview_size))
 
 
+def check_prefix(prefix: str) -> None:
+    """QilError unless a prefix names a visible file in the output folder, or in a sub-folder of it."""
+    name = prefix.replace("\\", "/").rpartition("/")[2].strip()
+    if not name or not prefix.isprintable():
+        raise QilError(f"The prefix {quoted(prefix)} holds no file name. Write one such as layers/deck.")
+    if name.startswith("."):
+        raise QilError(f"The prefix {quoted(prefix)} names a hidden file. Write one such as layers/deck.")
+    check_path("The prefix", prefix, MAX_NAME - NUMBER_ROOM)
+    output = Path(folder_paths.get_output_directory()).resolve()
+    if not (output / prefix).resolve().is_relative_to(output):
+        raise QilError(f"The prefix {quoted(prefix)} leaves ComfyUI's output folder. Use a name or a sub-folder of it.")
+
+
+def check_path(what: str, path: str, longest: int = MAX_NAME) -> None:
+    """QilError unless the file system takes the names in a path; nothing is looked for. longest: bytes of a name."""
+    if "\0" in path:
+        raise QilError(f"{what} {quoted(path)} holds a NUL character, which no path can: write it anew.")
+    length = max(len(part.encode(errors="replace")) for part in re.split(r"[/\\]", path))
+    if length > longest:
+        raise QilError(f"{what} {quoted(path)} holds a name of {length} bytes, at most {longest} are possible.")
+
+
 def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path, dict[str, Any]]:
     """A new file in the output folder, numbered as ComfyUI does, and what the front end needs to offer it.
 
-    Raises QilError when the prefix holds no file name or leaves the output folder.
+    Raises QilError for a prefix that `check_prefix` refuses.
     """
-    if not prefix.strip() or prefix.strip().endswith(("/", "\\")) or not prefix.isprintable():
-        raise QilError(f'The prefix "{prefix!r}" holds no file name. Write one such as layers/deck.')
+    check_prefix(prefix)
     output = folder_paths.get_output_directory()
-    if not (Path(output) / prefix).resolve().is_relative_to(Path(output).resolve()):
-        raise QilError(f'The prefix "{prefix}" leaves ComfyUI\'s output folder. Use a name or a sub-folder of it.')
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+    except OSError as error:  # a file where a folder is needed, no permission, too long as a whole
+        raise QilError(f"The prefix {quoted(prefix)} cannot be used ({error.strerror}). Choose another one.") from error
     file = f"{name}_{counter:05}_{suffix}"
     return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
 
@@ -73,13 +102,16 @@ def input_files(suffixes: tuple[str, ...]) -> list[str]:
 
 def input_path(name: str) -> Path:
     """A file or folder of the input folder, or as "x [output]" of another; QilError when it is not there."""
+    check_path("The file", name)
     text, other = folder_paths.annotated_filepath(name.strip())
     folder = Path(other or folder_paths.get_input_directory()).resolve()
     path = folder / text
     if not text or not path.resolve().is_relative_to(folder):
-        raise QilError(f"\"{name}\" leaves ComfyUI's folder {folder.name}: upload the file with the node's button.")
+        raise QilError(f"{quoted(name)} leaves ComfyUI's folder {folder.name}: upload the file with the node's button.")
     if not path.exists():
-        raise QilError(f"There is no \"{text}\" in ComfyUI's folder {folder.name}: upload it with the node's button.")
+        raise QilError(
+            f"There is no {quoted(text)} in ComfyUI's folder {folder.name}: upload it with the node's button."
+        )
     return path
 
 
@@ -113,8 +145,8 @@ def model_file(kind: str, name: str) -> Path:
 def model_folder(name: str) -> Path:
     """A diffusers folder: a path, or the name of a folder in models/diffusers. Raises NotThere."""
     places = [Path(folder) / name for folder in folder_paths.get_folder_paths("diffusers")]
-    for path in [Path(name).expanduser(), *places]:
-        if (path / "transformer").is_dir():
+    for path in [Path(os.path.expanduser(name)), *places]:
+        if os.path.isdir(path / "transformer"):  # False for texts that are no path
             return path
     looked = ", ".join(str(place) for place in places)
     raise NotThere(f'There is no diffusers folder "{name}" (looked for {looked}).')

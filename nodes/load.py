@@ -16,7 +16,8 @@ from ..qil_core.errors import QilError
 from ..qil_core.model.placement import MODES
 from ..qil_core.progress import Progress
 from . import host
-from .sockets import CATEGORY, LayeredModel, chosen
+from .door import Node
+from .sockets import CATEGORY, LayeredModel
 
 BUILTIN, FOLDER, FILES, DOWNLOAD = "built-in (no weights)", "diffusers folder", "ComfyUI files", "download"
 ATTENTION = ("default", "_native_cudnn", "flash", "_flash_3", "sage", "xformers")
@@ -47,7 +48,7 @@ LAYERED = Wanted(
 )
 
 
-class LoadLayeredModel(io.ComfyNode):
+class LoadLayeredModel(Node):
     """Choose the decomposer."""
 
     @classmethod
@@ -74,9 +75,8 @@ class LoadLayeredModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, source: dict[str, Any] | None = None) -> io.NodeOutput:
-        choice = chosen("source", source)
-        return io.NodeOutput(Builtin() if choice["source"] == BUILTIN else _load(choice))
+    def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
+        return io.NodeOutput(Builtin() if source["source"] == BUILTIN else _load(source))
 
 
 def local_options(wanted: Wanted, more: Sequence[io.Input] = ()) -> list[io.DynamicCombo.Option]:

@@ -15,8 +15,9 @@ from ..qil_core.edit.model_studio import MODELS, REGIONS, ModelStudio, check_bas
 from ..qil_core.errors import QilError
 from ..qil_core.model.models import EDITIONS
 from . import host
+from .door import Node
 from .load import Wanted, load_runtime, local_options
-from .sockets import CATEGORY, EditModel, chosen
+from .sockets import CATEGORY, EditModel
 
 STUDIO, AUTO = "Model Studio", "auto"
 BASE_URL = "DASHSCOPE_HTTP_BASE_URL"
@@ -36,7 +37,7 @@ EDIT = Wanted(
 )
 
 
-class LoadEditModel(io.ComfyNode):
+class LoadEditModel(Node):
     """Choose the editor."""
 
     @classmethod
@@ -61,9 +62,8 @@ class LoadEditModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, source: dict[str, Any] | None = None) -> io.NodeOutput:
-        choice = chosen("source", source)
-        return io.NodeOutput(_studio(choice) if choice["source"] == STUDIO else _load(choice))
+    def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
+        return io.NodeOutput(_studio(source) if source["source"] == STUDIO else _load(source))
 
 
 def _edition_input() -> io.Input:

@@ -7,10 +7,11 @@ from comfy_api.latest import io, ui
 
 from ..qil_core.metrics import MERGES, measure
 from ..qil_core.stack import LayerStack
+from .door import Node
 from .sockets import CATEGORY, layers_input
 
 
-class LayerScore(io.ComfyNode):
+class LayerScore(Node):
     """Score a layer stack against the true one."""
 
     @classmethod

@@ -25,6 +25,7 @@ from ..qil_core.progress import Progress, part
 from ..qil_core.request import RESOLUTIONS
 from ..qil_core.restore import restore
 from ..qil_core.stack import LayerStack, to_bytes
+from .door import Node
 from .sockets import CATEGORY, LayeredModel
 
 CHANNELS, LATENT = 4, 16
@@ -39,7 +40,7 @@ WORDS = "qwen25_7b"
 Conditioning = list[Any]
 
 
-class NativeLayeredModel(io.ComfyNode):
+class NativeLayeredModel(Node):
     """Make a decomposer of models that ComfyUI loaded."""
 
     @classmethod

@@ -13,12 +13,13 @@ from ..qil_core.restore import check_aspect, restore
 from ..qil_core.stack import LayerStack, quantized
 from . import host
 from .decompose import with_mask
+from .door import Node
 from .sockets import CATEGORY, layers_input, layers_output, names_input, names_output
 
 BOTH, ALPHA = "alpha and colours", "alpha only"
 
 
-class RestoreLayers(io.ComfyNode):
+class RestoreLayers(Node):
     """Bring a small layer stack to the size of its picture, exactly."""
 
     @classmethod

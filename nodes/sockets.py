@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
-from ..qil_core.errors import QilError
 from ..qil_core.files.layered import Layered
+from ..qil_core.text import MAX_STACK
 
 LayeredModel = io.Custom("LAYERED_MODEL")
 """A Decomposer (qil_core.decompose)."""
@@ -19,11 +17,8 @@ CATEGORY = "image/layers"
 LEAVE_OUT, KEEP = "leave out", "keep"
 
 
-def chosen(id: str, choice: dict[str, Any] | None) -> dict[str, Any]:
-    """What was chosen. ComfyUI drops an option that it does not know (a newer workflow's), and gives None."""
-    if choice is None:
-        raise QilError(f'"{id}" is set to an option that this version does not have: choose another one in the node.')
-    return choice
+class FileChoice(io.Combo.Input):
+    """A choice among files, which come and go: one that is in no list yet is taken, if it is there."""
 
 
 def layers_input() -> io.Image.Input:
@@ -46,7 +41,7 @@ def names_output() -> io.String.Output:
 
 def index_input(what: str) -> io.Int.Input:
     tooltip = f"Layer {what}: 0 is the bottom layer; negative numbers count from the top, so -1 is the topmost."
-    return io.Int.Input("index", default=-1, min=-100, max=99, tooltip=tooltip)
+    return io.Int.Input("index", default=-1, min=-MAX_STACK, max=MAX_STACK - 1, tooltip=tooltip)
 
 
 def modes_input() -> io.String.Input:
@@ -76,3 +71,8 @@ def layered_values(document: Layered) -> io.NodeOutput:
 def hidden_input() -> io.Combo.Input:
     tooltip = "Whether layers that are switched off come along; a stack has no switch, so that they would show."
     return io.Combo.Input("hidden", options=[LEAVE_OUT, KEEP], tooltip=tooltip)
+
+
+def prefix_input(default: str) -> io.String.Input:
+    """Checked by `host.check_prefix`, in validation already."""
+    return io.String.Input("filename_prefix", default=default, tooltip="File name in the output folder.")

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 from .errors import QilError
+from .text import quoted
+
+MAX_COLOR = 64
+"""Characters of a colour that are read; the longest that CSS has are half as long."""
 
 _RGB_TO_LMS = (
     (0.4122214708, 0.5363325363, 0.0514459929),
@@ -73,11 +77,17 @@ def _in_gamut(lab: Tensor) -> Tensor:
 
 
 def parse_color(text: str) -> tuple[float, float, float]:
-    """ "#ff8800", "#f80" or a CSS colour name as stored sRGB values in [0, 1]; QilError otherwise."""
+    """ "#ff8800", "#f80" or a CSS colour such as "orange" or "rgb(255, 136, 0)" as stored sRGB values in [0, 1].
+
+    QilError for what is no colour, and for one out of range, as "rgb(300, 0, 0)" is.
+    """
     from PIL import ImageColor
 
     try:
-        red, green, blue = ImageColor.getrgb(text.strip())[:3]
+        rgb = ImageColor.getrgb(text.strip()[:MAX_COLOR])[:3]
     except ValueError:
-        raise QilError(f'"{text}" is not a colour: write it as "#ff8800" or as a CSS name such as "orange".') from None
+        rgb = ()
+    if len(rgb) != 3 or not all(0 <= value <= 255 for value in rgb):
+        raise QilError(f'{quoted(text)} is not a colour: write it as "#ff8800" or as a CSS name such as "orange".')
+    red, green, blue = rgb
     return red / 255, green / 255, blue / 255

@@ -5,31 +5,47 @@ from __future__ import annotations
 import re
 
 from .errors import QilError
+from .request import readable
 from .stack import LayerStack
+from .text import MAX_LINE, MAX_STACK, quoted
 
-_ITEM = re.compile(r"(-?\d+)(?:-(\d+))?")
+_ITEM = re.compile(r"(-?\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 
 
 def arrange(stack: LayerStack, order: str) -> LayerStack:
     """The layers that a list such as "0,2,1" names, bottom first; a repeated name is numbered ("dove 2").
 
-    Ranges include both ends and may run backwards ("3-0"); negative indices count from the top. Raises QilError.
+    Ranges include both ends and may run backwards ("3-0"); negative indices count from the top. An empty list keeps
+    every layer. Raises QilError.
     """
+    if not order.strip():
+        return stack
     picked = stack.select(parse_order(order))
     return LayerStack(picked.pixels, unique(picked.names))
 
 
 def parse_order(text: str) -> list[int]:
-    """Indices of a list such as "0, 2-4, -1"; QilError says which part cannot be read."""
-    return [index for item in re.split(r"[,;\s]+", text.strip()) if item for index in _indices(item)]
+    """Indices of a list such as "0, 2-4, -1", at most MAX_STACK of them, none beyond what a stack can have.
+
+    QilError says which part cannot be read. No list is made that is longer than that.
+    """
+    readable("The list of indices", text, MAX_LINE)
+    indices: list[int] = []
+    for item in filter(None, re.split(r"[,;\s]+", text)):
+        indices += _indices(item)
+        if len(indices) > MAX_STACK:
+            raise QilError(f"The list names more than {MAX_STACK} layers, and no stack has more: shorten it.")
+    return indices
 
 
-def _indices(item: str) -> list[int]:
+def _indices(item: str) -> range:
     match = _ITEM.fullmatch(item)
     if not match:
-        raise QilError(f'"{item}" is not a layer index: write a list such as 0,2,1 or 0-3, bottom layer first.')
+        raise QilError(f"{quoted(item)} is not a layer index: write a list such as 0,2,1 or 0-3, bottom layer first.")
     first, last = int(match[1]), int(match[2] or match[1])
-    return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
+    if max(abs(first), abs(last)) > MAX_STACK:
+        raise QilError(f"{quoted(item)} is out of range: no stack has more than {MAX_STACK} layers.")
+    return range(first, last + 1) if first <= last else range(first, last - 1, -1)
 
 
 def unique(names: tuple[str, ...]) -> tuple[str, ...]:

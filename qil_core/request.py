@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import QilError
+from .text import MAX_PROMPT
 
 MIN_LAYERS, MAX_LAYERS = 2, 10
 RESOLUTIONS = (640, 1024)
@@ -40,6 +41,8 @@ class Request:
         within("True CFG scale", self.true_cfg_scale, 1, 20)
         one_of("Resolution", self.resolution, RESOLUTIONS)
         one_of("Caption language", self.language, LANGUAGES)
+        readable("The prompt", self.prompt, MAX_PROMPT)
+        readable("The negative prompt", self.negative_prompt, MAX_PROMPT)
 
 
 def within(what: str, value: float, low: float, high: float) -> None:
@@ -52,3 +55,14 @@ def one_of(what: str, value: object, allowed: tuple[object, ...]) -> None:
     """QilError unless value is an allowed one."""
     if value not in allowed:
         raise QilError(f"{what} must be one of {', '.join(map(str, allowed))}; got {value}.")
+
+
+def readable(what: str, text: str, limit: int) -> None:
+    """QilError unless a text is at most `limit` characters long and can be written as UTF-8."""
+    if len(text) > limit:
+        raise QilError(f"{what} is {len(text)} characters long, at most {limit} are read: shorten it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"{text[error.start]} at position {error.start}"
+        raise QilError(f"{what} holds half of a character, {half}: delete it or write it anew.") from None

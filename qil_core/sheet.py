@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,10 +14,13 @@ from .composite import composite
 from .stack import LayerStack, to_bytes
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageFont
+    from PIL import Image, ImageDraw, ImageFont
 
 CELL = 320
 """Longest side of a thumbnail, in pixels."""
+MAX_TITLE = 200
+"""Letters of a name that are drawn at the most; a cell shows about 60 of usual width."""
+ELLIPSIS = "..."
 MARGIN, LABEL = 16, 44
 PAPER, INK, FAINT = (32, 33, 36), (240, 240, 240), (160, 162, 168)
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "DejaVuSans.ttf")
@@ -83,14 +87,12 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _fit(draw: object, text: str, width: int, size: int) -> str:
-    """The text, cut with an ellipsis where it is wider than its cell."""
-    from PIL import ImageDraw
-
-    assert isinstance(draw, ImageDraw.ImageDraw)
+def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
+    """The text, cut with an ellipsis where it is wider than its cell. Of more than MAX_TITLE letters none is read."""
+    text = text[: MAX_TITLE + 1]
     font = _font(text, size)
-    if draw.textlength(text, font) <= width:
+    if len(text) <= MAX_TITLE and draw.textlength(text, font) <= width:
         return text
-    while text and draw.textlength(text + "...", font) > width:
-        text = text[:-1]
-    return text + "..."
+    ends = range(len(text))
+    end = bisect_left(ends, True, key=lambda end: draw.textlength(text[:end] + ELLIPSIS, font) > width)
+    return text[: max(0, end - 1)] + ELLIPSIS

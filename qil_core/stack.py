@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .errors import QilError
+from .text import printable
 
 GRID = 255.0
 """Steps of the 8-bit grid: finished stacks hold multiples of 1/255, so files keep them exactly."""
@@ -205,4 +206,4 @@ def check_names(names: Sequence[str], count: int) -> tuple[str, ...]:
         raise QilError(
             f"{len(names)} names were given for {count} layers. Give one a line, bottom layer first, or none at all."
         )
-    return tuple(name or f"layer {i + 1}" for i, name in enumerate(names))
+    return tuple(printable(name) or f"layer {i + 1}" for i, name in enumerate(names))
