@@ -69,8 +69,8 @@ def layer_files(path: Path) -> list[str]:
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """A key that sorts names as people count: "2.png" comes before "10.png"."""
-    parts = re.split(r"(\d+)", name.casefold())  # every second one is a number
+    """A key that sorts file names as people count: "2.png" comes before "10.png", and "1.png" before "1 b.png"."""
+    parts = re.split(r"(\d+)", Path(name).stem.casefold())  # every second one is a number
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
