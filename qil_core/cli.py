@@ -7,6 +7,7 @@ import io
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,6 +115,7 @@ def _decompose(options: argparse.Namespace) -> None:
         options.layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution
     )
     request.check()
+    _check_stems(options.pictures)
     decomposer = _decomposer(options)
     if len(options.pictures) == 1:
         return _take_apart(decomposer, options.pictures[0], request, options.output, formats)
@@ -126,6 +128,13 @@ def _decompose(options: argparse.Namespace) -> None:
             failed.append(str(source))
     if failed:
         raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")
+
+
+def _check_stems(pictures: Sequence[Path]) -> None:
+    """QilError when results of two pictures would lie in one folder, which is named by a picture without its ending."""
+    (stem, count) = Counter(picture.stem.casefold() for picture in pictures).most_common(1)[0]
+    if count > 1:
+        raise QilError(f'{count} pictures are named "{stem}", and a folder is named by its picture: run qil for each.')
 
 
 def _take_apart(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,8 @@ from qil_core.files.picture import load_picture
 from qil_core.progress import Progress
 from qil_core.sheet import contact_sheet
 from qil_core.stack import LayerStack, quantize
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -230,3 +235,67 @@ def test_score_prints_a_table_or_numbers(picture: Path, tmp_path: Path, capsys: 
     assert "0  0.0000          1.0000" in capsys.readouterr().out
     assert main(["score", *files, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["levels"][5] == {"rgb_l1": 0, "alpha_iou": 1}
+
+
+def test_score_takes_folders_of_pngs_without_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("true", "predicted"):
+        folder = tmp_path / name
+        folder.mkdir()
+        Image.new("RGBA", (8, 8), (255, 255, 255, 255)).save(folder / "9.png")
+        Image.new("RGBA", (8, 8), (0, 0, 255, 128)).save(folder / "10.png")
+    assert main(["score", str(tmp_path / "predicted"), str(tmp_path / "true"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["levels"][0] == {"rgb_l1": 0, "alpha_iou": 1}
+    assert main(["info", str(tmp_path / "true")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["9", "10"]
+
+
+# --- several pictures
+
+
+def test_a_bad_picture_among_several_is_named_and_the_others_are_done(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.png").write_text("not a picture")
+    other = tmp_path / "other.png"
+    other.write_bytes(picture.read_bytes())
+    asked = [str(tmp_path / "bad.png"), str(picture), str(tmp_path / "none.png"), str(other)]
+    assert main(["decompose", *asked, "-o", str(tmp_path / "o"), "--layers", "2", "--format", "zip"]) == 1
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"shapes", "other"}
+    assert (tmp_path / "o" / "other" / "other.zip").exists()
+    printed = capsys.readouterr()
+    assert printed.out.count("2 layers of 160 x 120 px") == 2
+    first, second, summary = printed.err.splitlines()
+    assert first.startswith(f"qil: {tmp_path / 'bad.png'}: ")
+    assert first.count("cannot be read as a picture") == 1
+    assert second.startswith(f"qil: {tmp_path / 'none.png'}: There is no file")
+    assert summary == f"qil: 2 of 4 pictures failed: {tmp_path / 'bad.png'}, {tmp_path / 'none.png'}."
+
+
+def test_pictures_that_would_share_a_folder_are_refused_before_the_work(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [str(picture), str(tmp_path / "elsewhere" / "Shapes.jpg")]
+    assert main(["decompose", *twins, "-o", str(tmp_path / "o")]) == 1
+    assert '2 pictures are named "shapes"' in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_file_name_that_is_no_text_is_printed_as_its_escape(picture: Path, tmp_path: Path, encoding: str) -> None:
+    odd = tmp_path / os.fsdecode(b"odd \xff\xe4\xb8\xad.png")
+    odd.write_bytes(picture.read_bytes())
+    command = [sys.executable, "-m", "qil_core", "decompose", odd, tmp_path / "none \udcfe.png"]
+    done = subprocess.run(
+        [*command, "-o", tmp_path / "o", "--layers", "2", "--format", "zip,pptx,psd"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"odd \\udcff" in done.stdout
+    assert b"1 of 2 pictures failed: " in done.stderr
+    assert b"none \\udcfe.png" in done.stderr
+    assert len(list((tmp_path / "o" / odd.stem).iterdir())) == 5
