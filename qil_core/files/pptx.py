@@ -41,9 +41,6 @@ MAX_SIDE = 56 * EMU
 DPI = Dpi(usual=96, least=10, most=2400)
 """At 96, a screen's usual number, PowerPoint shows a pixel as a pixel; the bounds are far wider than print needs."""
 
-MAX_TITLE = 255
-"""Characters of a document's title: python-pptx refuses longer ones, as Office's dialog does."""
-
 MADE = datetime(2026, 1, 1)
 """When every deck says that it was made: the same layers give the same properties."""
 
@@ -200,7 +197,7 @@ def _check(slides: Sequence[LayerStack], options: Options) -> None:
 def slide_size(pictures: Sequence[tuple[int, int]], dpi: float) -> tuple[int, int]:
     """Width and height in EMU of a slide for pictures of (width, height) pixels: sides from 1 to 56 inches."""
     sides = [max(sizes) * EMU / dpi for sizes in zip(*pictures, strict=True)]
-    scale = min(1, MAX_SIDE / max(sides)) * max(1, MIN_SIDE / max(sides))
+    scale = min(1, MAX_SIDE / max(sides))
     width, height = (max(MIN_SIDE, round(side * scale)) for side in sides)
     return width, height
 
@@ -235,7 +232,7 @@ def _new_deck(size: tuple[int, int], title: str) -> Presentation:
     deck = pptx.Presentation()
     deck.slide_width, deck.slide_height = Emu(size[0]), Emu(size[1])
     about = deck.core_properties
-    about.title = " ".join(clean(title).split())[:MAX_TITLE]
+    about.title = " ".join(clean(title).split())  # no file name is longer than the 255 characters of a title
     about.author = about.last_modified_by = ""  # python-pptx's template names its own author
     about.created = about.modified = MADE
     return deck

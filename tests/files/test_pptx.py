@@ -134,6 +134,12 @@ def test_the_properties_name_the_deck_and_no_stranger(tmp_path: Path) -> None:
     assert (about.title, about.author, about.last_modified_by, about.created.year) == ("deck", "", "", 2026)
 
 
+def test_the_longest_file_name_there_is_becomes_the_title_whole(tmp_path: Path) -> None:
+    name = "x" * (255 - len(".pptx"))
+    pptx.write(full(9, 9), tmp_path / f"{name}.pptx")
+    assert Presentation(str(tmp_path / f"{name}.pptx")).core_properties.title == name
+
+
 # --- names and groups
 
 
@@ -207,6 +213,7 @@ def test_groups_are_at_most_16_deep(tmp_path: Path) -> None:
         ((1120, 560), 10, (56, 28), 0.5),
         ((48, 24), 96, (1, 1), 2),
         ((1, 1), 96, (1, 1), 96),
+        ((95, 97), 96, (1, 97 / 96), 1),
         ((1, 5000), 96, (1, 5000 / 96), 1),
         ((1, 10752), 96, (1, 56), 0.5),
         ((960, 48), 96, (10, 1), 1),
