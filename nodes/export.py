@@ -170,7 +170,8 @@ class ExportLayers(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None) -> bool | str:
+    def validate_inputs(cls, filename_prefix: str | None, format: Any = None) -> bool | str:
+        """ComfyUI always adds the dynamic combo."""
         return refusal(host.check_prefix, filename_prefix)
 
     @classmethod
