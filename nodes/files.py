@@ -43,6 +43,7 @@ class LoadLayers(Node):
                     "source",
                     options=[option(FILE, [file]), option(SEVERAL, [files])],
                     tooltip="One file that holds layers, or a picture a layer.",
+                    extra_dict={"accept": suffixes()},  # for the upload button (web/upload.js)
                 ),
                 hidden_input(),
             ],

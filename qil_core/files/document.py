@@ -170,7 +170,8 @@ def _placed(item: Mapping[str, Any], image: Tensor, width: int, height: int) -> 
     scale = goal[0] / own_width, goal[1] / own_height
     if not all(MIN_SCALE <= s <= MAX_SCALE for s in scale):
         raise QilError(
-            f'The layer "{item.get("name")}" is scaled by {scale[0]:g} x {scale[1]:g}, expected 0.01 to 100.'
+            f'The layer "{item.get("name")}" is scaled by {scale[0]:g} x {scale[1]:g}, '
+            f"expected {MIN_SCALE:g} to {MAX_SCALE:g}."
         )
     placement = Placement(
         dx=_whole(item, "x") + (goal[0] - own_width) / 2,

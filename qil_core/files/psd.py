@@ -28,7 +28,7 @@ from .names import Group, Leaf, nest
 from .png import parallel
 from .profile import srgb_profile
 from .psd_reader import SIGNATURE, read_document
-from .psd_record import MODES
+from .psd_record import FULL, MODES
 
 if TYPE_CHECKING:
     from psd_tools.psd import PSD as Document
@@ -74,9 +74,6 @@ JPEG, BITS_A_PIXEL, PLANES = 1, 24, 1
 
 ROW_BITS = 32
 """A thumbnail's rows are counted in whole steps of so many bits."""
-
-OPAQUE = 255
-"""A layer's full opacity: a byte in its record."""
 
 MAX_OLD_NAME = 255
 """Bytes of a layer's name in MacRoman: a Pascal string, whose length is a byte."""
@@ -133,7 +130,7 @@ def _named(entry: Entry, leaf: Leaf, look: Look) -> Entry:
 
     record, _ = entry
     record.blend_mode = BlendMode[MODES[look.modes[leaf.index]]]
-    record.opacity = round(look.opacities[leaf.index] * OPAQUE)
+    record.opacity = round(look.opacities[leaf.index] * FULL)
     record.flags.visible = look.visible[leaf.index]
     _name(record, leaf.name)
     return entry

@@ -25,6 +25,7 @@ from .limits import MAX_PIXELS, check_size
 from .psd_record import (
     ALPHA,
     CLOSES,
+    FULL,
     OPENS,
     Board,
     artboard,
@@ -76,9 +77,6 @@ CLEAR_INDEX, NO_INDEX = 1047, PALETTE
 
 MAX_DEPTH = 64
 """Groups inside groups that are read: four times what this package writes (names.MAX_DEPTH)."""
-
-OPAQUE = 255
-"""A layer's full opacity, and a mask that hides nothing: a byte in the layer's record."""
 
 
 class Header(NamedTuple):
@@ -178,7 +176,7 @@ def _background(document: PSD, header: Header) -> Sheet:
     colors = planes.reshape(header.channels, header.height, header.width)[:wanted]
     image = torch.ones(header.height, header.width, 4)
     if header.mode == INDEXED:
-        indices = np.rint(colors[0] * 255).astype(np.uint8)  # they were read as k/255
+        indices = np.rint(colors[0] * FULL).astype(np.uint8)  # they were read as k/255
         image[..., 3] = torch.from_numpy(indices != document.image_resources.get_data(CLEAR_INDEX, NO_INDEX))
         colors = _looked_up(indices, document.color_mode_data.value)
     image[..., :3] = torch.from_numpy(colors).permute(1, 2, 0)  # one plane of grey serves all three
@@ -187,7 +185,7 @@ def _background(document: PSD, header: Header) -> Sheet:
 
 def _looked_up(indices: NDArray[np.uint8], palette: bytes) -> NDArray[np.float32]:
     """The colours (3, H, W) of indices (H, W). palette: bytes, see PALETTE."""
-    table = np.frombuffer(palette, np.uint8).reshape(3, PALETTE).astype(np.float32) / np.float32(255)
+    table = np.frombuffer(palette, np.uint8).reshape(3, PALETTE).astype(np.float32) / np.float32(FULL)
     return table[:, indices]
 
 
@@ -276,7 +274,7 @@ class _Reader:
         problem = problem or cannot_draw(record) or fill_problem(record, mode or "")
         visible = bool(record.flags.visible)
         return Style(
-            opacity=record.opacity / OPAQUE * fill_opacity(record),
+            opacity=record.opacity / FULL * fill_opacity(record),
             mode=mode or "normal",
             visible=visible,
             clipped=int(record.clipping) == 1,
@@ -315,7 +313,7 @@ class _Reader:
         if width and height:
             plane = self._plane(channels[ids.index(mask.channel)], width, height)
         # A density of 0 lets everything through.
-        return Mask(1 - (1 - plane) * mask.density, mask.left, mask.top, 1 - (1 - mask.outside / OPAQUE) * mask.density)
+        return Mask(1 - (1 - plane) * mask.density, mask.left, mask.top, 1 - (1 - mask.outside / FULL) * mask.density)
 
     def _count(self, pixels: int) -> None:
         """Add up the pixels of masks before they take memory. Raises QilError: too many."""
