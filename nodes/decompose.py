@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ from ..qil_core.request import LANGUAGES
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node
+from .remember import remembered
 from .sockets import CATEGORY, LayeredModel, index_input, layers_input, layers_output, names_input, names_output
 
 SEEDS = 2**64
+FIXED = "fixed"
+"""ControlAfterGenerate.fixed, which comfy_api has since 0.13; older front ends take the text for "yes"."""
 
 
 def _count_input(id: str, tooltip: str) -> io.Int.Input:
@@ -28,8 +32,8 @@ def _count_input(id: str, tooltip: str) -> io.Int.Input:
 
 
 def _seed_input() -> io.Int.Input:
-    tooltip = "The same seed gives the same layers, bit for bit."
-    return io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip=tooltip)
+    tooltip = "The same seed gives the same layers, bit for bit. The built-in decomposer does not use it."
+    return io.Int.Input("seed", default=0, min=0, max=SEEDS - 1, control_after_generate=FIXED, tooltip=tooltip)
 
 
 def _auto_inputs() -> list[io.Input]:
@@ -147,9 +151,10 @@ def _decompose(
     model: Decomposer, picture: torch.Tensor, request: Request, count: dict[str, Any] | None, show: Progress
 ) -> tuple[LayerStack, Report]:
     if count is None or count["count"] == "fixed":
-        return decompose(model, picture, request, show)
+        return remembered(model, request, ["decompose", picture], lambda: decompose(model, picture, request, show))
     limits = Limits(count["max_layers"], count["depth"])
-    return decompose_automatically(model, picture, request, limits, show)
+    automatically = partial(decompose_automatically, model, picture, request, limits, show)
+    return remembered(model, request, ["automatically", picture, limits], automatically)
 
 
 def with_mask(image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -210,5 +215,7 @@ class SplitLayer(Node):
         sampling: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
-        result, report = split(model, stack, index, _request(count, seed, prompt, sampling), host.progress())
+        request, show = _request(count, seed, prompt, sampling), host.progress()
+        given = ["split", stack.pixels, stack.names, index]
+        result, report = remembered(model, request, given, lambda: split(model, stack, index, request, show))
         return io.NodeOutput(result.pixels, result.name_text, str(report))

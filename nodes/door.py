@@ -26,8 +26,8 @@ from ..qil_core.request import readable
 from ..qil_core.text import MAX_LINE, MAX_LIST, MAX_PROMPT, printable, quoted
 from .sockets import FileChoice
 
-METHODS = {"LAYERED_MODEL": "decompose", "EDIT_MODEL": "edit"}
-"""What the objects on our own sockets can do, by the socket's type."""
+METHODS = {"LAYERED_MODEL": "decompose", "EDIT_MODEL": "edit", "MODEL": "clone", "CLIP": "tokenize", "VAE": "encode"}
+"""A method of the objects that come over a socket, by the socket's type."""
 
 LISTED = 20
 """Options that a message names at the most."""
@@ -111,7 +111,7 @@ def _check(item: io.Input, value: Any) -> Any:
             return check(item, value)
     method = METHODS.get(item.io_type)
     if method and not callable(getattr(value, method, None)):
-        raise _unfit(item, f"what a loader on a socket {item.io_type} gives", value)
+        raise _unfit(item, f"a {item.io_type} as its loader gives it", value)
     return value
 
 
@@ -187,21 +187,25 @@ def _in_range(item: Any, value: Any) -> Any:
 
 
 def _image(item: io.Image.Input, value: Any) -> torch.Tensor:
-    """Its shape, type and range are checked where it is used (`stack.check_image`)."""
-    if not isinstance(value, torch.Tensor):
-        raise _unfit(item, "pictures", value)
-    return value
+    """Its channels, type and range are checked where it is used (`stack.check_image`)."""
+    return _tensor(item, "pictures of the shape (batch, height, width, channels)", 4, value)
 
 
 def _mask(item: io.Mask.Input, value: Any) -> torch.Tensor:
-    """A mask (B, H, W) of finite float values."""
-    if not isinstance(value, torch.Tensor):
-        raise _unfit(item, "a mask", value)
-    shape = tuple(value.shape)
-    if value.ndim != 3 or 0 in shape:
-        raise QilError(f"{item.id}: expected a mask of the shape (batch, height, width), got {shape}.")
-    if not value.is_floating_point() or not value.isfinite().all():
-        raise QilError(f"{item.id}: expected finite float values from 0 to 1, got {value.dtype}, NaN or infinity.")
+    mask = _tensor(item, "a mask of the shape (batch, height, width)", 3, value)
+    if not mask.is_floating_point():
+        raise QilError(f"{item.id}: expected float values from 0 to 1, got {mask.dtype}.")
+    if not mask.isfinite().all():
+        raise QilError(f"{item.id}: expected values from 0 to 1, these hold NaN (not-a-number) or infinity.")
+    return mask
+
+
+def _tensor(item: io.Input, expected: str, rank: int, value: Any) -> torch.Tensor:
+    """A tensor with so many dimensions, none of them empty, whose values lie in memory one by one."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_meta:
+        raise _unfit(item, expected, value)
+    if value.ndim != rank or 0 in value.shape:
+        raise QilError(f"{item.id}: expected {expected}, none of them 0, got {tuple(value.shape)}.")
     return value
 
 
@@ -217,7 +221,7 @@ CHECKS: tuple[tuple[type[io.Input], Callable[[Any, Any], Any]], ...] = (
     (io.Image.Input, _image),
     (io.Mask.Input, _mask),
 )
-"""The check of each type of input. Others, such as MODEL and LAYERS, are checked by the node that takes them."""
+"""The check of each type of input. Others, such as LAYERS, are checked by the node that takes them."""
 
 
 def _unfit(item: io.Input, expected: str, value: Any) -> QilError:

@@ -137,9 +137,12 @@ def model_files(kind: str) -> list[str]:
 
 def model_file(kind: str, name: str) -> Path:
     """The path of a file of `model_files`. Raises NotThere."""
+    paths = [Path(folder) / name for folder in folder_paths.get_folder_paths(kind)]
     if name in model_files(kind):  # so that no name leads out of the folder, while links in it may
-        return next(p for f in folder_paths.get_folder_paths(kind) if (p := Path(f) / name).is_file())
-    raise NotThere(f'There is no "{name}" in models/{kind}.')
+        for path in paths:
+            if path.is_file():
+                return path
+    raise NotThere(f"There is no {quoted(name)} in models/{kind}.")
 
 
 def model_folder(name: str) -> Path:

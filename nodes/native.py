@@ -128,14 +128,15 @@ def _sampling() -> list[Any]:
 
 def check_model(model: Any) -> None:
     """QilError unless a MODEL is Qwen-Image-Layered, told by its second timestep condition, which no other has."""
-    core = model.model
+    core = getattr(model, "model", None)
     network = getattr(core, "diffusion_model", None)
     config = getattr(getattr(core, "model_config", None), "unet_config", None) or {}
     embedder = getattr(network, "time_text_embed", None)
     if config.get("use_additional_t_cond") or getattr(embedder, "use_additional_t_cond", False):
         return
     plain = config.get("image_model") == "qwen_image"
-    found = "a plain Qwen-Image or Qwen-Image-Edit" if plain else f"{type(core).__name__}, another kind of"
+    kind = type(model if core is None else core).__name__
+    found = "a plain Qwen-Image or Qwen-Image-Edit" if plain else f"{kind}, another kind of"
     raise QilError(
         f"This MODEL is {found} model, which cannot make layers: load qwen_image_layered_bf16.safetensors (or its fp8 "
         "or GGUF version) with Load Diffusion Model."

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import QilError
+from .text import quoted
 
 Blend = Callable[[Tensor, Tensor], Tensor]
 
@@ -168,4 +169,4 @@ def blend_mode(name: str) -> Blend:
     try:
         return BLEND_MODES[name.strip().lower().replace("_", "-").replace(" ", "-")]
     except KeyError:
-        raise QilError(f'Unknown blend mode "{name}". Use one of: {", ".join(BLEND_MODES)}.') from None
+        raise QilError(f"Unknown blend mode {quoted(name)}. Use one of: {', '.join(BLEND_MODES)}.") from None

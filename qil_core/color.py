@@ -5,6 +5,8 @@ sRGB curve: IEC 61966-2-1. OKLab matrices: Björn Ottosson, "A perceptual color 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 
@@ -83,10 +85,9 @@ def parse_color(text: str) -> tuple[float, float, float]:
     """
     from PIL import ImageColor
 
-    try:
+    rgb: tuple[int, ...] = ()
+    with suppress(ValueError):
         rgb = ImageColor.getrgb(text.strip()[:MAX_COLOR])[:3]
-    except ValueError:
-        rgb = ()
     if len(rgb) != 3 or not all(0 <= value <= 255 for value in rgb):
         raise QilError(f'{quoted(text)} is not a colour: write it as "#ff8800" or as a CSS name such as "orange".')
     red, green, blue = rgb

@@ -34,7 +34,7 @@ def parse_order(text: str) -> list[int]:
     for item in filter(None, re.split(r"[,;\s]+", text)):
         indices += _indices(item)
         if len(indices) > MAX_STACK:
-            raise QilError(f"The list names more than {MAX_STACK} layers, and no stack has more: shorten it.")
+            raise QilError(f"The list names more than {MAX_STACK} layers: give {MAX_STACK} indices at the most.")
     return indices
 
 
@@ -44,7 +44,7 @@ def _indices(item: str) -> range:
         raise QilError(f"{quoted(item)} is not a layer index: write a list such as 0,2,1 or 0-3, bottom layer first.")
     first, last = int(match[1]), int(match[2] or match[1])
     if max(abs(first), abs(last)) > MAX_STACK:
-        raise QilError(f"{quoted(item)} is out of range: no stack has more than {MAX_STACK} layers.")
+        raise QilError(f"{quoted(item)} is out of range: an index must be -{MAX_STACK} to {MAX_STACK}.")
     return range(first, last + 1) if first <= last else range(first, last - 1, -1)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CELL = 320
 """Longest side of a thumbnail, in pixels."""
+MAX_CELLS = 100
+"""Layers that a sheet shows at the most: so many make 13 megapixels."""
 MAX_TITLE = 200
 """Letters of a name that are drawn at the most; a cell shows about 60 of usual width."""
 ELLIPSIS = "..."
@@ -27,11 +29,13 @@ _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino 
 
 
 def contact_sheet(stack: LayerStack) -> Image.Image:
-    """An RGB picture of the whole stack: layers bottom first, then their composite."""
+    """An RGB picture of the whole stack: layers bottom first, MAX_CELLS at the most, then their composite."""
     from PIL import Image, ImageDraw
 
-    cells = [(_thumbnail(stack.pixels[i]), *_caption(stack, i)) for i in range(len(stack))]
-    cells.append((_thumbnail(composite(stack)), "composite", f"{stack.width} x {stack.height} px, {len(stack)} layers"))
+    shown = min(len(stack), MAX_CELLS)
+    cells = [(_thumbnail(stack.pixels[i]), *_caption(stack, i)) for i in range(shown)]
+    count = f"{len(stack)} layers" if shown == len(stack) else f"{shown} of {len(stack)} layers"
+    cells.append((_thumbnail(composite(stack)), "composite", f"{stack.width} x {stack.height} px, {count}"))
     width, height = cells[0][0].size
     columns = _columns(len(cells), width, height + LABEL)
     rows = math.ceil(len(cells) / columns)

@@ -121,6 +121,14 @@ def test_colours_are_read_from_text_or_refused() -> None:
         parse_color("blurple")
 
 
+@pytest.mark.parametrize(
+    "text", ["rgb(300, 0, 0)", "rgb(101%, 0%, 0%)", "hsl(0, 200%, 50%)", "", "#" + "f" * 9999, "\ud83d"]
+)
+def test_a_colour_out_of_range_or_too_long_is_none(text: str) -> None:
+    with pytest.raises(QilError, match="is not a colour"):
+        parse_color(text)
+
+
 def test_strength_out_of_range_is_refused(random_stack: LayerStack) -> None:
     with pytest.raises(QilError, match="Strength must be 0 to 1"):
         recolor(random_stack, 0, HueTurn(10), 1.5)

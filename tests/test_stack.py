@@ -135,6 +135,14 @@ def test_arranging_reorders_drops_and_duplicates() -> None:
     assert arranged.names == ("name 2", "name 0", "name 2 2")
 
 
-def test_arranging_nothing_is_refused() -> None:
-    with pytest.raises(QilError, match="No layer was selected"):
-        arrange(stack_of(2), " ")
+def test_an_order_that_is_empty_keeps_every_layer() -> None:
+    stack = stack_of(2)
+    arranged = arrange(stack, " ")
+    assert torch.equal(arranged.pixels, stack.pixels)
+    assert arranged.names == stack.names
+
+
+@pytest.mark.parametrize("order", ["0-999999999", "5-1001", "-1001", "9" * 4000, "0-999 " * 2, "0," * 5000])
+def test_an_order_names_no_more_layers_than_a_stack_can_have(order: str) -> None:
+    with pytest.raises(QilError, match=r"1000|4096|is not a layer index"):
+        parse_order(order)

@@ -22,7 +22,7 @@ class Decomposed(NamedTuple):
 
 
 class Decomposer(Protocol):
-    """Anything that takes a picture apart."""
+    """Anything that takes a picture apart. One with `uses_seed = False` gives the same layers for every seed."""
 
     label: str
     """What it is, for people: "Built-in (no weights)"."""

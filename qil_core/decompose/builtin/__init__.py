@@ -46,6 +46,7 @@ class Builtin:
     """Background model, regions, texts, occlusion, matting; honest about photos."""
 
     label = "Built-in (no weights)"
+    uses_seed = False
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4) float32 on the 8-bit grid, bottom first; the prompt is not read."""
