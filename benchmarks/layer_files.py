@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from qil_core.files import archive, ora, pptx, psd
+from qil_core.files import pptx, psd
 from qil_core.files.png import encode, parallel
+from qil_core.files.registry import readable
 from qil_core.stack import LayerStack, quantize, to_bytes
 
 from .timing import in_turns
@@ -113,17 +114,16 @@ def run() -> None:
 
 def compare_files(what: str, stack: LayerStack, at: Path) -> None:
     compare(f"PSD{what}", lambda: psd.write(stack, at / "a.psd"), lambda: their_psd(stack, at / "b.psd"))
-    compare(f"PPTX{what}", lambda: pptx.write([stack], at / "a.pptx").path, lambda: their_pptx(stack, at / "b.pptx"))
+    compare(f"PPTX{what}", lambda: pptx.write(stack, at / "a.pptx"), lambda: their_pptx(stack, at / "b.pptx"))
 
 
 def there_and_back(stack: LayerStack, at: Path) -> None:
-    for name, back in (
-        ("PSD", psd.read(psd.write(stack, at / "c.psd")).stack),
-        ("OpenRaster", ora.read(ora.write(stack, at / "c.ora")).stack),
-        ("ZIP", archive.read(archive.write(stack, at / "c.zip"))),
-    ):
+    for format in readable():
+        back = format.read(format.write(stack, at / f"c.{format.key}")).stack
         names = sum(a == b for a, b in zip(back.names, stack.names, strict=True)) / len(stack)
-        print(f"  {name} there and back: pixels equal {torch.equal(back.pixels, stack.pixels)}, names {names:.0%}")
+        print(
+            f"  {format.name} there and back: pixels equal {torch.equal(back.pixels, stack.pixels)}, names {names:.0%}"
+        )
 
 
 def encoding(stack: LayerStack, other: Callable[[LayerStack], list[bytes]]) -> str:

@@ -10,7 +10,6 @@ from comfy_api.latest import io
 from ..qil_core.composite import modes_for
 from ..qil_core.files.document import from_document, to_document
 from ..qil_core.files.layered import Look
-from ..qil_core.files.loading import shown_only
 from ..qil_core.stack import LayerStack
 from .door import Node
 from .sockets import (
@@ -78,4 +77,4 @@ class DocumentToLayers(Node):
     @classmethod
     def execute(cls, document: Any, hidden: str) -> io.NodeOutput:
         layered = from_document(document)
-        return layered_values(layered if hidden == KEEP else shown_only(layered, "The document"))
+        return layered_values(layered if hidden == KEEP else layered.shown("The document"))

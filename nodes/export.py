@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,15 +9,20 @@ from comfy_api.latest import io, ui
 
 from ..qil_core.composite import composite, modes_for
 from ..qil_core.errors import QilError
-from ..qil_core.files import archive, ora, png, pptx, psd
+from ..qil_core.files import pptx
+from ..qil_core.files.format import Dpi, Options
 from ..qil_core.files.layered import Layered, Look
+from ..qil_core.files.registry import FORMATS
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node, refusal
 from .sockets import CATEGORY, layers_input, modes_input, names_input, prefix_input
 
-PSD, ORA, ZIP, PNG = "PSD", "OpenRaster", "ZIP", "PNG files"
 ONE, BUILD_UP = "one a stack", "build-up"
+
+
+def _dpi_input(dpi: Dpi, tooltip: str) -> io.Float.Input:
+    return io.Float.Input("dpi", default=dpi.usual, min=dpi.least, max=dpi.most, step=1.0, tooltip=tooltip)
 
 
 class ExportPPTX(Node):
@@ -38,13 +42,8 @@ class ExportPPTX(Node):
             inputs=[
                 layers_input(),
                 prefix_input("layers/deck"),
-                io.Float.Input(
-                    "dpi",
-                    default=96.0,
-                    min=10.0,
-                    max=2400.0,
-                    step=1.0,
-                    tooltip="Pixels an inch. A slide side is 1 to 56 inches: larger pictures are scaled down.",
+                _dpi_input(
+                    pptx.DPI, "Pixels an inch. A slide side is 1 to 56 inches: larger pictures are scaled down."
                 ),
                 io.Combo.Input(
                     "slides",
@@ -90,12 +89,13 @@ class ExportPPTX(Node):
     ) -> io.NodeOutput:
         stacks = _slides(layers, names or [""])
         path, saved = host.output_path(filename_prefix[0], ".pptx", stacks[0].width, stacks[0].height)
-        extras = pptx.Extras(
+        options = Options(
+            dpi[0],
             notes=_notes(notes, len(stacks)),
             originals=_originals(original or [], len(stacks)),
             build_up=(slides or [ONE])[0] == BUILD_UP,
         )
-        report = pptx.write(stacks, path, dpi[0], host.progress(), extras)
+        report = pptx.write_deck(stacks, path, options, host.progress())
         shown: dict[str, Any] = _preview(stacks)
         return io.NodeOutput(str(path), str(report), ui={**shown, "files": [saved]})
 
@@ -126,29 +126,42 @@ def _preview(slides: list[LayerStack]) -> dict[str, Any]:
 
 
 class ExportLayers(Node):
-    """Write a layer stack as a Photoshop, OpenRaster or ZIP file, or as PNGs."""
+    """Write a layer stack in one of the formats that there are."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        option = io.DynamicCombo.Option
-        dpi = io.Float.Input(
-            "dpi", default=72.0, min=1.0, max=30000.0, step=1.0, tooltip="Pixels an inch when printed."
-        )
+        options = [
+            io.DynamicCombo.Option(
+                format.name, [_dpi_input(format.dpi, "Pixels an inch when printed.")] if format.dpi else []
+            )
+            for format in FORMATS.values()
+        ]
         return io.Schema(
             node_id="ExportLayers",
             display_name="Export Layers",
             category=CATEGORY,
             description="Writes layers for Photoshop (PSD; PSB above 30000 pixels), for Krita and GIMP (OpenRaster), "
-            "or as PNGs, with names, groups and blend modes.",
-            search_aliases=["save psd", "photoshop", "openraster", "ora", "krita", "gimp", "save layers", "zip"],
+            "for PowerPoint, or as PNGs, with names, groups and blend modes.",
+            search_aliases=[
+                "save psd",
+                "photoshop",
+                "openraster",
+                "ora",
+                "krita",
+                "gimp",
+                "save layers",
+                "zip",
+                "pptx",
+            ],
             is_output_node=True,
             inputs=[
                 layers_input(),
                 prefix_input("layers/layers"),
                 io.DynamicCombo.Input(
                     "format",
-                    options=[option(PSD, [dpi]), option(ORA, [dpi]), option(ZIP, []), option(PNG, [])],
-                    tooltip="ZIP and PNG files hold a full-size picture a layer and a layers.json.",
+                    options=options,
+                    tooltip="ZIP and PNG files hold a full-size picture a layer and a layers.json. PowerPoint has no "
+                    "blend modes; Export PPTX makes decks of several stacks.",
                 ),
                 names_input(),
                 modes_input(),
@@ -172,23 +185,8 @@ class ExportLayers(Node):
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
         look = Look(tuple(modes_for(modes or "", len(stack)))).of(len(stack))
-        path, saved = host.output_path(filename_prefix, _suffix(format, stack), stack.width, stack.height)
-        _write(format, stack, path, look)
+        (chosen,) = (one for one in FORMATS.values() if one.name == format["format"])
+        path, saved = host.output_path(filename_prefix, chosen.suffix(stack), stack.width, stack.height)
+        chosen.write(stack, path, look, Options(format.get("dpi")), host.progress())
         shown = ui.PreviewImage(Layered(stack, look).composite()[None]).as_dict()
-        return io.NodeOutput(str(path), ui={**shown, "files": [] if format["format"] == PNG else [saved]})
-
-
-def _suffix(choice: dict[str, Any], stack: LayerStack) -> str:
-    return {PSD: psd.suffix(stack), ORA: ".ora", ZIP: ".zip", PNG: ""}[choice["format"]]
-
-
-def _write(choice: dict[str, Any], stack: LayerStack, path: Path, look: Look) -> None:
-    progress = host.progress()
-    if choice["format"] == PSD:
-        psd.write(stack, path, look, choice["dpi"], progress)
-    elif choice["format"] == ORA:
-        ora.write(stack, path, look, choice["dpi"], progress)
-    elif choice["format"] == ZIP:
-        archive.write(stack, path, progress, look)
-    else:
-        png.write(stack, path, progress, look)
+        return io.NodeOutput(str(path), ui={**shown, "files": [saved] if chosen.suffixes else []})

@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..qil_core.errors import QilError
-from ..qil_core.files.loading import SUFFIXES, load
+from ..qil_core.files.loading import kinds, load, state, suffixes
 from . import host
 from .door import Node
 from .sockets import CATEGORY, KEEP, FileChoice, hidden_input, layered_outputs, layered_values
@@ -23,7 +23,7 @@ class LoadLayers(Node):
     def define_schema(cls) -> io.Schema:
         option = io.DynamicCombo.Option
         file = FileChoice(
-            "file", options=host.input_files(SUFFIXES), tooltip="PSD, PSB, ORA, ZIP or PNG in ComfyUI's input folder."
+            "file", options=host.input_files(suffixes()), tooltip=f"{kinds()} file in ComfyUI's input folder."
         )
         files = io.String.Input(
             "files",
@@ -43,6 +43,7 @@ class LoadLayers(Node):
                     "source",
                     options=[option(FILE, [file]), option(SEVERAL, [files])],
                     tooltip="One file that holds layers, or a picture a layer.",
+                    extra_dict={"accept": suffixes()},  # for the upload button (web/upload.js)
                 ),
                 hidden_input(),
             ],
@@ -63,10 +64,11 @@ class LoadLayers(Node):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, **kwargs: Any) -> str:
-        """Changes when a file does."""
-        stats = [path.stat() for path in _paths(kwargs.get("source") or {})]
-        return f"{kwargs.get('hidden')} {kwargs.get('source')} {[(stat.st_mtime_ns, stat.st_size) for stat in stats]}"
+    def fingerprint_inputs(cls, **kwargs: Any) -> str | float:
+        """Changes when a file does. Where that is not known it is NaN, which equals nothing: the file is read again."""
+        files = state(_paths(kwargs.get("source") or {}))
+        # A new one each time: ComfyUI compares with what was there before, and one object equals itself.
+        return float("nan") if files is None else f"{kwargs.get('hidden')} {kwargs.get('source')} {files}"
 
 
 def _paths(source: dict[str, Any]) -> list[Path]:

@@ -1,11 +1,13 @@
-"""The `qil` command: decompose, composite, info."""
+"""The `qil` command: decompose, composite, score, info."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,17 +21,26 @@ from .decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from .decompose.builtin import Builtin
 from .decompose.run import Report, decompose
 from .errors import QilError
-from .files import archive, loading, ora, png, pptx, psd
+from .files import loading, png
+from .files.atomic import atomic_path
+from .files.format import Format
 from .files.layered import Layered
 from .files.picture import load_picture
+from .files.registry import FORMATS
 from .progress import Progress
 from .stack import LayerStack
 
-FORMATS = ("png", "pptx", "psd", "ora", "zip")
+DEFAULT_FORMATS = "png,pptx"
+FOLDER = "layers"
+"""Name of what a format writes that makes a folder, not a file."""
+
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the signal's number, 2."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; errors that a user can mend go to stderr as one line, with exit status 1."""
+    _print_anything()
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -38,8 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("qil: stopped", file=sys.stderr)
-        return 130
+        return STOPPED
     return 0
+
+
+def _print_anything() -> None:
+    """File names hold what no encoding can show, half a surrogate pair or bytes of another one: print its escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     take.add_argument("--layers", type=int, default=4, help=f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4)")
     take.add_argument("--seed", type=int, default=0, help="same seed, same layers (default 0)")
-    take.add_argument("--format", default="png,pptx", help=f"comma-separated: {','.join(FORMATS)} (default png,pptx)")
+    take.add_argument(
+        "--format",
+        default=DEFAULT_FORMATS,
+        help=f"comma-separated: {','.join(FORMATS)} (default {DEFAULT_FORMATS})",
+    )
     take.add_argument(
         "--model", type=Path, metavar="FOLDER", help="diffusers folder of Qwen-Image-Layered (else built-in)"
     )
@@ -65,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     take.set_defaults(run=_decompose)
 
     join = commands.add_parser("composite", help="layers back into one picture")
-    join.add_argument("layers", type=Path, metavar="IN", help="PSD, PSB, ORA, ZIP, or a folder of PNGs")
+    a_stack = f"{loading.kinds()} file, or a folder of PNGs"
+    join.add_argument("layers", type=Path, metavar="IN", help=a_stack)
     join.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="picture to write")
     join.add_argument(
         "--modes", default="", help=f"instead of the file's own, one for all or one a layer: {', '.join(BLEND_MODES)}"
@@ -75,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     join.set_defaults(run=_composite)
 
     score = commands.add_parser("score", help="how near layers are to the true ones: LayersEditDist, and more")
-    score.add_argument("predicted", type=Path, metavar="PRED", help="PSD, PSB, ORA, ZIP, or a folder of PNGs")
+    score.add_argument("predicted", type=Path, metavar="PRED", help=a_stack)
     score.add_argument("true", type=Path, metavar="GT", help="the true layers, in the same size")
     score.add_argument("--json", action="store_true", help="numbers for programs")
     score.set_defaults(run=_score)
@@ -92,15 +115,38 @@ def _decompose(options: argparse.Namespace) -> None:
         options.layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution
     )
     request.check()
+    _check_stems(options.pictures)
     decomposer = _decomposer(options)
+    if len(options.pictures) == 1:
+        return _take_apart(decomposer, options.pictures[0], request, options.output, formats)
+    failed = []
     for source in options.pictures:
-        picture = load_picture(source)
-        folder = options.output if len(options.pictures) == 1 else options.output / source.stem
-        with _bar(source.name) as progress:
-            stack, report = decompose(decomposer, picture, request, progress)
-        print(report)
-        for what, path in _write(stack, report, folder, source.stem, formats):
-            print(f"  {what:14} {path}")
+        try:
+            _take_apart(decomposer, source, request, options.output / source.stem, formats)
+        except QilError as error:
+            print(f"qil: {source}: {error}", file=sys.stderr)
+            failed.append(str(source))
+    if failed:
+        raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")
+
+
+def _check_stems(pictures: Sequence[Path]) -> None:
+    """QilError when results of two pictures would lie in one folder, which is named by a picture without its ending."""
+    (stem, count) = Counter(picture.stem.casefold() for picture in pictures).most_common(1)[0]
+    if count > 1:
+        raise QilError(f'{count} pictures are named "{stem}", and a folder is named by its picture: run qil for each.')
+
+
+def _take_apart(
+    decomposer: Decomposer, source: Path, request: Request, folder: Path, formats: Sequence[Format]
+) -> None:
+    """Decompose one picture, write its files into a folder and say what was done. Raises QilError."""
+    picture = load_picture(source)
+    with _bar(source.name) as progress:
+        stack, report = decompose(decomposer, picture, request, progress)
+    print(report)
+    for what, path in _write(stack, report, folder, source.stem, formats):
+        print(f"  {what:14} {path}")
 
 
 def _decomposer(options: argparse.Namespace) -> Decomposer:
@@ -117,32 +163,24 @@ def _decomposer(options: argparse.Namespace) -> Decomposer:
     return Qwen(LayeredModel(parts, device, options.memory))
 
 
-def _formats(text: str) -> list[str]:
-    formats = [item.strip() for item in text.split(",") if item.strip()]
-    unknown = [item for item in formats if item not in FORMATS]
-    if unknown or not formats:
+def _formats(text: str) -> list[Format]:
+    keys = [item.strip() for item in text.split(",") if item.strip()]
+    unknown = [key for key in keys if key not in FORMATS]
+    if unknown or not keys:
         raise QilError(f'Unknown format "{", ".join(unknown)}". Use one or more of: {", ".join(FORMATS)}.')
-    return formats
+    return [FORMATS[key] for key in keys]
 
 
 def _write(
-    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[str]
+    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format]
 ) -> list[tuple[str, Path]]:
     """Write what was asked for, the contact sheet and the report; what each file is, and where."""
-    from .files.atomic import atomic_path
     from .sheet import contact_sheet
 
     done = []
-    if "png" in formats:
-        done.append(("layers", png.write(stack, folder / "layers")[0].parent))
-    if "zip" in formats:
-        done.append(("ZIP", archive.write(stack, folder / f"{stem}.zip")))
-    if "pptx" in formats:
-        done.append(("PowerPoint", pptx.write([stack], folder / f"{stem}.pptx").path))
-    if "psd" in formats:
-        done.append(("Photoshop", psd.write(stack, folder / f"{stem}{psd.suffix(stack)}")))
-    if "ora" in formats:
-        done.append(("OpenRaster", ora.write(stack, folder / f"{stem}.ora")))
+    for format in formats:
+        suffix = format.suffix(stack)
+        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else FOLDER))))
     with atomic_path(folder / "contact_sheet.png") as path:
         contact_sheet(stack).save(path, "PNG")
     with atomic_path(folder / "report.json") as path:

@@ -133,7 +133,10 @@ def flat(layers: Sequence[Tensor]) -> Tensor:
 
 
 def compare(predicted: Tensor, true: Tensor) -> Pair:
-    """Two layers (H, W, 4): RGB L1 where the true one's alpha is above 0, and soft IoU of the alphas."""
+    """Two layers (H, W, 4): RGB L1 where the true one's alpha is above 0, and soft IoU of the alphas.
+
+    Two empty layers are equal: 0 and 1.
+    """
     error, count, low, high = 0.0, 0, 0.0, 0.0
     for rows in bands(true):
         p, t = predicted[rows], true[rows]
@@ -142,7 +145,7 @@ def compare(predicted: Tensor, true: Tensor) -> Pair:
         count += int(there.sum())
         low += float(torch.minimum(p[..., 3], t[..., 3]).sum(dtype=torch.float64))
         high += float(torch.maximum(p[..., 3], t[..., 3]).sum(dtype=torch.float64))
-    return Pair(error / (count + EPSILON), low / high if high else 0.0)
+    return Pair(error / (count + EPSILON), low / high if high else 1.0)
 
 
 def warp(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +20,13 @@ from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.errors import QilError
 from qil_core.exact import recomposition
-from qil_core.files import png
+from qil_core.files import folder
 from qil_core.files.picture import load_picture
 from qil_core.progress import Progress
 from qil_core.sheet import contact_sheet
 from qil_core.stack import LayerStack, quantize
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     report = json.loads((out / "report.json").read_text())
     assert report["layers"] == 3
     assert report["after"]["max_error"] <= 1
-    stack = png.read(out / "layers")
+    stack = folder.read(out / "layers").stack
     assert recomposition(stack, load_picture(picture)).max_error <= 1
     assert {path.name for path in out.iterdir()} == {
         "layers", "shapes.zip", "shapes.pptx", "contact_sheet.png", "report.json",
@@ -77,7 +82,7 @@ def test_composite_puts_the_picture_back(picture: Path, tmp_path: Path) -> None:
 
 def test_composite_takes_modes_linear_light_and_a_background(tmp_path: Path) -> None:
     stack = LayerStack.from_image(quantize(torch.tensor([[[[0, 0, 0, 1.0]]], [[[1, 1, 1, 0.5]]]])))
-    png.write(stack, tmp_path / "l")
+    folder.write(stack, tmp_path / "l")
     main(["composite", str(tmp_path / "l"), "-o", str(tmp_path / "a.png"), "--linear"])
     assert Image.open(tmp_path / "a.png").getpixel((0, 0))[0] == 188
     main(["composite", str(tmp_path / "l"), "-o", str(tmp_path / "b.png"), "--modes", "normal,multiply"])
@@ -88,7 +93,7 @@ def test_info_lists_the_layers_of_a_folder(tmp_path: Path, capsys: pytest.Captur
     pixels = torch.zeros(2, 10, 20, 4)
     pixels[0, ..., 3] = 1
     pixels[1, 2:4, 5:9, 3] = 1
-    png.write(LayerStack.from_image(pixels, "sky\nbird"), tmp_path / "l")
+    folder.write(LayerStack.from_image(pixels, "sky\nbird"), tmp_path / "l")
     assert main(["info", str(tmp_path / "l")]) == 0
     assert "4 x 2 at 5,2" in capsys.readouterr().out
     assert main(["info"]) == 0
@@ -230,3 +235,67 @@ def test_score_prints_a_table_or_numbers(picture: Path, tmp_path: Path, capsys: 
     assert "0  0.0000          1.0000" in capsys.readouterr().out
     assert main(["score", *files, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["levels"][5] == {"rgb_l1": 0, "alpha_iou": 1}
+
+
+def test_score_takes_folders_of_pngs_without_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("true", "predicted"):
+        folder = tmp_path / name
+        folder.mkdir()
+        Image.new("RGBA", (8, 8), (255, 255, 255, 255)).save(folder / "9.png")
+        Image.new("RGBA", (8, 8), (0, 0, 255, 128)).save(folder / "10.png")
+    assert main(["score", str(tmp_path / "predicted"), str(tmp_path / "true"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["levels"][0] == {"rgb_l1": 0, "alpha_iou": 1}
+    assert main(["info", str(tmp_path / "true")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["9", "10"]
+
+
+# --- several pictures
+
+
+def test_a_bad_picture_among_several_is_named_and_the_others_are_done(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.png").write_text("not a picture")
+    other = tmp_path / "other.png"
+    other.write_bytes(picture.read_bytes())
+    asked = [str(tmp_path / "bad.png"), str(picture), str(tmp_path / "none.png"), str(other)]
+    assert main(["decompose", *asked, "-o", str(tmp_path / "o"), "--layers", "2", "--format", "zip"]) == 1
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"shapes", "other"}
+    assert (tmp_path / "o" / "other" / "other.zip").exists()
+    printed = capsys.readouterr()
+    assert printed.out.count("2 layers of 160 x 120 px") == 2
+    first, second, summary = printed.err.splitlines()
+    assert first.startswith(f"qil: {tmp_path / 'bad.png'}: ")
+    assert first.count("cannot be read as a picture") == 1
+    assert second.startswith(f"qil: {tmp_path / 'none.png'}: There is no file")
+    assert summary == f"qil: 2 of 4 pictures failed: {tmp_path / 'bad.png'}, {tmp_path / 'none.png'}."
+
+
+def test_pictures_that_would_share_a_folder_are_refused_before_the_work(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [str(picture), str(tmp_path / "elsewhere" / "Shapes.jpg")]
+    assert main(["decompose", *twins, "-o", str(tmp_path / "o")]) == 1
+    assert '2 pictures are named "shapes"' in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_file_name_that_is_no_text_is_printed_as_its_escape(picture: Path, tmp_path: Path, encoding: str) -> None:
+    odd = tmp_path / os.fsdecode(b"odd \xff\xe4\xb8\xad.png")
+    odd.write_bytes(picture.read_bytes())
+    command = [sys.executable, "-m", "qil_core", "decompose", odd, tmp_path / "none \udcfe.png"]
+    done = subprocess.run(
+        [*command, "-o", tmp_path / "o", "--layers", "2", "--format", "zip,pptx,psd"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"odd \\udcff" in done.stdout
+    assert b"1 of 2 pictures failed: " in done.stderr
+    assert b"none \\udcfe.png" in done.stderr
+    assert len(list((tmp_path / "o" / odd.stem).iterdir())) == 5

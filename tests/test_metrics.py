@@ -42,9 +42,16 @@ def test_a_pair_is_compared_where_the_true_layer_is_and_by_soft_iou() -> None:
     assert pair.alpha_iou == pytest.approx(4 * 0.5 / (2 * 0.5 + 6))
 
 
-def test_two_empty_layers_have_no_overlap() -> None:
+def test_two_empty_layers_are_equal_and_so_are_two_empty_stacks() -> None:
     pair = compare(torch.zeros(4, 4, 4), torch.zeros(4, 4, 4))
-    assert (pair.rgb_l1, pair.alpha_iou, pair.cost) == (0, 0, 0.5)
+    assert (pair.rgb_l1, pair.alpha_iou, pair.cost) == (0, 1, 0)
+    empty = LayerStack.from_image(torch.zeros(3, 4, 4, 4))
+    assert set(layers_edit_dist(empty, empty.select([0, 1])).levels) == {pair}
+
+
+def test_an_empty_layer_has_no_overlap_with_one_that_is_not() -> None:
+    for empty, full in ((torch.zeros(4, 12, 4), GROUND), (GROUND, torch.zeros(4, 12, 4))):
+        assert compare(empty, full).alpha_iou == 0
 
 
 def test_ties_of_the_path_go_diagonal_then_to_i_minus_1() -> None:

@@ -2,7 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
-const KINDS = ".psd,.psb,.ora,.zip,.png";
+let kinds = []; // endings such as ".psd": the node's definition says which files are read
 const widget = (node, name) => node.widgets?.find((found) => found.name === name);
 
 function warn(detail) {
@@ -37,7 +37,7 @@ function choose(node, names) {
 
 async function take(node, files) {
   const mixed = files.length > 1 && [...files].some((file) => !file.name.toLowerCase().endsWith(".png"));
-  if (mixed) return warn("Give one PSD, PSB, ORA, ZIP or PNG file, or several PNG files.");
+  if (mixed) return warn(`Give one file (${kinds.join(", ")}), or several PNG files.`);
   const order = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true });
   const names = [];
   try {
@@ -49,7 +49,7 @@ async function take(node, files) {
 }
 
 function pick(node) {
-  const input = Object.assign(document.createElement("input"), { type: "file", accept: KINDS, multiple: true });
+  const input = Object.assign(document.createElement("input"), { type: "file", accept: kinds.join(","), multiple: true });
   input.onchange = () => take(node, input.files);
   input.click();
 }
@@ -58,6 +58,7 @@ app.registerExtension({
   name: "QwenImageLayered.Upload",
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.name !== "LoadLayers") return;
+    kinds = nodeData.input.required.source[1].accept;
     const created = nodeType.prototype.onNodeCreated;
     nodeType.prototype.onNodeCreated = function (...args) {
       const result = created?.apply(this, args);
@@ -66,7 +67,7 @@ app.registerExtension({
       this.onDragOver = (event) => Boolean(event?.dataTransfer?.types?.includes?.("Files"));
       this.onDragDrop = (event) => {
         const files = [...(event?.dataTransfer?.files ?? [])];
-        const ours = files.filter((file) => KINDS.split(",").some((kind) => file.name.toLowerCase().endsWith(kind)));
+        const ours = files.filter((file) => kinds.some((kind) => file.name.toLowerCase().endsWith(kind)));
         if (ours.length) take(this, ours);
         return ours.length > 0;
       };

@@ -1,4 +1,4 @@
-"""ZIP: the PNGs and the layers.json of png.py in one file, the same bytes for the same layers every time."""
+"""ZIP: the PNG files and the layers.json of folder.py in one file, the same bytes for the same layers every time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,27 @@ from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import LayerStack
 from .atomic import atomic_path
+from .format import NONE, Format, Options
 from .layered import PLAIN, Layered, Look
-from .png import LISTING, UNREADABLE, encode, file_names, list_layers, parallel, read_listed
+from .listing import LISTING, file_names, list_layers, read_listed
+from .png import UNREADABLE, encode, parallel
+
+SIGNATURE = b"PK"
+"""The first bytes of every ZIP with or without members (APPNOTE.TXT, 4.3.7 and 4.3.16)."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The oldest date that a ZIP can hold."""
+"""The oldest date that a ZIP can hold: its years are counted from 1980 (APPNOTE.TXT, 4.4.6)."""
+
+UNIX = 3
+"""The system that a member was made on (APPNOTE.TXT, 4.4.2), for the permissions to count."""
+
+PERMISSIONS = 0o644 << 16
+"""Readable for everybody, writable for the owner, as Unix keeps it in a member's external attributes."""
 
 
-def write(stack: LayerStack, path: Path, progress: Progress = silent, look: Look = PLAIN) -> Path:
+def write(
+    stack: LayerStack, path: Path, look: Look = PLAIN, options: Options = NONE, progress: Progress = silent
+) -> Path:
     """Write a ZIP of full-canvas RGBA PNGs and layers.json.
 
     Raises QilError: too many layers, an impossible look, the disk refuses.
@@ -36,27 +49,34 @@ def write(stack: LayerStack, path: Path, progress: Progress = silent, look: Look
     return path
 
 
-def read(path: Path) -> LayerStack:
-    """The stack that write() put into a ZIP, bit for bit. Raises QilError: missing, broken or too large files."""
-    return read_layered(path).stack
+def read(path: Path, hidden: bool = True) -> Layered:
+    """What write() put into a ZIP, bit for bit. hidden: keep hidden layers too.
+
+    Raises QilError: missing, broken, hostile or too large files.
+    """
+    with opened(path) as archive:
+        return read_listed(archive.open, path, hidden)
 
 
-def read_layered(path: Path) -> Layered:
-    """The same with blend modes, opacities and visibility."""
+def opened(path: Path) -> zipfile.ZipFile:
+    """A ZIP whose members' names are checked. Raises QilError: missing, broken, or a name that leads out of it."""
     try:
         archive = zipfile.ZipFile(path)
     except UNREADABLE as error:
-        raise QilError(f"Cannot read {path}: {error}. Expected a whole ZIP of layers.") from error
-    with archive:
+        raise QilError(f"Cannot read {path}: {error}. Expected a whole ZIP or OpenRaster file.") from error
+    try:
         check_members(archive, path)
-        return read_listed(archive.open, path)
+    except QilError:
+        archive.close()
+        raise
+    return archive
 
 
 def member(name: str) -> zipfile.ZipInfo:
     """A stored member (PNG is compressed already) that says nothing of when and where it was made."""
     member = zipfile.ZipInfo(name, EPOCH)
-    member.create_system = 3  # Unix, for the permissions
-    member.external_attr = 0o644 << 16
+    member.create_system = UNIX
+    member.external_attr = PERMISSIONS
     return member
 
 
@@ -65,3 +85,6 @@ def check_members(archive: zipfile.ZipFile, path: Path) -> None:
     for name in archive.namelist():
         if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
             raise QilError(f"{path} holds {name!r}, which points out of the archive: this file is not to be trusted.")
+
+
+FORMAT = Format("zip", "ZIP", (".zip",), write, read, recognizes=lambda path, head: head.startswith(SIGNATURE))

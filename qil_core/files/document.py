@@ -21,7 +21,7 @@ from ..errors import QilError
 from ..stack import Box, LayerStack, check_image
 from ..transform import MAX_SCALE, MIN_SCALE, Placement, transform_layer
 from .layered import Layered, Look
-from .png import MAX_PIXELS
+from .limits import MAX_PIXELS
 
 VERSION = 1
 MAX_ITEMS = 50
@@ -170,7 +170,8 @@ def _placed(item: Mapping[str, Any], image: Tensor, width: int, height: int) -> 
     scale = goal[0] / own_width, goal[1] / own_height
     if not all(MIN_SCALE <= s <= MAX_SCALE for s in scale):
         raise QilError(
-            f'The layer "{item.get("name")}" is scaled by {scale[0]:g} x {scale[1]:g}, expected 0.01 to 100.'
+            f'The layer "{item.get("name")}" is scaled by {scale[0]:g} x {scale[1]:g}, '
+            f"expected {MIN_SCALE:g} to {MAX_SCALE:g}."
         )
     placement = Placement(
         dx=_whole(item, "x") + (goal[0] - own_width) / 2,

@@ -63,6 +63,13 @@ class Layered:
         rows = [(modes[i], opacities[i], visible[i]) for i in indices]
         return Layered(self.stack.select(indices), Look(*zip(*rows, strict=True)))
 
+    def shown(self, source: str) -> Layered:
+        """The layers that are not hidden. source: for the message. Raises QilError when all are."""
+        shown = [i for i, seen in enumerate(self.look.visible) if seen]
+        if not shown:
+            raise QilError(f"{source} holds no visible layer. Keep hidden layers to read them.")
+        return self if len(shown) == len(self.stack) else self.select(shown)
+
     def composite(self) -> Tensor:
         """What one sees: float32 (H, W, 4), straight alpha, in [0, 1]; hidden layers are left out."""
         shown = [i for i, seen in enumerate(self.look.visible) if seen]

@@ -19,30 +19,33 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import Box, LayerStack, to_bytes
-from .archive import check_members, member
+from .archive import SIGNATURE, member, opened
 from .atomic import atomic_path
+from .format import NONE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
+from .limits import MAX_PIXELS, check_count, check_modes, check_size
 from .names import Group, Leaf, nest
-from .png import (
-    MAX_LISTING,
-    MAX_PIXELS,
-    UNREADABLE,
-    decode,
-    encode,
-    parallel,
-    png_size,
-    read_bounded,
-    reading,
-)
-from .tree import Folder, Sheet, Style, check_size, check_writable, flatten
+from .png import HEADER_BYTES, METADATA_BYTES, encode, parallel, png_size, read_bounded, read_picture, reading
+from .tree import Folder, Sheet, Style, flatten
+
+VERSION = "0.0.6"
+"""Of the specification, in stack.xml's root."""
 
 MIMETYPE = b"image/openraster"
 STACK = "stack.xml"
 MERGED = "mergedimage.png"
 THUMBNAIL = "Thumbnails/thumbnail.png"
 THUMBNAIL_SIDE = 256
+"""Pixels that a thumbnail may have on its longer side (specification, "Thumbnail")."""
+
 MAX_DEPTH = 64
-"""Stacks inside stacks that are read."""
+"""Stacks inside stacks that are read: four times what this package writes (names.MAX_DEPTH)."""
+
+MAX_NUMBER = 10**7
+"""Largest size or place in pixels that is taken from a file: far more than any canvas that is read."""
+
+DPI = Dpi(usual=72, least=1, most=30_000)
+"""The format sets no bounds; 72 is what it takes where a file says nothing, and the most is PSD's."""
 
 NOT_SHOWN = Box(0, 0, 1, 1)
 """What stands for an empty layer: the format has no layer without a picture."""
@@ -59,14 +62,17 @@ OPS = {"normal": "svg:src-over"} | {
 MODES = {op: mode for mode, op in OPS.items()}
 
 
-def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, progress: Progress = silent) -> Path:
+def write(
+    stack: LayerStack, path: Path, look: Look = PLAIN, options: Options = NONE, progress: Progress = silent
+) -> Path:
     """Write an OpenRaster file: cropped layers, groups, the merged picture and a thumbnail; the same bytes each time.
 
-    look: blend modes, opacities and visibility. dpi: 1..30000. Raises QilError: too many layers, a mode that the format
+    look: blend modes, opacities and visibility. options: dpi. Raises QilError: too many layers, a mode that the format
     lacks, dpi out of range, the disk refuses.
     """
-    look = look.of(len(stack))
-    check_writable(stack, look, dpi, OPS, "OpenRaster", "PSD")
+    dpi, look = DPI.of(options), look.of(len(stack))
+    check_count(stack)
+    check_modes(stack, look, OPS, "OpenRaster", "PSD")
     boxes = [stack.bounds(i) or NOT_SHOWN for i in range(len(stack))]
     crops = (layer[b.top : b.bottom, b.left : b.right] for layer, b in zip(stack.pixels, boxes, strict=True))
     merged = Layered(stack, look).composite()
@@ -100,7 +106,7 @@ def _thumbnail(merged: Tensor) -> bytes:
 
 def _stack_xml(stack: LayerStack, boxes: Sequence[Box], look: Look, dpi: float) -> bytes:
     size = {"w": str(stack.width), "h": str(stack.height), "xres": f"{dpi:.0f}", "yres": f"{dpi:.0f}"}
-    image = ElementTree.Element("image", {"version": "0.0.6", **size})
+    image = ElementTree.Element("image", {"version": VERSION, **size})
     _fill(ElementTree.SubElement(image, "stack"), nest(stack.names), boxes, look)
     return ElementTree.tostring(image, "utf-8", xml_declaration=True)
 
@@ -124,14 +130,9 @@ def read(path: Path, hidden: bool = True) -> Layered:
 
     hidden: keep hidden layers too. Raises QilError: broken, hostile or too large files, layers that cannot be drawn.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except UNREADABLE as error:
-        raise QilError(f"Cannot read {path}: {error}. Expected a whole OpenRaster file.") from error
-    with archive:
-        check_members(archive, path)
+    with opened(path) as archive:
         with reading(path, STACK):
-            image = _parsed(read_bounded(archive.open, STACK, MAX_LISTING))
+            image = _parsed(read_bounded(archive.open, STACK, METADATA_BYTES))
             width, height = _number(image, "w", None), _number(image, "h", None)
             root = image.find("stack")
             if image.tag != "image" or root is None:
@@ -148,12 +149,12 @@ def _parsed(data: bytes) -> ElementTree.Element:
         raise QilError("it declares XML entities, which a file of layers has no use for")
     try:
         return ElementTree.fromstring(text.encode())
-    except ElementTree.ParseError as error:
-        raise QilError(f"it is not XML ({error})") from error
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: an encoding nobody knows
+        raise QilError(f"it is not XML in UTF-8 ({error})") from error
 
 
 def _number(element: ElementTree.Element, key: str, default: int | None) -> int:
-    """A whole number between -10 million and 10 million."""
+    """A whole number from -MAX_NUMBER to MAX_NUMBER."""
     text = element.get(key)
     if text is None and default is not None:
         return default
@@ -161,8 +162,8 @@ def _number(element: ElementTree.Element, key: str, default: int | None) -> int:
         number = round(float(text or ""))
     except (ValueError, OverflowError) as error:
         raise QilError(f"its {key} is {text!r}, expected a number") from error
-    if abs(number) > 10**7:
-        raise QilError(f"its {key} is {text!r}, expected at most 10000000")
+    if abs(number) > MAX_NUMBER:
+        raise QilError(f"its {key} is {text!r}, expected at most {MAX_NUMBER}")
     return number
 
 
@@ -200,12 +201,11 @@ class _Reader:
         file = element.get("src", "")
         with reading(self.path, file or "a layer without a file"):
             with self.archive.open(file) as member:
-                width, height = png_size(member.read(25))
+                width, height = png_size(member.read(HEADER_BYTES))
             self.pixels += width * height
             if self.pixels > MAX_PIXELS:
                 raise QilError(f"with it the layers hold more than {MAX_PIXELS // 10**6} megapixels")
-            data = read_bounded(self.archive.open, file, 5 * width * height + MAX_LISTING)
-            return decode(data, (width, height))
+            return read_picture(self.archive.open, file, (width, height))
 
 
 def _style(element: ElementTree.Element) -> Style:
@@ -219,3 +219,14 @@ def _style(element: ElementTree.Element) -> Style:
         raise QilError(f"an opacity is {text!r}, expected a number from 0 to 1")
     problem = "" if op in MODES else f"has the blend mode {op}"
     return Style(opacity, MODES.get(op, "normal"), element.get("visibility", "visible") != "hidden", problem=problem)
+
+
+def recognizes(path: Path, head: bytes) -> bool:
+    """Whether a file is a ZIP that holds a stack.xml. Raises QilError: a broken ZIP."""
+    if not head.startswith(SIGNATURE):
+        return False
+    with opened(path) as archive:
+        return STACK in archive.namelist()
+
+
+FORMAT = Format("ora", "OpenRaster", (".ora",), write, read, recognizes, dpi=DPI)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import QilError
+from ..stack import GRID
 
 
 def load_picture(path: Path) -> Tensor:
@@ -24,4 +25,4 @@ def load_picture(path: Path) -> Tensor:
         raise QilError(
             f"{path} cannot be read as a picture ({error}). Use PNG, JPEG, WebP, BMP, TIFF or GIF."
         ) from None
-    return torch.from_numpy(pixels).float().div_(255)
+    return torch.from_numpy(pixels).float().div_(GRID)

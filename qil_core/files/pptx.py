@@ -18,6 +18,9 @@ from ..errors import QilError
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
 from .atomic import atomic_path
+from .format import NONE, Dpi, Format, Options
+from .layered import PLAIN, Layered, Look
+from .limits import check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
 
@@ -27,8 +30,20 @@ if TYPE_CHECKING:
     from pptx.slide import Slide
 
 EMU = 914400
+"""English Metric Units an inch (ECMA-376 part 1, ST_Coordinate)."""
+
 MIN_SIDE = 1 * EMU
+"""Least side of a slide: PowerPoint takes 1 to 56 inches (ECMA-376 part 1, ST_SlideSizeCoordinate)."""
+
 MAX_SIDE = 56 * EMU
+"""Largest side of a slide."""
+
+DPI = Dpi(usual=96, least=10, most=2400)
+"""At 96, a screen's usual number, PowerPoint shows a pixel as a pixel; the bounds are far wider than print needs."""
+
+MADE = datetime(2026, 1, 1)
+"""When every deck says that it was made: the same layers give the same properties."""
+
 ORIGINAL = "original"
 """Name of the hidden picture that a slide can begin with."""
 
@@ -93,34 +108,30 @@ class Page:
     empty: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Extras:
-    """What a deck can hold beside the layers.
-
-    notes: a text a stack for the slide's notes; what was placed and left out is added to it. originals: a picture
-    (H, W, 3|4) in [0, 1] a stack, put hidden under its layers. build_up: a slide for every layer that is added.
-    Empty tuples leave notes and originals out.
-    """
-
-    notes: tuple[str, ...] = ()
-    originals: tuple[Tensor, ...] = ()
-    build_up: bool = False
-
-
-NONE = Extras()
-
-
 def write(
-    slides: Sequence[LayerStack], path: Path, dpi: float = 96, progress: Progress = silent, extras: Extras = NONE
+    stack: LayerStack, path: Path, look: Look = PLAIN, options: Options = NONE, progress: Progress = silent
+) -> Path:
+    """Write a deck of one stack, as write_deck() does: opacities go into alpha, hidden layers are left out.
+
+    Raises QilError as write_deck(), for a look that is impossible or has blend modes, and when all layers are hidden.
+    """
+    layered = Layered(stack, look.of(len(stack))).shown("The stack").folded()
+    check_modes(layered.stack, layered.look, ("normal",), "PowerPoint", "PSD")
+    return write_deck([layered.stack], path, options, progress).path
+
+
+def write_deck(
+    slides: Sequence[LayerStack], path: Path, options: Options = NONE, progress: Progress = silent
 ) -> PptxReport:
     """Write a deck, a slide a stack, every layer a picture cropped to its content; "/" in a name makes a group.
 
-    dpi: pixels an inch, 10..2400. The slide takes the widest and the highest picture, scaled if a side would pass
-    56 inches or both stay under 1 inch; every picture fills its slide with its aspect kept, centred. Empty layers are
-    left out and reported. Raises QilError: no slides, dpi out of range, notes or originals for another count of
+    options: see Options; dpi is 10..2400. The slide takes the widest and the highest picture, scaled if a side would
+    pass 56 inches or both stay under 1 inch; every picture fills its slide with its aspect kept, centred. Empty layers
+    are left out and reported. Raises QilError: no slides, dpi out of range, notes or originals for another count of
     stacks, the disk refuses.
     """
-    _check(slides, dpi, extras)
+    _check(slides, options)
+    dpi = DPI.of(options)
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
     pages = [_page(stack, size) for stack in slides]
     crops = [piece.crop for page in pages for piece in page.pieces]
@@ -128,7 +139,7 @@ def write(
         deck = _new_deck(size, path.stem)
         shown: list[Page] = []
         for i, page in enumerate(pages):
-            shown += _add_page(deck, page, pngs, extras, i, part(progress, i / len(pages), (i + 1) / len(pages)))
+            shown += _add_page(deck, page, pngs, options, i, part(progress, i / len(pages), (i + 1) / len(pages)))
         deck.save(str(temporary))
     return PptxReport(
         path,
@@ -141,19 +152,19 @@ def write(
 
 
 def _add_page(
-    deck: Presentation, page: Page, pngs: Iterator[bytes], extras: Extras, index: int, progress: Progress
+    deck: Presentation, page: Page, pngs: Iterator[bytes], options: Options, index: int, progress: Progress
 ) -> list[Page]:
     """Add the slides of one stack; what each shows."""
-    steps = [replace(page, pieces=page.pieces[: i + 1]) for i in range(len(page.pieces))] if extras.build_up else []
+    steps = [replace(page, pieces=page.pieces[: i + 1]) for i in range(len(page.pieces))] if options.build_up else []
     placed: list[bytes] = []
     steps = steps or [page]
     for step, shown in enumerate(steps):
         slide = _add_slide(deck)
-        if extras.originals:
-            _add_original(slide, extras.originals[index], page)
+        if options.originals:
+            _add_original(slide, options.originals[index], page)
         _fill(slide, shown, placed, pngs, part(progress, step / len(steps), (step + 1) / len(steps)))
-        if extras.notes:
-            _add_note(slide, f"{extras.notes[index]}\n{_note(shown)}")
+        if options.notes:
+            _add_note(slide, f"{options.notes[index]}\n{_note(shown)}")
     return steps
 
 
@@ -175,12 +186,10 @@ def _clean_lines(text: str) -> str:
     return "\n".join(map(clean, text.splitlines())).strip()
 
 
-def _check(slides: Sequence[LayerStack], dpi: float, extras: Extras) -> None:
+def _check(slides: Sequence[LayerStack], options: Options) -> None:
     if not slides:
         raise QilError("A PowerPoint file needs at least one picture, and none was given.")
-    if not 10 <= dpi <= 2400:
-        raise QilError(f"{dpi} dpi was given, expected 10 to 2400 pixels an inch; 96 shows pixels at their size.")
-    for what, given in (("notes", extras.notes), ("originals", extras.originals)):
+    for what, given in (("notes", options.notes), ("originals", options.originals)):
         if given and len(given) != len(slides):
             raise QilError(f"{len(given)} {what} were given for {len(slides)} stacks: give one a stack, or none.")
 
@@ -188,7 +197,7 @@ def _check(slides: Sequence[LayerStack], dpi: float, extras: Extras) -> None:
 def slide_size(pictures: Sequence[tuple[int, int]], dpi: float) -> tuple[int, int]:
     """Width and height in EMU of a slide for pictures of (width, height) pixels: sides from 1 to 56 inches."""
     sides = [max(sizes) * EMU / dpi for sizes in zip(*pictures, strict=True)]
-    scale = min(1, MAX_SIDE / max(sides)) * max(1, MIN_SIDE / max(sides))
+    scale = min(1, MAX_SIDE / max(sides))
     width, height = (max(MIN_SIDE, round(side * scale)) for side in sides)
     return width, height
 
@@ -223,9 +232,9 @@ def _new_deck(size: tuple[int, int], title: str) -> Presentation:
     deck = pptx.Presentation()
     deck.slide_width, deck.slide_height = Emu(size[0]), Emu(size[1])
     about = deck.core_properties
-    about.title = " ".join(clean(title).split())[:255]
+    about.title = " ".join(clean(title).split())  # no file name is longer than the 255 characters of a title
     about.author = about.last_modified_by = ""  # python-pptx's template names its own author
-    about.created = about.modified = datetime(2026, 1, 1)  # the same layers give the same properties
+    about.created = about.modified = MADE
     return deck
 
 
@@ -271,3 +280,6 @@ def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: 
     text = f"{name}, {box.width} x {box.height} pixels at {box.left}, {box.top}"
     element: Any = picture.element
     element.nvPicPr.cNvPr.set("descr", text)  # python-pptx has no property for alt text
+
+
+FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=("notes", "originals", "build_up"))

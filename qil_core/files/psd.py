@@ -7,6 +7,7 @@ under alpha 0 is kept inside a layer's bounds and is black outside them; an empt
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,59 +21,88 @@ from ..composite import onto_color
 from ..progress import Progress, silent
 from ..stack import LayerStack, to_bytes
 from .atomic import atomic_path
+from .format import NONE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
+from .limits import check_count, check_modes
 from .names import Group, Leaf, nest
 from .png import parallel
 from .profile import srgb_profile
-from .tree import check_writable
+from .psd_reader import SIGNATURE, read_document
+from .psd_record import FULL, MODES
 
 if TYPE_CHECKING:
-    from psd_tools.psd import PSD
+    from psd_tools.psd import PSD as Document
     from psd_tools.psd.layer_and_mask import ChannelDataList, LayerRecord
 
     Entry = tuple[LayerRecord, ChannelDataList]
     """A layer's record and the data of its channels."""
 
+PSD, PSB = 1, 2
+"""Versions of the format, as the file's header has them (specification, "File Header Section")."""
+
 MAX_SIDE = 30_000
-"""Pixels; above it the format is PSB, which takes 300000."""
+"""Pixels of a side that a PSD takes; a PSB takes 300000 (specification, "File Header Section")."""
 
 MAX_BYTES = 1 << 30
-"""Pixel bytes above which the format is PSB: a PSD's lengths are counted in 32 bits."""
+"""Pixel bytes above which the format is PSB. A PSD's lengths are counted in 32 bits, and programs read files up to
+2 GiB: pixels that do not compress make a file a little larger than they are."""
 
-THUMBNAIL = 160
-RESOLUTION, THUMBNAIL_PS5, ICC, VERSION_INFO = 1005, 1036, 1039, 1057
+DPI = Dpi(usual=72, least=1, most=30_000)
+"""72 is what Photoshop takes where a file says nothing; the number is kept as 16.16 bits (resource 1005), which end at
+32767."""
 
-MODES = {
-    "normal": "NORMAL", "multiply": "MULTIPLY", "screen": "SCREEN", "overlay": "OVERLAY", "darken": "DARKEN",
-    "lighten": "LIGHTEN", "color-dodge": "COLOR_DODGE", "color-burn": "COLOR_BURN", "hard-light": "HARD_LIGHT",
-    "soft-light": "SOFT_LIGHT", "difference": "DIFFERENCE", "exclusion": "EXCLUSION", "linear-dodge": "LINEAR_DODGE",
-    "linear-burn": "LINEAR_BURN", "vivid-light": "VIVID_LIGHT", "pin-light": "PIN_LIGHT",
-    "linear-light": "LINEAR_LIGHT", "hard-mix": "HARD_MIX", "subtract": "SUBTRACT", "divide": "DIVIDE", "hue": "HUE",
-    "saturation": "SATURATION", "color": "COLOR", "luminosity": "LUMINOSITY",
-}  # fmt: skip
-"""This package's blend modes as psd-tools names them."""
+FIXED = 1 << 16
+"""One, in numbers of 16.16 bits."""
+
+THUMBNAIL_SIDE = 160
+"""Pixels of the longer side: what Photoshop itself writes."""
+
+JPEG_QUALITY = 85
+"""Of the thumbnail, 1..95 in Pillow's scale: no blocks are seen at this size."""
+
+WHITE = 1.0
+"""The paper that Photoshop lays a merged picture with clear places on."""
+
+RESOLUTION, THUMBNAIL, ICC, VERSION_INFO = 1005, 1036, 1039, 1057
+"""Image resources (specification, "Image Resource IDs")."""
+
+INCHES = 1
+"""Unit in which a resolution and a size are shown (resource 1005)."""
+
+JPEG, BITS_A_PIXEL, PLANES = 1, 24, 1
+"""What a thumbnail says of itself (specification, "Thumbnail resource format")."""
+
+ROW_BITS = 32
+"""A thumbnail's rows are counted in whole steps of so many bits."""
+
+MAX_OLD_NAME = 255
+"""Bytes of a layer's name in MacRoman: a Pascal string, whose length is a byte."""
 
 
 def suffix(stack: LayerStack) -> str:
     """ ".psd", or ".psb" for a canvas or an amount of pixels that a PSD cannot hold."""
-    return ".psb" if _version(stack) == 2 else ".psd"
+    return ".psb" if _version(stack) == PSB else ".psd"
 
 
 def _version(stack: LayerStack) -> int:
-    large = max(stack.width, stack.height) > MAX_SIDE or 4 * stack.width * stack.height * (len(stack) + 1) > MAX_BYTES
-    return 2 if large else 1
+    layers = len(stack) + 1  # the merged picture is one more
+    large = max(stack.width, stack.height) > MAX_SIDE or 4 * stack.width * stack.height * layers > MAX_BYTES
+    return PSB if large else PSD
 
 
-def write(stack: LayerStack, path: Path, look: Look = PLAIN, dpi: float = 72, progress: Progress = silent) -> Path:
+def write(
+    stack: LayerStack, path: Path, look: Look = PLAIN, options: Options = NONE, progress: Progress = silent
+) -> Path:
     """Write a PSD (a PSB where suffix() says so): layers, groups, merged preview, thumbnail, dpi and sRGB profile.
 
-    look: blend modes, opacities (kept as k/255) and visibility. dpi: 1..30000. Raises QilError: too many layers, a
+    look: blend modes, opacities (kept as k/255) and visibility. options: dpi. Raises QilError: too many layers, a
     mode that Photoshop lacks, dpi out of range, the disk refuses.
     """
     import psd_tools.psd  # noqa: F401  here: its modules import each other in a circle, which threads trip over
 
-    look = look.of(len(stack))
-    check_writable(stack, look, dpi, MODES, "Photoshop", "OpenRaster")
+    dpi, look = DPI.of(options), look.of(len(stack))
+    check_count(stack)
+    check_modes(stack, look, MODES, "Photoshop", "OpenRaster")
     version = _version(stack)
     merged = Layered(stack, look).composite()
     with atomic_path(path) as temporary, parallel(lambda i: _layer(stack, i, version), range(len(stack))) as layers:
@@ -100,17 +130,17 @@ def _named(entry: Entry, leaf: Leaf, look: Look) -> Entry:
 
     record, _ = entry
     record.blend_mode = BlendMode[MODES[look.modes[leaf.index]]]
-    record.opacity = round(look.opacities[leaf.index] * 255)
+    record.opacity = round(look.opacities[leaf.index] * FULL)
     record.flags.visible = look.visible[leaf.index]
     _name(record, leaf.name)
     return entry
 
 
 def _name(record: LayerRecord, name: str) -> None:
-    """The name in Unicode, and in MacRoman (255 bytes) for programs from before the year 2000."""
+    """The name in Unicode, and in MacRoman for programs from before the year 2000."""
     from psd_tools.constants import Tag
 
-    record.name = name.encode("macroman", "replace")[:255].decode("macroman")
+    record.name = name.encode("macroman", "replace")[:MAX_OLD_NAME].decode("macroman")
     record.tagged_blocks.set_data(Tag.UNICODE_LAYER_NAME, name)
 
 
@@ -118,7 +148,7 @@ def _divider(name: str, kind: str) -> Entry:
     """A record without pixels that opens or closes a group. Groups let modes through, as a flat stack does."""
     from psd_tools.constants import BlendMode, SectionDivider, Tag
 
-    record, channels = _record(torch.zeros(0, 0, 4), 0, 0, 1)
+    record, channels = _record(torch.zeros(0, 0, 4), 0, 0, PSD)
     passing = {} if kind == "BOUNDING_SECTION_DIVIDER" else {"signature": b"8BIM", "blend_mode": BlendMode.PASS_THROUGH}
     record.tagged_blocks.set_data(Tag.SECTION_DIVIDER_SETTING, kind=SectionDivider[kind], **passing)
     _name(record, name)
@@ -161,10 +191,10 @@ def _encoded(plane: Tensor, version: int) -> bytes:
     return encode_rle(plane.numpy().tobytes(), width, height, 8, version) if width else b""
 
 
-def _document(stack: LayerStack, merged: Tensor, version: int, dpi: float) -> PSD:
+def _document(stack: LayerStack, merged: Tensor, version: int, dpi: float) -> Document:
     """Everything but the layers."""
     from psd_tools.constants import ColorMode
-    from psd_tools.psd import PSD
+    from psd_tools.psd import PSD as Document
     from psd_tools.psd.header import FileHeader
     from psd_tools.psd.image_resources import ImageResource, ImageResources
 
@@ -178,15 +208,20 @@ def _document(stack: LayerStack, merged: Tensor, version: int, dpi: float) -> PS
         color_mode=ColorMode.RGB,
     )
     data = {
-        RESOLUTION: struct.pack(">IHHIHH", round(dpi * 65536), 1, 1, round(dpi * 65536), 1, 1),
-        THUMBNAIL_PS5: _thumbnail(merged),
+        RESOLUTION: struct.pack(">IHH", round(dpi * FIXED), INCHES, INCHES) * 2,  # across and down
+        THUMBNAIL: _thumbnail(merged),
         ICC: srgb_profile(),
         VERSION_INFO: _version_info(),
     }
     resources = ImageResources()
     for key, value in data.items():
         resources[key] = ImageResource(key=key, data=value)
-    return PSD(header, image_resources=resources, image_data=_image_data(merged, clear, version))
+    return Document(header, image_resources=resources, image_data=_image_data(merged, clear, version))
+
+
+def _on_paper(merged: Tensor) -> Tensor:
+    """The colours (H, W, 3) of a picture (H, W, 4) laid over white."""
+    return onto_color(merged, merged.new_full((3,), WHITE))[..., :3]
 
 
 def _image_data(merged: Tensor, clear: bool, version: int) -> Any:
@@ -195,20 +230,20 @@ def _image_data(merged: Tensor, clear: bool, version: int) -> Any:
     from psd_tools.psd.image_data import ImageData
 
     alpha = merged[..., 3:]
-    colors = onto_color(merged, merged.new_ones(3))[..., :3] if clear else merged[..., :3]
+    colors = _on_paper(merged) if clear else merged[..., :3]
     planes = torch.cat(_planes(torch.cat([colors, alpha], dim=-1) if clear else colors))
     return ImageData(Compression.RLE, _encoded(planes, version))
 
 
 def _thumbnail(merged: Tensor) -> bytes:
-    """Resource 1036: a JPEG of at most 160 pixels, over white."""
-    picture = Image.fromarray(to_bytes(onto_color(merged, merged.new_ones(3))[..., :3]).cpu().numpy())
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    """Resource 1036: a small JPEG over white, and what it would take unpacked, a row filled up to whole 32 bits."""
+    picture = Image.fromarray(to_bytes(_on_paper(merged)).cpu().numpy())
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
     jpeg, (width, height) = buffer.getvalue(), picture.size
-    row = (width * 24 + 31) // 32 * 4
-    return struct.pack(">6I2H", 1, width, height, row, row * height, len(jpeg), 24, 1) + jpeg
+    row = math.ceil(width * BITS_A_PIXEL / ROW_BITS) * ROW_BITS // 8
+    return struct.pack(">6I2H", JPEG, width, height, row, row * height, len(jpeg), BITS_A_PIXEL, PLANES) + jpeg
 
 
 def _version_info() -> bytes:
@@ -218,7 +253,7 @@ def _version_info() -> bytes:
     return struct.pack(">IB", 1, 1) + texts + struct.pack(">I", 1)
 
 
-def _add_entries(document: PSD, entries: Iterator[Entry]) -> None:
+def _add_entries(document: Document, entries: Iterator[Entry]) -> None:
     from psd_tools.psd.layer_and_mask import ChannelImageData, LayerInfo, LayerRecords
 
     records, channels = zip(*entries, strict=True)
@@ -233,6 +268,9 @@ def read(path: Path, hidden: bool = True) -> Layered:
 
     hidden: keep hidden layers too. Raises QilError: broken files, other colour modes, layers that cannot be drawn.
     """
-    from .psd_reader import read_document
-
     return read_document(path, hidden)
+
+
+FORMAT = Format(
+    "psd", "PSD", (".psd", ".psb"), write, read, lambda path, head: head.startswith(SIGNATURE), suffix, dpi=DPI
+)

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from ..errors import QilError
 from .layered import Layered
-from .png import MAX_PIXELS
+from .limits import MAX_PIXELS, check_size
 from .psd_record import (
     ALPHA,
     CLOSES,
+    FULL,
     OPENS,
     Board,
     artboard,
@@ -40,7 +41,7 @@ from .psd_record import (
     solid_color,
     stored_mask,
 )
-from .tree import Folder, Mask, Sheet, Style, check_size, flatten
+from .tree import Folder, Mask, Sheet, Style, flatten
 
 if TYPE_CHECKING:
     from psd_tools.psd import PSD
@@ -49,17 +50,37 @@ if TYPE_CHECKING:
     Records = Sequence[tuple[LayerRecord, Sequence[ChannelData]]]
     Channels = Sequence[ChannelData]
 
+SIGNATURE = b"8BPS"
+"""The first bytes of a PSD or PSB (specification, "File Header Section", as all that follows up to HEADER_BYTES)."""
+
+VERSIONS = (1, 2)
+"""PSD and PSB."""
+
+DEPTHS = (8, 16)
+"""Bits a channel that are read; 1 is for bitmaps, and 32 for light, which this package does not keep."""
+
+HEADER_BYTES = 26
+
+RAW, RUNS, DEFLATED, DEFLATED_DIFFERENCES = 0, 1, 2, 3
+"""How a channel is compressed (specification, "Channel Image Data")."""
+
 GREY, INDEXED, RGB = 1, 2, 3
 PLANES = {GREY: 1, INDEXED: 1, RGB: 3}
 """Colour channels of the modes that are read; further ones are alpha and spot colours."""
 
 COLOR_MODES = {0: "bitmap", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
-CLEAR_INDEX, NO_INDEX = 1047, 256
+PALETTE = 256
+"""Colours of a palette: its reds come first, then its greens, then its blues ("Color Mode Data Section")."""
+
+CLEAR_INDEX, NO_INDEX = 1047, PALETTE
+"""The image resource that names the palette's clear index, and an index that no pixel has, for files without it."""
+
 MAX_DEPTH = 64
+"""Groups inside groups that are read: four times what this package writes (names.MAX_DEPTH)."""
 
 
 class Header(NamedTuple):
-    """A PSD's first 26 bytes: version 1 (PSD) or 2 (PSB), channels, size in pixels, bits a channel, colour mode."""
+    """A PSD's first HEADER_BYTES: version 1 (PSD) or 2 (PSB), channels, size in pixels, bits a channel, colour mode."""
 
     version: int
     channels: int
@@ -76,7 +97,7 @@ def read_document(path: Path, hidden: bool) -> Layered:
     except (OSError, ValueError) as error:
         raise QilError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
     with file, _reading(path):
-        header = _header(file.read(26), path)
+        header = _header(file.read(HEADER_BYTES), path)
         file.seek(0)
         return _flattened(_parse(file), header, path, hidden)
 
@@ -95,15 +116,15 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _header(data: bytes, path: Path) -> Header:
-    if len(data) < 26 or data[:4] != b"8BPS":
+    if len(data) < HEADER_BYTES or not data.startswith(SIGNATURE):
         raise QilError(f"Cannot read {path}: it is not a Photoshop file, or it is cut off.")
     header = Header(*struct.unpack(">H6xHIIHH", data[4:]))
-    if header.version not in (1, 2):
+    if header.version not in VERSIONS:
         raise QilError(f"Cannot read {path}: it has version {header.version}, expected 1 (PSD) or 2 (PSB).")
     if header.mode not in PLANES:
         mode = COLOR_MODES.get(header.mode, f"unknown ({header.mode})")
         raise QilError(f"Cannot read {path}: its colours are {mode}. In Photoshop choose Image > Mode > RGB, and save.")
-    if header.depth not in (8, 16):
+    if header.depth not in DEPTHS:
         raise QilError(
             f"Cannot read {path}: it has {header.depth} bits a channel. Choose Image > Mode > 8 Bits/Channel, and save."
         )
@@ -155,7 +176,7 @@ def _background(document: PSD, header: Header) -> Sheet:
     colors = planes.reshape(header.channels, header.height, header.width)[:wanted]
     image = torch.ones(header.height, header.width, 4)
     if header.mode == INDEXED:
-        indices = np.rint(colors[0] * 255).astype(np.uint8)  # they were read as k/255
+        indices = np.rint(colors[0] * FULL).astype(np.uint8)  # they were read as k/255
         image[..., 3] = torch.from_numpy(indices != document.image_resources.get_data(CLEAR_INDEX, NO_INDEX))
         colors = _looked_up(indices, document.color_mode_data.value)
     image[..., :3] = torch.from_numpy(colors).permute(1, 2, 0)  # one plane of grey serves all three
@@ -163,8 +184,8 @@ def _background(document: PSD, header: Header) -> Sheet:
 
 
 def _looked_up(indices: NDArray[np.uint8], palette: bytes) -> NDArray[np.float32]:
-    """The colours (3, H, W) of indices (H, W). The palette: 256 reds, greens, then blues."""
-    table = np.frombuffer(palette, np.uint8).reshape(3, 256).astype(np.float32) / np.float32(255)
+    """The colours (3, H, W) of indices (H, W). palette: bytes, see PALETTE."""
+    table = np.frombuffer(palette, np.uint8).reshape(3, PALETTE).astype(np.float32) / np.float32(FULL)
     return table[:, indices]
 
 
@@ -173,13 +194,13 @@ def _decode(data: bytes, compression: int, width: int, height: int, header: Head
     from psd_tools.compression import decode_prediction, decode_rle
 
     size = width * height * header.depth // 8
-    if compression == 0:
+    if compression == RAW:
         raw = data[:size]
-    elif compression == 1:
+    elif compression == RUNS:
         raw = decode_rle(data, width, height, header.depth, header.version)
     else:
         raw = zlib.decompressobj().decompress(data, size)
-        raw = decode_prediction(raw, width, height, header.depth) if compression == 3 else raw
+        raw = decode_prediction(raw, width, height, header.depth) if compression == DEFLATED_DIFFERENCES else raw
     if len(raw) != size:
         raise ValueError(f"a channel holds {len(raw)} bytes, expected {size}")
     kind, top = (np.dtype(np.uint8), 255) if header.depth == 8 else (np.dtype(">u2"), 65535)
@@ -253,7 +274,7 @@ class _Reader:
         problem = problem or cannot_draw(record) or fill_problem(record, mode or "")
         visible = bool(record.flags.visible)
         return Style(
-            opacity=record.opacity / 255 * fill_opacity(record),
+            opacity=record.opacity / FULL * fill_opacity(record),
             mode=mode or "normal",
             visible=visible,
             clipped=int(record.clipping) == 1,
@@ -292,7 +313,7 @@ class _Reader:
         if width and height:
             plane = self._plane(channels[ids.index(mask.channel)], width, height)
         # A density of 0 lets everything through.
-        return Mask(1 - (1 - plane) * mask.density, mask.left, mask.top, 1 - (1 - mask.outside / 255) * mask.density)
+        return Mask(1 - (1 - plane) * mask.density, mask.left, mask.top, 1 - (1 - mask.outside / FULL) * mask.density)
 
     def _count(self, pixels: int) -> None:
         """Add up the pixels of masks before they take memory. Raises QilError: too many."""

@@ -9,28 +9,54 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .psd import MODES
-
 if TYPE_CHECKING:
     from psd_tools.psd.layer_and_mask import LayerRecord, MaskData
 
+MODES = {
+    "normal": "NORMAL", "multiply": "MULTIPLY", "screen": "SCREEN", "overlay": "OVERLAY", "darken": "DARKEN",
+    "lighten": "LIGHTEN", "color-dodge": "COLOR_DODGE", "color-burn": "COLOR_BURN", "hard-light": "HARD_LIGHT",
+    "soft-light": "SOFT_LIGHT", "difference": "DIFFERENCE", "exclusion": "EXCLUSION", "linear-dodge": "LINEAR_DODGE",
+    "linear-burn": "LINEAR_BURN", "vivid-light": "VIVID_LIGHT", "pin-light": "PIN_LIGHT",
+    "linear-light": "LINEAR_LIGHT", "hard-mix": "HARD_MIX", "subtract": "SUBTRACT", "divide": "DIVIDE", "hue": "HUE",
+    "saturation": "SATURATION", "color": "COLOR", "luminosity": "LUMINOSITY",
+}  # fmt: skip
+"""This package's blend modes as psd-tools names them."""
+
+FULL = 255
+"""All of an opacity, a density, a mask or a colour: each is a byte."""
+
 ALPHA, MASK, REAL_MASK = -1, -2, -3
+"""Ids of the channels beside the colours, which are 0 to 2 (specification, "Layer records")."""
+
 OPENS, CLOSES = (1, 2), 3
 """Section dividers: the record above a group's layers (open or closed in the panel), and the one below them."""
+
+# What follows are the keys of the blocks of a record (specification, "Additional Layer Information").
 
 ADJUSTMENTS = {
     b"brit", b"levl", b"curv", b"expA", b"vibA", b"hue ", b"hue2", b"blnc", b"blwh", b"phfl", b"mixr", b"clrL",
     b"nvrt", b"post", b"thrs", b"grdm", b"selc",
 }  # fmt: skip
+"""Layers that change the colours of those below and have no pixels of their own: levels, curves, ..."""
+
 SOLID = b"SoCo"
 FILLS = {SOLID, b"GdFl", b"PtFl"}
+"""Fills of one colour, with a gradient, and with a pattern."""
+
 SHAPE = {*FILLS, b"vscg"}
+"""A layer with pixels and one of these is a shape: a fill that a path cuts out."""
+
 EFFECTS = (b"lfx2", b"lmfx")
+"""Shadows, glows, strokes, ...: one of each kind, and several of a kind."""
+
 ARTBOARD = (b"artb", b"artd", b"abdd")
 VECTOR_MASK = (b"vmsk", b"vsms")
 FILL_OPACITY, DIVIDERS, UNICODE_NAME = b"iOpa", (b"lsct", b"lsdk"), b"luni"
 KNOCKOUT, CHANNELS, CLIPS_AS_GROUP = b"knko", b"brst", b"clbl"
+
 FULL_RANGE = (0, 65535)
+"""A pair of Blend If that leaves nothing out: two bytes of black, 0, and two of white, 255 (Layer blending ranges)."""
+
 FILL_DIFFERS = {
     "color-burn", "linear-burn", "color-dodge", "linear-dodge", "vivid-light", "linear-light", "hard-mix", "difference",
 }  # fmt: skip
@@ -84,7 +110,7 @@ def layer_name(record: LayerRecord) -> str:
 
 def fill_opacity(record: LayerRecord) -> float:
     """Photoshop's second opacity, 0..1: it leaves layer effects alone."""
-    return int(_number(record, FILL_OPACITY, 255)) / 255
+    return int(_number(record, FILL_OPACITY, FULL)) / FULL
 
 
 def clips_apart(record: LayerRecord) -> bool:
@@ -126,7 +152,7 @@ def _densities(data: MaskData) -> tuple[float, float]:
     """How much the user's mask and the vector mask hide, 0..1."""
     given = data.parameters
     both = (None, None) if given is None else (given.user_mask_density, given.vector_mask_density)
-    user, vector = (1.0 if density is None else density / 255 for density in both)
+    user, vector = (1.0 if density is None else density / FULL for density in both)
     return user, vector
 
 
@@ -237,8 +263,8 @@ def _rgb(data: Any) -> tuple[float, float, float] | None:
     color = data.get(b"Clr ")
     if color is None or not all(key in color for key in (b"Rd  ", b"Grn ", b"Bl  ")):
         return None
-    red, green, blue = (round(min(max(float(_value(color[key])), 0), 255)) for key in (b"Rd  ", b"Grn ", b"Bl  "))
-    return red / 255, green / 255, blue / 255
+    red, green, blue = (round(min(max(float(_value(color[key])), 0), FULL)) for key in (b"Rd  ", b"Grn ", b"Bl  "))
+    return red / FULL, green / FULL, blue / FULL
 
 
 def artboard(record: LayerRecord, width: int, height: int) -> Board | None:

@@ -8,7 +8,7 @@ Blending Level 1", section 3 (isolated groups), and that "over" is associative.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from ..composite import composite
 from ..errors import QilError
 from ..stack import LayerStack
 from .layered import Layered, Look
+from .limits import check_size
 from .names import clean, join_levels
-from .png import MAX_LAYERS, MAX_PIXELS, check_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,34 +86,6 @@ class Flat:
     opacity: float
     mode: str
     visible: bool
-
-
-def check_size(width: int, height: int, count: int, source: Path) -> None:
-    """QilError for a canvas that is too large or empty, or for too many layers, before any memory is taken."""
-    if min(width, height) < 1:
-        raise QilError(f"Cannot read {source}: its canvas is {width}x{height} pixels.")
-    if count > MAX_LAYERS:
-        raise QilError(f"Cannot read {source}: it has {count} layers, at most {MAX_LAYERS} are read. Merge some first.")
-    if width * height * count > MAX_PIXELS:
-        raise QilError(
-            f"Cannot read {source}: {count} layers of {width}x{height} are {width * height * count / 1e6:.0f} "
-            f"megapixels, more than the {MAX_PIXELS // 10**6} that are read at once. Scale it down or merge layers."
-        )
-
-
-def check_writable(
-    stack: LayerStack, look: Look, dpi: float, modes: Collection[str], program: str, instead: str
-) -> None:
-    """QilError for what a layered file cannot hold: too many layers, dpi out of 1..30000, a mode not in modes.
-
-    look: written out, one value a layer. program, instead: what lacks the mode, and what to try, for the message.
-    """
-    check_count(stack)
-    if not 1 <= dpi <= 30_000:
-        raise QilError(f"{dpi} dpi was given, expected 1 to 30000 pixels an inch.")
-    for name, mode in zip(stack.names, look.modes, strict=True):
-        if mode not in modes:
-            raise QilError(f'{program} has no blend mode "{mode}" (layer "{name}"): choose another mode or {instead}.')
 
 
 def flatten(items: Sequence[Sheet | Folder], width: int, height: int, source: Path, hidden: bool = True) -> Layered:

@@ -231,5 +231,5 @@ def test_files_that_do_not_go_together_are_not_uploaded(page: Page, server: Serv
     for path in paths:
         path.write_bytes(b"anything")
     drop(page, *paths)
-    page.get_by_text("Give one PSD, PSB, ORA, ZIP or PNG file").wait_for()
+    page.get_by_text("Give one file (.psd, .psb, .ora, .zip, .png)").wait_for()
     assert not list((server.base / "input").glob("mixed.*"))

@@ -20,6 +20,8 @@ from PIL import Image
 from pptx import Presentation
 from psd_tools import PSDImage
 
+from qil_core.files.registry import FORMATS
+
 NAMES = "all\n背景\ngirl/hair 👗\ngirl/dress\neither\\/or"
 MODES = "normal\nnormal\nmultiply\nnormal\nscreen"
 
@@ -27,7 +29,7 @@ MODES = "normal\nnormal\nmultiply\nnormal\nscreen"
 def exported(kind: str, **more: Any) -> Graph:
     """Node "export" writes the five frames of node "stack"."""
     inputs = {"filename_prefix": "test/files", "format": kind, "names": NAMES, "modes": MODES}
-    dpi = {"format__dpi": 300.0} if kind in ("PSD", "OpenRaster") else {}
+    dpi = {"format__dpi": 300.0} if kind in ("PSD", "OpenRaster", "PowerPoint") else {}
     return stack_of("example.png") | {"export": node("ExportLayers", layers=["stack", 0], **inputs, **dpi, **more)}
 
 
@@ -118,6 +120,17 @@ def test_a_changed_file_is_read_again(client: Client, server: Server) -> None:
         assert client.pictures(run, "layer")[0, 0, 0].tolist() == [*color, 255]
 
 
+def test_a_changed_file_in_a_folder_is_read_again(client: Client, server: Server) -> None:
+    folder = server.base / "input" / "folder of pngs"
+    folder.mkdir()
+    for color in ((255, 0, 0), (0, 0, 255)):
+        for name in ("1 below.png", "10 above.png", "2 between.png"):
+            Image.new("RGB", (3, 2), color if name.startswith("2") else 0).save(folder / name)
+        run, (names,) = text(client, saving(loaded("folder of pngs"), layer=["load", 0]), "names")
+        assert names == "below\nbetween\nabove"
+        assert client.pictures(run, "layer")[1, 0, 0].tolist() == [*color, 255]
+
+
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "none.psd", "../base/server.log"])
 def test_a_file_elsewhere_is_refused_before_the_run(client: Client, name: str) -> None:
     with pytest.raises(Refused, match="upload"):
@@ -139,13 +152,41 @@ def test_a_zip_that_points_out_of_itself_writes_nothing(client: Client, server: 
     assert not list(server.base.parent.rglob("evil.png"))
 
 
-@pytest.mark.parametrize("kind", ["PSD", "PNG files"])
-def test_an_export_stays_in_the_output_folder(client: Client, server: Server, kind: str) -> None:
-    graph = exported(kind)
-    graph["export"]["inputs"]["filename_prefix"] = "../../escaped"
-    run = client.run(graph)
-    assert "leaves ComfyUI's output folder" in run.error
-    assert not list(server.base.parent.rglob("escaped*"))
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("../../escaped", "leaves ComfyUI's output folder"),
+        (".", "names a hidden file"),
+        ("test/.escaped", "names a hidden file"),
+        ("", "holds no file name"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["PSD", "PNG files", "deck"])
+def test_a_prefix_that_names_no_file_of_the_output_folder_is_refused_before_the_run(
+    client: Client, server: Server, kind: str, prefix: str, message: str
+) -> None:
+    deck = node("ExportPPTX", layers=["stack", 0], filename_prefix="", dpi=96.0)
+    graph = stack_of("example.png") | {"export": deck} if kind == "deck" else exported(kind)
+    graph["export"]["inputs"]["filename_prefix"] = prefix
+    with pytest.raises(Refused, match=message):
+        client.run(graph)
+    assert not list(server.base.parent.rglob("*escaped*"))
+
+
+def test_layers_are_offered_in_every_format_there_is(client: Client) -> None:
+    options = client.get_json("/object_info/ExportLayers")["ExportLayers"]["input"]["required"]["format"][1]["options"]
+    assert [option["key"] for option in options] == [format.name for format in FORMATS.values()]
+    bounds = {option["key"]: option["inputs"].get("required", {}).get("dpi") for option in options}
+    usual = {key: (dpi[1]["default"], dpi[1]["min"], dpi[1]["max"]) for key, dpi in bounds.items() if dpi}
+    assert usual == {format.name: tuple(format.dpi) for format in FORMATS.values() if format.dpi}
+
+
+def test_layers_become_a_deck_of_one_slide(client: Client) -> None:
+    graph = exported("PowerPoint")
+    graph["export"]["inputs"]["modes"] = ""
+    (file,) = client.succeed(graph).output("export")["files"]
+    (slide,) = slides(client.view(file))
+    assert slide.names == ["all", "背景", "girl/hair 👗", "girl/dress", "either/or"]
 
 
 def test_a_mode_that_the_format_lacks_is_named(client: Client) -> None:

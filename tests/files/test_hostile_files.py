@@ -86,6 +86,9 @@ FILE = '<!DOCTYPE image [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         (FILE.encode() + image_xml('<layer name="&a;" src="x"/>'), "XML entities"),
         ((BOMB + image_xml("&b;").decode()).encode("utf-16"), "stack.xml"),
         (b"<image", "not XML"),
+        (b'<?xml version="1.0" encoding="klingon"?>' + image_xml(LAYER), "not XML in UTF-8 .unknown encoding: klingon"),
+        (b'<?xml version="1.0" encoding="big5"?>' + image_xml(LAYER), "not XML in UTF-8 .multi-byte encodings"),
+        (b'<?xml version="1.0" encoding="utf-16"?>' + image_xml(LAYER), "not XML in UTF-8"),
         (b"<image w='4' h='4'/>", "no stack"),
         (image_xml(LAYER, w="300000", h="300000"), "90000 megapixels"),
         (image_xml(LAYER, w="-3"), "its canvas is -3x4"),
@@ -147,7 +150,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
     stack = layers([Box(0, 0, 9, 8), Box(2, 2, 5, 5), None], (9, 8), ["背景", "g/a", "g/b"])
     look = Look(("normal", "multiply", "normal"), (1, 0.6, 1), (True, True, False))
-    return {kind: write(stack, folder / kind, look).read_bytes() for kind, (write, _) in FORMATS.items()}
+    return {kind: format.write(stack, folder / kind, look).read_bytes() for kind, format in FORMATS.items()}
 
 
 def damaged(data: bytes, draw: st.DataObject) -> bytes:
@@ -168,7 +171,7 @@ def test_a_damaged_file_is_refused_or_read_never_a_crash(
     path = tmp_path / f"damaged.{kind}"
     path.write_bytes(damaged(whole[kind], draw))
     with suppress(QilError):
-        read = FORMATS[kind][1](path)
+        read = FORMATS[kind].read(path)
         assert 1 <= len(read.stack) <= 100
         assert read.stack.pixels.isfinite().all()
 
@@ -179,10 +182,10 @@ def test_a_file_that_is_cut_off_is_refused(kind: str, whole: dict[str, bytes], t
     for length in range(0, len(whole[kind]) // 2, 7):
         path.write_bytes(whole[kind][:length])
         with pytest.raises(QilError, match="Cannot read"):
-            FORMATS[kind][1](path)
+            FORMATS[kind].read(path)
 
 
 @EACH
 def test_a_file_that_is_not_there_is_refused(kind: str, tmp_path: Path) -> None:
     with pytest.raises(QilError, match="No such file"):
-        FORMATS[kind][1](tmp_path / "none")
+        FORMATS[kind].read(tmp_path / "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,13 @@ from PIL import Image
 from psd_tools import PSDImage
 from psd_tools.api.layers import Group
 from psd_tools.constants import BlendMode
+from psd_tools.psd import PSD
 
 from qil_core.blend import BLEND_MODES
 from qil_core.composite import onto_color
 from qil_core.errors import QilError
 from qil_core.files import ora, psd
+from qil_core.files.format import Options
 from qil_core.files.layered import PLAIN, Layered, Look
 from qil_core.files.names import join_levels, split_name
 from qil_core.stack import Box, LayerStack, quantize
@@ -126,9 +129,9 @@ def test_a_mode_that_a_format_lacks_is_refused_and_named(kind: str, mode: str, t
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["psd", "ora"])
+@EACH
 def test_hidden_layers_are_left_out_on_request(kind: str, tmp_path: Path) -> None:
-    write, read = FORMATS[kind]
+    write, read = FORMATS[kind].write, FORMATS[kind].read
     path = write(layers(BOXES[:3], names=["a", "b", "c"]), tmp_path / "x", Look(visible=(True, False, True)))
     assert read(path, hidden=False).stack.names == ("a", "c")
     assert read(path).look.visible == (True, False, True)
@@ -136,7 +139,7 @@ def test_hidden_layers_are_left_out_on_request(kind: str, tmp_path: Path) -> Non
 
 @EACH
 def test_the_same_layers_make_the_same_bytes(kind: str, tmp_path: Path) -> None:
-    one, two = (FORMATS[kind][0](layers(BOXES), tmp_path / name).read_bytes() for name in "ab")
+    one, two = (FORMATS[kind].write(layers(BOXES), tmp_path / name).read_bytes() for name in "ab")
     assert one == two
 
 
@@ -148,7 +151,7 @@ def test_a_psd_has_tight_bounds_groups_dpi_profile_thumbnail_and_merged_picture(
     opaque = stack.pixels.clone()
     opaque[0, ..., 3] = 1
     stack = LayerStack(opaque, stack.names)
-    path = psd.write(stack, tmp_path / "x.psd", Look(("normal", "screen"), (1, 0.6)), dpi=300)
+    path = psd.write(stack, tmp_path / "x.psd", Look(("normal", "screen"), (1, 0.6)), Options(dpi=300))
     document = PSDImage.open(path)
     background, group = document
     assert isinstance(group, Group)
@@ -172,10 +175,70 @@ def test_a_psd_with_clear_places_has_their_alpha_in_the_merged_picture(tmp_path:
     assert np.abs(alpha - stack.pixels[0, ..., 3].numpy()).max() <= 1 / 255
 
 
-def test_above_30000_pixels_the_format_is_psb(tmp_path: Path) -> None:
+def test_the_merged_picture_of_a_psd_lies_on_white_where_it_is_clear(tmp_path: Path) -> None:
+    """As Photoshop keeps it: the colours over white, and the alpha beside them."""
+    half_red, nothing = [1, 0, 0, 128 / 255], [0, 0, 0, 0]
+    stack = LayerStack.from_image(torch.tensor([half_red, nothing]).reshape(1, 1, 2, 4))
+    document = PSD.frombytes(psd.write(stack, tmp_path / "x.psd").read_bytes())
+    planes = document.image_data.get_data(document.header)
+    assert [list(plane) for plane in planes] == [[255, 255], [127, 255], [127, 255], [128, 0]]
+
+
+def test_an_opaque_psd_has_no_alpha_in_its_merged_picture(tmp_path: Path) -> None:
+    stack = LayerStack.from_image(torch.tensor([1, 0, 51 / 255, 1]).reshape(1, 1, 1, 4))
+    document = PSD.frombytes(psd.write(stack, tmp_path / "x.psd").read_bytes())
+    assert [list(plane) for plane in document.image_data.get_data(document.header)] == [[255], [0], [51]]
+
+
+def thumbnail(stack: LayerStack, folder: Path) -> tuple[tuple[int, ...], Image.Image]:
+    """What resource 1036 says of itself (six numbers of 32 bits, two of 16), and the picture in it."""
+    document = PSD.frombytes(psd.write(stack, folder / "x.psd").read_bytes())
+    data = document.image_resources[1036].data.tobytes()
+    return struct.unpack(">6I2H", data[:28]), Image.open(io.BytesIO(data[28:]))
+
+
+@pytest.mark.parametrize(
+    ("size", "small", "row"), [((320, 100), (160, 50), 480), ((30, 7), (30, 7), 92), ((5, 400), (2, 160), 8)]
+)
+def test_a_thumbnail_has_at_most_160_pixels_and_rows_of_whole_32_bits(
+    size: tuple[int, int], small: tuple[int, int], row: int, tmp_path: Path
+) -> None:
+    about, picture = thumbnail(LayerStack.from_image(torch.zeros(1, size[1], size[0], 4)), tmp_path)
+    length = about[5]
+    assert about == (1, *small, row, row * small[1], length, 24, 1)
+    assert picture.size == small
+    assert picture.getpixel((1, 1)) == (255, 255, 255), "what is clear is white"
+
+
+@pytest.mark.parametrize(("opacity", "byte"), [(0.0, 0), (0.0025, 1), (0.6, 153), (0.997, 254), (0.999, 255)])
+def test_a_psd_keeps_the_nearest_of_256_opacities(opacity: float, byte: int, tmp_path: Path) -> None:
+    path = psd.write(layers([None]), tmp_path / "x.psd", Look(opacities=(opacity,)))
+    assert PSDImage.open(path)[0].opacity == byte
+
+
+def without_memory(count: int, width: int, height: int) -> LayerStack:
+    """Empty layers of any size, which take the memory of one number."""
+    return LayerStack(torch.zeros(1).expand(count, height, width, 4), ("",) * count)
+
+
+@pytest.mark.parametrize(
+    ("stack", "suffix"),
+    [
+        (without_memory(1, 30_000, 1), ".psd"),
+        (without_memory(1, 30_001, 1), ".psb"),
+        (without_memory(1, 1, 30_000), ".psd"),
+        (without_memory(1, 1, 30_001), ".psb"),
+        (without_memory(3, 8192, 8192), ".psd"),  # with the merged picture 4 of 2^26 pixels, 4 bytes each: 2^30
+        (without_memory(3, 8192, 8193), ".psb"),
+        (without_memory(4, 8192, 8192), ".psb"),
+    ],
+)
+def test_what_a_psd_cannot_hold_is_a_psb(stack: LayerStack, suffix: str) -> None:
+    assert psd.suffix(stack) == suffix
+
+
+def test_a_psb_says_so_and_comes_back(tmp_path: Path) -> None:
     wide = LayerStack.from_image(torch.ones(1, 1, 30_001, 4))
-    assert psd.suffix(wide) == ".psb"
-    assert psd.suffix(layers(BOXES)) == ".psd"
     path = psd.write(wide, tmp_path / "x.psb")
     assert path.read_bytes()[:6] == b"8BPS\0\2"
     assert torch.equal(psd.read(path).stack.pixels, wide.pixels)
@@ -183,7 +246,7 @@ def test_above_30000_pixels_the_format_is_psb(tmp_path: Path) -> None:
 
 def test_an_openraster_file_begins_with_its_type_and_lists_the_top_layer_first(tmp_path: Path) -> None:
     stack = layers([Box(0, 0, 40, 30), Box(5, 7, 20, 9), None], (600, 300), names=["bg", "girl/hair", "top"])
-    path = ora.write(stack, tmp_path / "x.ora", dpi=300)
+    path = ora.write(stack, tmp_path / "x.ora", options=Options(dpi=300))
     assert path.read_bytes()[30:54] == b"mimetypeimage/openraster"
     with zipfile.ZipFile(path) as members:
         assert members.infolist()[0].compress_type == zipfile.ZIP_STORED
@@ -231,7 +294,7 @@ def test_progress_rises_from_zero_and_names_the_layers(write: Callable[..., Path
     ("stack", "options", "message"),
     [
         (LayerStack(torch.zeros(101, 1, 1, 4), ("a",) * 101), {}, "101 layers"),
-        (layers(BOXES), {"dpi": 0}, "0 dpi"),
+        (layers(BOXES), {"options": Options(dpi=0)}, "0 dpi"),
         (layers(BOXES), {"look": Look(modes=("normal",))}, "1 blend modes were given for 5 layers"),
         (layers(BOXES[:1]), {"look": Look(opacities=(1.5,))}, r"Opacities must lie in \[0, 1\]"),
         (layers(BOXES[:1]), {"look": Look(("glow",))}, "glow"),

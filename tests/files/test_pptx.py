@@ -27,6 +27,7 @@ from torch import Tensor
 from qil_core.composite import composite, onto_color
 from qil_core.errors import QilError
 from qil_core.files import pptx
+from qil_core.files.format import Options
 from qil_core.files.names import split_name
 from qil_core.stack import Box, LayerStack, quantize, to_bytes
 
@@ -51,7 +52,7 @@ def full(width: int, height: int) -> LayerStack:
 
 
 def written(path: Path, *slides: LayerStack, dpi: float = 96) -> Deck:
-    pptx.write(slides, path / "deck.pptx", dpi)
+    pptx.write_deck(slides, path / "deck.pptx", Options(dpi=dpi))
     return Presentation(str(path / "deck.pptx"))
 
 
@@ -116,7 +117,7 @@ def test_alt_text_tells_name_size_and_place(tmp_path: Path) -> None:
 
 def test_empty_layers_are_left_out_and_reported(tmp_path: Path) -> None:
     stack = blocks((100, 100), [None, Box(0, 0, 5, 5), None], "sky\nx\ng/nothing")
-    report = pptx.write([stack, full(100, 100)], tmp_path / "deck.pptx")
+    report = pptx.write_deck([stack, full(100, 100)], tmp_path / "deck.pptx")
     assert report.empty == (("sky", "g/nothing"), ())
     assert report.pictures == (1, 1)
     assert tree(Presentation(str(report.path)).slides[0].shapes) == ["x"]
@@ -131,6 +132,12 @@ def test_a_slide_holds_nothing_but_the_pictures(tmp_path: Path) -> None:
 def test_the_properties_name_the_deck_and_no_stranger(tmp_path: Path) -> None:
     about = written(tmp_path, full(100, 100)).core_properties
     assert (about.title, about.author, about.last_modified_by, about.created.year) == ("deck", "", "", 2026)
+
+
+def test_the_longest_file_name_there_is_becomes_the_title_whole(tmp_path: Path) -> None:
+    name = "x" * (255 - len(".pptx"))
+    pptx.write(full(9, 9), tmp_path / f"{name}.pptx")
+    assert Presentation(str(tmp_path / f"{name}.pptx")).core_properties.title == name
 
 
 # --- names and groups
@@ -206,6 +213,7 @@ def test_groups_are_at_most_16_deep(tmp_path: Path) -> None:
         ((1120, 560), 10, (56, 28), 0.5),
         ((48, 24), 96, (1, 1), 2),
         ((1, 1), 96, (1, 1), 96),
+        ((95, 97), 96, (1, 97 / 96), 1),
         ((1, 5000), 96, (1, 5000 / 96), 1),
         ((1, 10752), 96, (1, 56), 0.5),
         ((960, 48), 96, (10, 1), 1),
@@ -214,7 +222,7 @@ def test_groups_are_at_most_16_deep(tmp_path: Path) -> None:
 def test_slides_have_the_pictures_size_within_1_to_56_inches(
     tmp_path: Path, size: tuple[int, int], dpi: float, slide: tuple[float, float], scale: float
 ) -> None:
-    report = pptx.write([full(*size)], tmp_path / "deck.pptx", dpi)
+    report = pptx.write_deck([full(*size)], tmp_path / "deck.pptx", Options(dpi=dpi))
     assert (report.width, report.height) == pytest.approx(slide, abs=1 / INCH)
     assert report.scales == pytest.approx((scale,))
     picture = Presentation(str(report.path)).slides[0].shapes[0]
@@ -253,12 +261,12 @@ def test_several_stacks_make_a_deck_with_every_picture_fitted_and_centred(tmp_pa
 @pytest.mark.parametrize("dpi", [9.9, 2401, math.nan, -96])
 def test_a_dpi_out_of_range_is_refused(tmp_path: Path, dpi: float) -> None:
     with pytest.raises(QilError, match="expected 10 to 2400"):
-        pptx.write([full(9, 9)], tmp_path / "deck.pptx", dpi)
+        pptx.write_deck([full(9, 9)], tmp_path / "deck.pptx", Options(dpi=dpi))
 
 
 def test_a_deck_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(QilError, match="at least one"):
-        pptx.write([], tmp_path / "deck.pptx")
+        pptx.write_deck([], tmp_path / "deck.pptx")
 
 
 # --- what LibreOffice draws
@@ -293,7 +301,7 @@ def drawn_by_libreoffice(path: Path, width: int, height: int, profile: Path) -> 
 def test_libreoffice_draws_the_composite(tmp_path: Path) -> None:
     """At least 50 dB and at most 2/255 off anywhere; measured with LibreOffice 7.4: 63 dB, 1/255."""
     stack = drawing()
-    pptx.write([stack], tmp_path / "deck.pptx")
+    pptx.write_deck([stack], tmp_path / "deck.pptx")
     seen = drawn_by_libreoffice(tmp_path / "deck.pptx", stack.width, stack.height, tmp_path / "profile")
     error = seen - onto_color(composite(stack), torch.ones(3))[..., :3]
     psnr = -10 * math.log10(float(error.square().mean()))
@@ -310,7 +318,7 @@ def notes(slide: object) -> str:
 
 
 def deck_with(folder: Path, *slides: LayerStack, **extras: object) -> Deck:
-    report = pptx.write(slides, folder / "deck.pptx", extras=pptx.Extras(**extras))  # type: ignore[arg-type]
+    report = pptx.write_deck(slides, folder / "deck.pptx", options=Options(**extras))  # type: ignore[arg-type]
     deck = Presentation(str(report.path))
     assert len(report.pictures) == len(deck.slides)
     return deck
@@ -351,7 +359,7 @@ def test_a_build_up_embeds_every_picture_once(tmp_path: Path) -> None:
     noise = [quantize(torch.rand(1, 40, 40, 4, generator=torch.Generator().manual_seed(i))) for i in range(4)]
     stack = LayerStack.from_image(torch.cat(noise))
     sizes = [
-        pptx.write([stack], tmp_path / "x.pptx", extras=pptx.Extras(build_up=up)).path.stat().st_size
+        pptx.write_deck([stack], tmp_path / "x.pptx", options=Options(build_up=up)).path.stat().st_size
         for up in (False, True)
     ]
     assert sizes[1] - sizes[0] < 20_000
@@ -377,7 +385,7 @@ def test_extras_for_another_count_of_stacks_are_refused(tmp_path: Path, extras: 
 @pytest.mark.skipif(not shutil.which("soffice"), reason="NOT CHECKED: soffice is not on PATH, so no slide was drawn")
 def test_libreoffice_keeps_the_original_hidden(tmp_path: Path) -> None:
     stack = drawing()
-    pptx.write([stack.select([1])], tmp_path / "deck.pptx", extras=pptx.Extras(originals=(torch.zeros(300, 480, 3),)))
+    pptx.write_deck([stack.select([1])], tmp_path / "deck.pptx", options=Options(originals=(torch.zeros(300, 480, 3),)))
     seen = drawn_by_libreoffice(tmp_path / "deck.pptx", stack.width, stack.height, tmp_path / "profile")
     wanted = onto_color(composite(stack.select([1])), torch.ones(3))[..., :3]
     assert float((seen - wanted).abs().max()) <= 2 / 255

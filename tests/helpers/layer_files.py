@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from qil_core.files import archive, ora, psd
 from qil_core.files.layered import PLAIN, Layered, Look
+from qil_core.files.registry import readable
 from qil_core.stack import Box, LayerStack, quantize
 
-Write = Callable[..., Path]
-Read = Callable[..., Layered]
-FORMATS: dict[str, tuple[Write, Read]] = {
-    "psd": (lambda stack, path, look=PLAIN: psd.write(stack, path, look), psd.read),
-    "ora": (lambda stack, path, look=PLAIN: ora.write(stack, path, look), ora.read),
-    "zip": (lambda stack, path, look=PLAIN: archive.write(stack, path, look=look), archive.read_layered),
-}
+FORMATS = {format.key: format for format in readable() if format.suffixes}
+"""Those that are one file, and that are read back."""
+
 EACH = pytest.mark.parametrize("kind", FORMATS)
 """For tests that take a format."""
 
@@ -36,8 +32,8 @@ def layers(boxes: Sequence[Box | None], size: tuple[int, int] = (40, 30), names:
 
 
 def there_and_back(kind: str, stack: LayerStack, folder: Path, look: Look = PLAIN) -> Layered:
-    write, read = FORMATS[kind]
-    return read(write(stack, folder / f"layers.{kind}", look))
+    format = FORMATS[kind]
+    return format.read(format.write(stack, folder / f"layers.{kind}", look))
 
 
 BOXES = [Box(0, 0, 40, 30), Box(5, 7, 20, 9), None, Box(39, 29, 40, 30), Box(0, 0, 1, 30)]
