@@ -17,7 +17,7 @@ from torch import Tensor
 from .composite import composite
 from .errors import QilError
 from .exact import Recomposition, premultiplied, recomposition
-from .stack import LayerStack, bands, quantized
+from .stack import LayerStack, each_band, quantized
 
 MERGES = 5
 EPSILON = 1e-8
@@ -134,14 +134,20 @@ def flat(layers: Sequence[Tensor]) -> Tensor:
 
 def compare(predicted: Tensor, true: Tensor) -> Pair:
     """Two layers (H, W, 4): RGB L1 where the true one's alpha is above 0, and soft IoU of the alphas."""
-    error, count, low, high = 0.0, 0, 0.0, 0.0
-    for rows in bands(true):
+
+    def sums(rows: slice) -> tuple[float, float, float, float]:
         p, t = predicted[rows], true[rows]
         there = t[..., 3] > 0
-        error += float((p[..., :3] - t[..., :3]).abs().mean(-1)[there].sum(dtype=torch.float64))
-        count += int(there.sum())
-        low += float(torch.minimum(p[..., 3], t[..., 3]).sum(dtype=torch.float64))
-        high += float(torch.maximum(p[..., 3], t[..., 3]).sum(dtype=torch.float64))
+        parts = (
+            (p[..., :3] - t[..., :3]).abs().mean(-1)[there],
+            there,
+            torch.minimum(p[..., 3], t[..., 3]),
+            torch.maximum(p[..., 3], t[..., 3]),
+        )
+        error, count, low, high = (float(part.sum(dtype=torch.float64)) for part in parts)
+        return error, count, low, high
+
+    error, count, low, high = (sum(part) for part in zip(*each_band(true, sums), strict=True))
     return Pair(error / (count + EPSILON), low / high if high else 0.0)
 
 
