@@ -57,7 +57,7 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
         return _Other(soft, _nearest(differs, height, width))
 
     others = each(range(len(small)), place, out.device, part(progress, 0, 0.5), "enlarging the layers")
-    edges[0] = False  # nothing lies under the bottom layer that could tell
+    edges[0] = False  # the bottom layer lies on nothing, so there are no two colours between which its alpha is
 
     def solve(rows: slice) -> None:
         _solve(out, rows, picture[rows], edges[:, rows], others)

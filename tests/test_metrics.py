@@ -42,9 +42,12 @@ def test_a_pair_is_compared_where_the_true_layer_is_and_by_soft_iou() -> None:
     assert pair.alpha_iou == pytest.approx(4 * 0.5 / (2 * 0.5 + 6))
 
 
-def test_two_empty_layers_have_no_overlap() -> None:
+def test_two_empty_layers_are_alike_and_an_empty_one_is_unlike_any_other() -> None:
     pair = compare(torch.zeros(4, 4, 4), torch.zeros(4, 4, 4))
-    assert (pair.rgb_l1, pair.alpha_iou, pair.cost) == (0, 0, 0.5)
+    assert (pair.rgb_l1, pair.alpha_iou, pair.cost) == (0, 1, 0)
+    assert compare(torch.zeros(4, 4, 4), box(RED, 0, 4)[:, :4]).alpha_iou == 0
+    empty = LayerStack.from_image(torch.zeros(2, 12, 12, 4))
+    assert measure(empty, empty).layers.levels[0].alpha_iou == 1
 
 
 def test_ties_of_the_path_go_diagonal_then_to_i_minus_1() -> None:
@@ -73,6 +76,23 @@ def test_a_layer_cut_in_two_that_overlap_is_forgiven_by_one_merge() -> None:
 def test_a_truth_that_is_finer_is_merged_as_well() -> None:
     fine = stack(GROUND, box(RED, 0, 5), box(RED, 4, 8))
     assert layers_edit_dist(stack(GROUND, box(RED, 0, 8)), fine).levels[1].alpha_iou == 1
+
+
+def test_the_merge_that_gains_most_comes_first_on_whichever_side_it_is() -> None:
+    def first_merge(predicted: LayerStack, true: LayerStack) -> float:
+        score = layers_edit_dist(predicted, true)
+        assert (score.merged, score.levels[2].alpha_iou) == (2, 1), "the other merge comes next"
+        return score.levels[1].alpha_iou
+
+    red, blue = box(RED, 0, 6), box(BLUE, 5, 12)
+    red_parts, blue_parts = [box(RED, 0, 5), box(RED, 4, 6)], [box(BLUE, 5, 10), box(BLUE, 9, 12)]
+    # The blue parts gain more: ground, two red pairs and blue are left, or the same with the sides exchanged.
+    assert first_merge(stack(GROUND, red, *blue_parts), stack(GROUND, *red_parts, blue)) == pytest.approx(
+        (1 + 5 / 6 + 2 / 6 + 1) / 4
+    )
+    assert first_merge(stack(GROUND, *red_parts, blue), stack(GROUND, red, *blue_parts)) == pytest.approx(
+        (1 + 1 + 5 / 7 + 3 / 7) / 4
+    )
 
 
 def test_a_side_with_two_layers_is_never_merged() -> None:

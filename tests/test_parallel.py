@@ -106,9 +106,7 @@ def test_progress_is_reported_by_the_calling_thread_alone(workers: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [Interrupted, ValueError])
-def test_an_interrupt_ends_the_work_at_once_and_leaves_nothing_running(
-    workers: int, kind: type[BaseException]
-) -> None:
+def test_an_interrupt_ends_the_work_at_once_and_leaves_nothing_running(workers: int, kind: type[BaseException]) -> None:
     begun: list[int] = []
     ended: list[int] = []
 
