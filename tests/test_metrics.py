@@ -85,14 +85,12 @@ def test_the_merge_that_gains_most_comes_first_on_whichever_side_it_is() -> None
         return score.levels[1].alpha_iou
 
     red, blue = box(RED, 0, 6), box(BLUE, 5, 12)
-    red_parts, blue_parts = [box(RED, 0, 5), box(RED, 4, 6)], [box(BLUE, 5, 10), box(BLUE, 9, 12)]
-    # The blue parts gain more: ground, two red pairs and blue are left, or the same with the sides exchanged.
-    assert first_merge(stack(GROUND, red, *blue_parts), stack(GROUND, *red_parts, blue)) == pytest.approx(
-        (1 + 5 / 6 + 2 / 6 + 1) / 4
-    )
-    assert first_merge(stack(GROUND, *red_parts, blue), stack(GROUND, red, *blue_parts)) == pytest.approx(
-        (1 + 1 + 5 / 7 + 3 / 7) / 4
-    )
+    halves, rim = [box(BLUE, 5, 10), box(BLUE, 9, 12)], [box(BLUE, 5, 7), box(BLUE, 6, 12)]
+    red_halves = [box(RED, 0, 4), box(RED, 3, 6)]
+    blue_first = first_merge(stack(GROUND, red, *halves), stack(GROUND, *red_halves, blue))
+    assert blue_first == pytest.approx((1 + 4 / 6 + 3 / 6 + 1) / 4), "among the predicted layers"
+    red_first = first_merge(stack(GROUND, red, *rim), stack(GROUND, *red_halves, blue))
+    assert red_first == pytest.approx((1 + 1 + 2 / 7 + 6 / 7) / 4), "among the true layers"
 
 
 def test_a_side_with_two_layers_is_never_merged() -> None:
