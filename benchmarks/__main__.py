@@ -8,6 +8,7 @@ import sys
 import torch
 
 from . import (
+    busy,
     compositing,
     decomposing,
     editing,
@@ -22,6 +23,7 @@ from . import (
 )
 
 BENCHMARKS = {
+    "busy": busy.run,
     "compositing": compositing.run,
     "transforming": transforming.run,
     "decomposing": decomposing.run,

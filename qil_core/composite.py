@@ -14,7 +14,7 @@ from torch import Tensor
 from .blend import Blend, blend_mode, normal
 from .color import linear_to_srgb, srgb_to_linear
 from .errors import QilError
-from .stack import LayerStack, bands
+from .stack import LayerStack, each_band
 
 TINY = 1e-9
 
@@ -28,8 +28,7 @@ def composite(stack: LayerStack, modes: Sequence[str] = (), linear: bool = False
     """
     flatten = _flattener(_blends(modes, len(stack)), linear)
     out = torch.empty_like(stack.pixels[0])
-    for rows in bands(stack.pixels):
-        flatten(stack.pixels[:, rows], out[rows])
+    each_band(stack.pixels, lambda rows: flatten(stack.pixels[:, rows], out[rows]))
     return out
 
 

@@ -8,6 +8,7 @@ c_i += r * w_i / sum_j w_j^2 (minimum-norm solution of one linear equation a pix
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,18 +16,27 @@ from torch import Tensor
 
 from .composite import composite
 from .errors import QilError
-from .stack import GRID, LayerStack, bands, quantize
+from .progress import Progress, silent
+from .stack import GRID, LayerStack, each_band, quantize
 
 LEAST = 1e-6
 """A residual below this is none."""
+
+TINY = 1e-9
+"""What a divisor is at least: a weight or a transmittance below it counts as zero."""
+
+ROUNDING = 1e-3
+"""How far, in steps of the 8-bit grid, a float32 alpha may lie below a grid value and still count as that value."""
 
 
 @dataclass(frozen=True)
 class Recomposition:
     """How far a stack's composite is from its picture.
 
-    max_error: largest difference of any channel of any pixel, in units of 1/255; colour counts where there is alpha.
-    psnr: over premultiplied RGBA, in dB; infinite when nothing differs.
+    Both are measured on what is shown, which is premultiplied RGBA: colours times alpha, and alpha itself. A colour
+    without alpha, or with so little that files round it to 0, counts as little as it is seen.
+    max_error: largest difference of any channel of any pixel, in units of 1/255.
+    psnr: over all channels of all pixels, in dB; infinite when nothing differs.
     """
 
     max_error: float
@@ -37,7 +47,7 @@ class Recomposition:
         return {"max_error": self.max_error, "psnr": None if self.psnr == float("inf") else self.psnr}
 
     def __str__(self) -> str:
-        return f"max error {self.max_error:.2f}/255, PSNR {self.psnr:.1f} dB"
+        return f"max error {self.max_error:.2f}/255, PSNR {self.psnr:.1f} dB (of colours times alpha, and of alpha)"
 
 
 def visible_weights(alpha: Tensor) -> Tensor:
@@ -48,7 +58,7 @@ def visible_weights(alpha: Tensor) -> Tensor:
     return through * alpha
 
 
-def make_exact(stack: LayerStack, target: Tensor) -> LayerStack:
+def make_exact(stack: LayerStack, target: Tensor, progress: Progress = silent) -> LayerStack:
     """The stack on the 8-bit grid, its colours changed as little as possible so that it composites to `target`.
 
     target: float32 (H, W, 4) in [0, 1]. The bottom layer's alpha absorbs what alpha is missing; then
@@ -57,8 +67,11 @@ def make_exact(stack: LayerStack, target: Tensor) -> LayerStack:
     """
     _check_target(stack, target)
     out = torch.empty_like(stack.pixels)
-    for rows in bands(stack.pixels):
+
+    def solve(rows: slice) -> None:
         out[:, rows] = _exact_band(stack.pixels[:, rows], target[rows])
+
+    each_band(stack.pixels, solve, progress, "making the layers exact")
     return LayerStack(out, stack.names)
 
 
@@ -71,9 +84,9 @@ def _check_target(stack: LayerStack, target: Tensor) -> None:
 def _exact_band(pixels: Tensor, target: Tensor) -> Tensor:
     alpha = _fit_alpha(pixels[..., 3], target[..., 3])
     weights = visible_weights(alpha)
-    weights /= weights.sum(0).clamp(min=1e-9)
+    weights /= weights.sum(0).clamp(min=TINY)
     colors, target = (x[..., :3].movedim(-1, -3).contiguous() for x in (pixels, target))  # planes are faster here
-    share = weights / weights.square().sum(0).clamp(min=1e-9)
+    share = weights / weights.square().sum(0).clamp(min=TINY)
     residual = _residual(colors, weights, target)
     for color, part in zip(colors, share, strict=True):
         color.addcmul_(part, residual).clamp_(0, 1)
@@ -102,10 +115,10 @@ def _fit_alpha(alpha: Tensor, target: Tensor) -> Tensor:
     for i in range(len(alpha) - 1, 0, -1):
         cap = (1 - (1 - target) / clear).clamp_(min=0)
         cap = torch.where(clear > 0, cap, torch.ones_like(cap))
-        fitted[i] = torch.minimum(fitted[i], (cap * GRID + 1e-3).floor_() / GRID)
+        fitted[i] = torch.minimum(fitted[i], (cap * GRID + ROUNDING).floor_() / GRID)
         clear = clear * (1 - fitted[i])
-    bottom = 1 - (1 - target) / clear.clamp(min=1e-9)
-    hidden = clear <= 1e-9
+    bottom = 1 - (1 - target) / clear.clamp(min=TINY)
+    hidden = clear <= TINY
     fitted[0] = torch.where(hidden, fitted[0], quantize(bottom.clamp_(0, 1)))
     return fitted
 
@@ -122,19 +135,18 @@ def _spread_residual(colors: Tensor, weights: Tensor, target: Tensor) -> None:
         colors.add_(push * torch.where(strength > 0, residual / strength, 0)).clamp_(0, 1)
 
 
-def recomposition(stack: LayerStack, target: Tensor) -> Recomposition:
+def recomposition(stack: LayerStack, target: Tensor, progress: Progress = silent) -> Recomposition:
     """Measure a stack's "over" composite against target (H, W, 4) in [0, 1], band by band."""
     _check_target(stack, target)
-    worst, squares = 0.0, 0.0
-    for rows in bands(stack.pixels):
-        ours = composite(LayerStack(stack.pixels[:, rows], stack.names))
-        want = target[rows]
-        difference = (ours - want).abs_()
-        difference[..., :3] *= want[..., 3:] > 0
-        worst = max(worst, float(difference.max()))
-        squares += float((premultiplied(ours) - premultiplied(want)).square_().sum(dtype=torch.float64))
-    mse = squares / target.numel()
-    return Recomposition(worst * GRID, float("inf") if mse == 0 else -10 * float(torch.tensor(mse).log10()))
+
+    def compare(rows: slice) -> tuple[float, float]:
+        shown = premultiplied(composite(LayerStack(stack.pixels[:, rows], stack.names)))
+        difference = (shown - premultiplied(target[rows])).abs_()
+        return float(difference.max()), float(difference.square_().sum(dtype=torch.float64))
+
+    worst, squares = zip(*each_band(stack.pixels, compare, progress, "measuring"), strict=True)
+    mse = sum(squares) / target.numel()
+    return Recomposition(max(worst) * GRID, float("inf") if mse == 0 else -10 * math.log10(mse))
 
 
 def premultiplied(image: Tensor) -> Tensor:

@@ -33,15 +33,16 @@ def _inside(side: int, radius: int, like: Tensor) -> Tensor:
     return (place + radius).clamp(max=side - 1) - (place - radius).clamp(min=0) + 1
 
 
-def enlarge(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Pixels (h, w, C) at a larger size, bicubic (Keys 1981, a = -3/4); every channel by itself, kept to 0..1."""
+def enlarge(pixels: Tensor, out: Tensor) -> None:
+    """Fill out (H, W, C) with pixels (h, w, C), bicubic (Keys 1981, a = -3/4): channel by channel, kept to 0..1."""
+    height, width = out.shape[:2]
     if pixels.device.type != "cpu":
-        planes = F.interpolate(pixels.permute(2, 0, 1)[None], size=(height, width), mode="bicubic")
-        return planes[0].permute(1, 2, 0).clamp(0, 1)
-    import cv2
+        out[:] = F.interpolate(pixels.permute(2, 0, 1)[None], size=(height, width), mode="bicubic")[0].permute(1, 2, 0)
+    else:
+        import cv2
 
-    large = cv2.resize(pixels.contiguous().numpy(), (width, height), interpolation=cv2.INTER_CUBIC)
-    return torch.from_numpy(large).view(height, width, -1).clamp_(0, 1)
+        cv2.resize(pixels.contiguous().numpy(), (width, height), out.numpy(), interpolation=cv2.INTER_CUBIC)
+    out.clamp_(0, 1)
 
 
 def shrink(pixels: Tensor, height: int, width: int) -> Tensor:

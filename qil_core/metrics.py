@@ -17,10 +17,17 @@ from torch import Tensor
 from .composite import composite
 from .errors import QilError
 from .exact import Recomposition, premultiplied, recomposition
-from .stack import LayerStack, bands, quantized
+from .parallel import each
+from .stack import LayerStack, each_band, quantized
 
 MERGES = 5
+"""Merges of neighbours that the score allows for at most, as Qwen-Image-Layered's paper does."""
+
 EPSILON = 1e-8
+"""Added to a count of pixels, so that a count of 0 divides too."""
+
+SSIM_WINDOW = 11
+"""Side in pixels of the window in which SSIM compares (Wang et al., 2004)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Score:
 class Measures:
     """A stack against the true one.
 
-    whole: its composite against the true one's. ssim: of the same, premultiplied; None below 11 pixels a side.
+    whole: its composite against the true one's. ssim: of the same, premultiplied; None below SSIM_WINDOW pixels a side.
     edges: mean alpha error, 0..1, in the soft edges of the true layers, matched without merges.
     """
 
@@ -67,7 +74,7 @@ class Measures:
     edges: float
 
     def __str__(self) -> str:
-        ssim_ = "SSIM not defined below 11 px" if self.ssim is None else f"SSIM {self.ssim:.4f}"
+        ssim_ = f"SSIM not defined below {SSIM_WINDOW} px" if self.ssim is None else f"SSIM {self.ssim:.4f}"
         return f"{self.layers}\nComposites: {self.whole}, {ssim_}. Alpha error in soft edges: {self.edges:.4f}."
 
     def as_dict(self) -> dict[str, object]:
@@ -80,7 +87,7 @@ def measure(predicted: LayerStack, true: LayerStack) -> Measures:
     """All measures of a stack against the true one. Raises QilError as `layers_edit_dist`."""
     match = _matched(predicted, true)
     ours, theirs = composite(predicted), composite(true)
-    alike = ssim(premultiplied(ours), premultiplied(theirs)) if min(ours.shape[:2]) >= 11 else None
+    alike = ssim(premultiplied(ours), premultiplied(theirs)) if min(ours.shape[:2]) >= SSIM_WINDOW else None
     return Measures(_score(match), recomposition(predicted, theirs), alike, match.edges())
 
 
@@ -135,16 +142,22 @@ def flat(layers: Sequence[Tensor]) -> Tensor:
 def compare(predicted: Tensor, true: Tensor) -> Pair:
     """Two layers (H, W, 4): RGB L1 where the true one's alpha is above 0, and soft IoU of the alphas.
 
-    Two empty layers are equal: 0 and 1.
+    Two empty layers are alike: 0 and 1.
     """
-    error, count, low, high = 0.0, 0, 0.0, 0.0
-    for rows in bands(true):
+
+    def sums(rows: slice) -> tuple[float, float, float, float]:
         p, t = predicted[rows], true[rows]
         there = t[..., 3] > 0
-        error += float((p[..., :3] - t[..., :3]).abs().mean(-1)[there].sum(dtype=torch.float64))
-        count += int(there.sum())
-        low += float(torch.minimum(p[..., 3], t[..., 3]).sum(dtype=torch.float64))
-        high += float(torch.maximum(p[..., 3], t[..., 3]).sum(dtype=torch.float64))
+        parts = (
+            (p[..., :3] - t[..., :3]).abs().mean(-1)[there],
+            there,
+            torch.minimum(p[..., 3], t[..., 3]),
+            torch.maximum(p[..., 3], t[..., 3]),
+        )
+        error, count, low, high = (float(part.sum(dtype=torch.float64)) for part in parts)
+        return error, count, low, high
+
+    error, count, low, high = (sum(part) for part in zip(*each_band(true, sums), strict=True))
     return Pair(error / (count + EPSILON), low / high if high else 1.0)
 
 
@@ -189,9 +202,15 @@ class _Match:
 
     def edges(self) -> float:
         """Mean alpha error in the soft edges of the true layers."""
-        bands_ = [(p[..., 3], t[..., 3], edge_band(t[..., 3])) for p, t in self._pairs()]
-        count = sum(int(band.sum()) for *_, band in bands_)
-        return sum(edge_error(*found) * int(found[2].sum()) for found in bands_) / max(count, 1)
+
+        def sums(pair: tuple[Tensor, Tensor]) -> tuple[float, int]:
+            ours, true = (layer[..., 3] for layer in pair)
+            band = edge_band(true)
+            count = int(band.sum())
+            return edge_error(ours, true, band) * count, count
+
+        errors, counts = zip(*each(self._pairs(), sums, self.true[0].device), strict=True)
+        return sum(errors) / max(sum(counts), 1)
 
     def _pairs(self) -> list[tuple[Tensor, Tensor]]:
         return [(self.predicted[i], self.true[j]) for i, j in self.path()]
@@ -247,28 +266,36 @@ def edge_error(alpha: Tensor, true: Tensor, band: Tensor) -> float:
 
 
 def ssim(image: Tensor, other: Tensor) -> float:
-    """Structural similarity of two images (H, W, C) in [0, 1], at least 11 pixels a side, mean over channels.
+    """Structural similarity of two images (H, W, C) in [0, 1], at least SSIM_WINDOW pixels a side, mean over channels.
 
-    Wang et al., 2004: Gaussian window of 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, inside the picture only.
+    Wang et al., 2004: Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, inside the picture only.
     """
-    if min(image.shape[:2]) < 11:
-        raise QilError(f"SSIM needs 11 pixels a side, the picture has {image.shape[1]} x {image.shape[0]}.")
-    return sum(_ssim(x, y) for x, y in zip(image.unbind(-1), other.unbind(-1), strict=True)) / image.shape[2]
+    beyond = SSIM_WINDOW - 1
+    if min(image.shape[:2]) <= beyond:
+        raise QilError(f"SSIM needs {SSIM_WINDOW} pixels a side, the picture has {image.shape[1]} x {image.shape[0]}.")
+    inside = image[beyond:, beyond:]
+
+    def total(rows: slice) -> float:
+        around = slice(rows.start, rows.stop + beyond)
+        return float(_ssim(image[around], other[around]).sum())
+
+    return sum(each_band(inside, total)) / inside.numel()
 
 
-def _ssim(one: Tensor, other: Tensor) -> float:
-    """Of single planes (H, W), which bounds the memory."""
-    x, y = (plane[None, None].double() for plane in (one, other))
+def _ssim(one: Tensor, other: Tensor) -> Tensor:
+    """The similarity in every window that lies inside two images (h, w, C): (C, 1, h - 10, w - 10), float64."""
+    x, y = (image.permute(2, 0, 1)[:, None].double() for image in (one, other))
     mean_x, mean_y = _window(x), _window(y)
     variance_x, variance_y = _window(x * x) - mean_x**2, _window(y * y) - mean_y**2
     covariance = _window(x * y) - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2
     top = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return float((top / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))).mean())
+    return top / ((mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2))
 
 
 def _window(planes: Tensor) -> Tensor:
-    offsets = torch.arange(-5, 6, dtype=planes.dtype, device=planes.device)
+    """Weighted means of planes (C, 1, h, w) in every window that lies inside them."""
+    offsets = torch.arange(SSIM_WINDOW, dtype=planes.dtype, device=planes.device) - SSIM_WINDOW // 2
     weights = torch.exp(-(offsets**2) / (2 * 1.5**2))
     weights = weights / weights.sum()
     return F.conv2d(F.conv2d(planes, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .color import into_gamut, linear_to_srgb, oklab_to_linear, srgb_to_oklab
 from .errors import QilError
-from .stack import LayerStack, bands
+from .stack import LayerStack, each_band
 
 Rgb = tuple[float, float, float]
 Recolor = Callable[[Tensor], Tensor]
@@ -95,8 +95,7 @@ def recolor(stack: LayerStack, index: int, change: Recolor, strength: float = 1.
     if not 0 <= strength <= 1:
         raise QilError(f"Strength must be 0 to 1, got {strength:g}.")
     layer = stack.pixels[stack.index(index)].clone()
-    for rows in bands(layer):
-        _recolor_band(layer[rows], change, strength)
+    each_band(layer, lambda rows: _recolor_band(layer[rows], change, strength))
     return stack.with_layer(index, layer)
 
 
@@ -113,11 +112,13 @@ def _recolor_band(pixels: Tensor, change: Recolor, strength: float) -> None:
 
 def mean_lightness(layer: Tensor) -> float:
     """Mean OKLab lightness 0..1 of a layer (H, W, 4), weighted by alpha; 0.5 when it is empty."""
-    total, weight = 0.0, 0.0
-    for rows in bands(layer):
+
+    def sums(rows: slice) -> tuple[float, float]:
         alpha = layer[rows][..., 3]
-        total += float((srgb_to_oklab(layer[rows][..., :3])[..., 0] * alpha).sum(dtype=torch.float64))
-        weight += float(alpha.sum(dtype=torch.float64))
+        weighted = srgb_to_oklab(layer[rows][..., :3])[..., 0] * alpha
+        return float(weighted.sum(dtype=torch.float64)), float(alpha.sum(dtype=torch.float64))
+
+    total, weight = (sum(part) for part in zip(*each_band(layer, sums), strict=True))
     return total / weight if weight else 0.5
 
 

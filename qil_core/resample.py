@@ -10,6 +10,7 @@ picture shrinks, the kernel is widened by the same factor, axis by axis, so noth
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 
 import torch
@@ -116,8 +117,7 @@ class Kernel:
         self._taps = (rows[:, None] * self._row + columns).flatten()
         room = 1 << 20 if layer.device.type == "cpu" else 1 << 25
         self._chunk = max(1, room // (nx * ny))
-        shape = self._chunk, nx * ny  # scratch memory is taken once: fresh pages cost more than the arithmetic
-        self._scratch = [layer.new_empty(shape, dtype=kind) for kind in (torch.float32, torch.float32, torch.int32)]
+        self._of_thread = threading.local()
 
     def touches(self, x: Tensor, y: Tensor) -> Tensor:
         """Which points have the layer within the kernel's reach."""
@@ -132,11 +132,18 @@ class Kernel:
         return _straight(out)
 
     def _sample(self, x: Tensor, y: Tensor) -> Tensor:
-        weights, down, indices = (scratch[: len(x)] for scratch in self._scratch)
+        weights, down, indices = (scratch[: len(x)] for scratch in self._scratch())
         left = self._axis(0, x, weights)
         top = self._axis(1, y, down)
         torch.add((top * self._row + left)[:, None], self._taps, out=indices)
         return F.embedding_bag(indices, self._pixels, mode="sum", per_sample_weights=weights.mul_(down))
+
+    def _scratch(self) -> list[Tensor]:
+        """Memory of each thread for intermediate values, taken once: fresh pages cost more than the arithmetic."""
+        if not hasattr(self._of_thread, "scratch"):
+            shape, kinds = (self._chunk, len(self._taps)), (torch.float32, torch.float32, torch.int32)
+            self._of_thread.scratch = [self._pixels.new_empty(shape, dtype=kind) for kind in kinds]
+        return self._of_thread.scratch
 
     def _axis(self, axis: int, at: Tensor, weights: Tensor) -> Tensor:
         """First tap (P,) in the padded picture along one axis; its share of all taps' weights goes to (P, ny * nx)."""

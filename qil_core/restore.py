@@ -18,9 +18,10 @@ from torch import Tensor
 from .errors import QilError
 from .exact import premultiplied, visible_weights
 from .filters import box_mean, enlarge, shrink, spread
-from .progress import Progress, silent
+from .parallel import each
+from .progress import Progress, part, silent
 from .resample import resize
-from .stack import LayerStack, bands, check_image, same_aspect
+from .stack import LayerStack, check_image, each_band, same_aspect
 
 PRIOR = 0.003
 """s: squared colour distance (of four channels in 0..1) at which prior and colours count alike."""
@@ -46,18 +47,22 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
         return LayerStack(resize(small.pixels.to(picture.device), height, width), small.names)
     out = picture.new_empty(len(small), height, width, 4)
     edges = torch.empty(len(small), height, width, dtype=torch.bool, device=picture.device)
-    others: list[_Other] = []
-    for i, layer in enumerate(toned(small.pixels.to(picture.device), picture)):
-        progress(0.5 * i / len(small), f"enlarging layer {i + 1}")
-        layer, soft, differs = spread_colors(layer)
+    layers = toned(small.pixels.to(picture.device), picture)
+
+    def place(i: int) -> _Other:
+        layer, soft, differs = spread_colors(layers[i])
         edge, layer = settled(layer)
-        out[i] = enlarge(layer, height, width)
+        enlarge(layer, out[i])
         edges[i] = _nearest(edge, height, width)
-        others.append(_Other(soft, _nearest(differs, height, width)))
-    edges[0] = False  # nothing lies under the bottom layer that could tell
-    for rows in bands(out):
-        progress(0.5 + 0.5 * rows.start / height, "solving alpha")
+        return _Other(soft, _nearest(differs, height, width))
+
+    others = each(range(len(small)), place, out.device, part(progress, 0, 0.5), "enlarging the layers")
+    edges[0] = False  # the bottom layer lies on nothing, so there are no two colours between which its alpha is
+
+    def solve(rows: slice) -> None:
         _solve(out, rows, picture[rows], edges[:, rows], others)
+
+    each_band(out, solve, part(progress, 0.5, 1), "solving alpha")
     return LayerStack(out, small.names)
 
 
@@ -91,12 +96,15 @@ def toned(layers: Tensor, picture: Tensor) -> Tensor:
     lacks = small[..., :3] - (seen[..., None] * layers[..., :3]).sum(0)
     plain = -F.max_pool2d(-seen, 9, stride=1, padding=4)  # an edge that is slightly off says nothing of tones
     toned_ = layers.clone()
-    for i in range(len(layers) - 1):
+
+    def tone(i: int) -> None:
         trust = (plain[i] - 0.9).clamp(min=0) * 10
         shift = spread(lacks * trust[..., None], trust)
         much = ((shift.abs().amax(-1) - NOISE / 2) / NOISE).clamp(0, 1)
         hidden = (2 * (alpha[i] - seen[i]) - 1).clamp(min=0)
         toned_[i, ..., :3] += shift * (much * hidden)[..., None]
+
+    each(range(len(layers) - 1), tone, layers.device)
     return toned_.clamp_(0, 1)
 
 

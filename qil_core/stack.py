@@ -6,19 +6,26 @@ It is validated once, at the door, and trusted afterwards. Nothing here knows wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from .errors import QilError
+from .parallel import each
+from .progress import Progress, silent
 from .text import printable
+
+Result = TypeVar("Result")
 
 GRID = 255.0
 """Steps of the 8-bit grid: finished stacks hold multiples of 1/255, so files keep them exactly."""
 
+CPU_BAND, GPU_BAND = 1 << 17, 1 << 23
+"""Pixels of a band. On a CPU a float32 plane of them is half a megabyte, so that a few fit a core's cache; on a GPU
+few large bands keep it filled. Both bound the memory that intermediate values take."""
 
 SLACK = 1.125
 """How much two aspects may differ and count as one: models round sides."""
@@ -54,24 +61,36 @@ def quantize(values: Tensor) -> Tensor:
 def quantized(image: Tensor) -> Tensor:
     """A copy of an image (..., H, W, C) on the 8-bit grid, made band by band."""
     out = torch.empty_like(image)
-    for rows in bands(image):
+
+    def fill(rows: slice) -> None:
         out[..., rows, :, :] = quantize(image[..., rows, :, :])
+
+    each_band(image, fill)
     return out
 
 
 def to_bytes(values: Tensor) -> Tensor:
     """Values in [0, 1] as uint8 0..255, rounded to nearest; band by band, so that 8000 px pictures fit."""
     out = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
-    for rows in bands(values):
+
+    def fill(rows: slice) -> None:
         out[..., rows, :, :] = (values[..., rows, :, :] * GRID).round_().to(torch.uint8)
+
+    each_band(values, fill)
     return out
 
 
-def bands(image: Tensor, pixels: int = 1 << 17) -> Iterator[slice]:
-    """Slices of rows of (..., H, W, C): on a CPU each fits the cache, on a GPU a few fill it; both bound the memory."""
+def each_band(
+    image: Tensor, work: Callable[[slice], Result], progress: Progress = silent, what: str = ""
+) -> list[Result]:
+    """work(rows) of every band of image (..., H, W, C), top to bottom; on a CPU in parallel, as `parallel.each`."""
+    return each(bands(image), work, image.device, progress, what)
+
+
+def bands(image: Tensor) -> Iterator[slice]:
+    """Slices of rows that cover (..., H, W, C) once, top to bottom, each of about CPU_BAND or GPU_BAND pixels."""
     height, width = image.shape[-3], image.shape[-2]
-    pixels = pixels if image.device.type == "cpu" else 1 << 23
-    step = max(1, pixels // width)
+    step = max(1, (CPU_BAND if image.device.type == "cpu" else GPU_BAND) // width)
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
@@ -162,7 +181,7 @@ def content_box(alpha: Tensor) -> Box | None:
 
 
 def check_image(image: Tensor, channels: Sequence[int] = (3, 4)) -> Tensor:
-    """A (B, H, W, C) tensor in [0, 1] from outside as float32; QilError says what is wrong and what to do.
+    """A (B, H, W, C) tensor in [0, 1] from outside as contiguous float32; QilError says what is wrong and what to do.
 
     Half precision is taken too: ComfyUI can be told to pass pictures so.
     """
@@ -178,7 +197,7 @@ def check_image(image: Tensor, channels: Sequence[int] = (3, 4)) -> Tensor:
     if not image.is_floating_point():
         raise QilError(f"Expected float values in [0, 1], got {image.dtype}. Divide by 255 first.")
     _check_range(image)
-    return image.float()
+    return image.float().contiguous()
 
 
 def _channel_message(shape: tuple[int, ...], channels: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .errors import QilError
 from .resample import KERNELS, MOST_STRETCH, resize, sampler
-from .stack import Box, LayerStack, bands, content_box
+from .stack import Box, LayerStack, content_box, each_band
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 FILTERS = ("nearest", *KERNELS)
@@ -137,7 +137,7 @@ def _copy(layer: Tensor, inverse: _Inverse) -> Tensor:
         source, across, down = layer.transpose(0, 1), (inverse.yx, inverse.y0), (inverse.xy, inverse.x0)
     else:
         source, across, down = layer, (inverse.xx, inverse.x0), (inverse.yy, inverse.y0)
-    out = torch.zeros_like(layer)
+    out = layer.new_zeros(layer.shape)
     columns, from_columns = _line(out.shape[1], source.shape[1], *across, out.device)
     rows, from_rows = _line(out.shape[0], source.shape[0], *down, out.device)
     out[rows[:, None], columns] = source[from_rows[:, None], from_columns]
@@ -161,12 +161,15 @@ def _resample(layer: Tensor, box: Box, inverse: _Inverse, placement: Placement) 
     kind = torch.float32 if layer.device.type == "mps" else torch.float64  # MPS has no float64
     inverse = inverse.seen_from(box.left, box.top, x_unit, y_unit)
     columns = torch.arange(layer.shape[1], dtype=kind, device=layer.device) + 0.5
-    out = torch.zeros_like(layer)
-    for rows in bands(layer, 1 << 18):
+    out = layer.new_zeros(layer.shape)  # not zeros_like, which would copy the strides of a turned layer
+
+    def fill(rows: slice) -> None:
         lines = torch.arange(rows.start, rows.stop, dtype=kind, device=layer.device)[:, None] + 0.5
         x, y = (at.flatten() for at in inverse(columns, lines))
         near = sample.touches(x, y).nonzero().flatten()
         out[rows].view(-1, 4).index_copy_(0, near, sample(x[near], y[near]))
+
+    each_band(layer, fill)
     return out
 
 

@@ -62,6 +62,15 @@ def test_over_is_associative(a: tuple, b: tuple, c: tuple) -> None:
     assert torch.allclose(premultiplied(left), premultiplied(right), atol=1e-6)
 
 
+@pytest.mark.parametrize("modes", [[], ["normal", "screen", "normal"], ["normal", "multiply", "linear-dodge"]])
+def test_rounding_never_makes_white_brighter_than_white(modes: list[str]) -> None:
+    layers = torch.rand(3, 64, 64, 4, generator=torch.Generator().manual_seed(0))
+    layers[..., :3] = 1
+    flattened = composite(LayerStack.from_image(layers), modes)
+    assert flattened.max() == 1
+    assert flattened.min() >= 0
+
+
 def test_a_stack_of_one_is_itself_where_it_is_visible(random_stack: LayerStack) -> None:
     one = random_stack.select([2])
     seen = one.pixels[0, ..., 3] > 0

@@ -30,6 +30,8 @@ def test_any_stack_is_made_to_composite_to_any_picture(seed: int, layers: int, o
     stack, target = random_case(seed, layers, opaque, hard)
     exact = make_exact(stack, target)
     assert recomposition(exact, target).max_error <= 1
+    straight = (composite(exact) - target).abs()[target[..., 3] > 0]
+    assert float(straight.max() if len(straight) else 0) <= 1.001 / 255, "of a picture on the 8-bit grid, colours too"
     assert torch.equal(quantize(exact.pixels), exact.pixels)
 
 
@@ -71,7 +73,24 @@ def test_the_measure_counts_colour_only_where_there_is_alpha() -> None:
     target[..., 3] = 0
     assert recomposition(clear, target).max_error == 0
     target[0, 0, 3] = 10 / 255
-    assert recomposition(clear, target).max_error > 9.9
+    assert recomposition(clear, target).max_error == pytest.approx(10, abs=1e-3)
+
+
+def test_a_difference_that_nobody_can_see_is_as_small_in_the_measure() -> None:
+    """Alpha under half a step of 8 bits is rounded to 0, and its colour with it."""
+    target = torch.full((3, 3, 4), 1.0)
+    target[..., 3] = 0.4 / 255
+    layers = LayerStack.from_image(target[None])
+    measured = recomposition(make_exact(layers, target), target)
+    assert measured.max_error == pytest.approx(0.4, abs=1e-3)
+    assert "of colours times alpha, and of alpha" in str(measured)
+
+
+def test_colours_count_as_much_as_they_are_seen() -> None:
+    target = torch.full((2, 2, 4), 0.5)
+    other = target.clone()
+    other[..., 0] += 20 / 255
+    assert recomposition(LayerStack.from_image(other[None]), target).max_error == pytest.approx(10, abs=1e-3)
 
 
 def test_the_measure_sees_a_single_wrong_pixel() -> None:

@@ -82,6 +82,21 @@ def test_a_truth_that_is_finer_is_merged_as_well() -> None:
     assert layers_edit_dist(stack(GROUND, box(RED, 0, 8)), fine).levels[1].alpha_iou == 1
 
 
+def test_the_merge_that_gains_most_comes_first_on_whichever_side_it_is() -> None:
+    def first_merge(predicted: LayerStack, true: LayerStack) -> float:
+        score = layers_edit_dist(predicted, true)
+        assert (score.merged, score.levels[2].alpha_iou) == (2, 1), "the other merge comes next"
+        return score.levels[1].alpha_iou
+
+    red, blue = box(RED, 0, 6), box(BLUE, 5, 12)
+    halves, rim = [box(BLUE, 5, 10), box(BLUE, 9, 12)], [box(BLUE, 5, 7), box(BLUE, 6, 12)]
+    red_halves = [box(RED, 0, 4), box(RED, 3, 6)]
+    blue_first = first_merge(stack(GROUND, red, *halves), stack(GROUND, *red_halves, blue))
+    assert blue_first == pytest.approx((1 + 4 / 6 + 3 / 6 + 1) / 4), "among the predicted layers"
+    red_first = first_merge(stack(GROUND, red, *rim), stack(GROUND, *red_halves, blue))
+    assert red_first == pytest.approx((1 + 1 + 2 / 7 + 6 / 7) / 4), "among the true layers"
+
+
 def test_a_side_with_two_layers_is_never_merged() -> None:
     score = layers_edit_dist(stack(GROUND, box(RED, 0, 4)), stack(GROUND, box(BLUE, 6, 9)))
     assert score.merged == 0

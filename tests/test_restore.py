@@ -111,6 +111,21 @@ def test_where_a_layer_and_what_lies_under_it_look_alike_the_enlarged_edge_stays
     assert 0 < want[0, 31] < 1
 
 
+def test_where_the_bottom_layer_alone_has_an_edge_there_is_nothing_to_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("solved")
+
+    layers = torch.full((2, 12, 12, 4), 0.5)
+    layers[1, ..., 3] = 1
+    picture = torch.full((48, 48, 4), 0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr("qil_core.restore._fit", never)
+        restore(LayerStack.from_image(layers), picture)
+        layers[1, :, :6, 3] = 0
+        with pytest.raises(AssertionError, match="solved"):
+            restore(LayerStack.from_image(layers), picture)
+
+
 def test_layers_as_large_as_the_picture_keep_their_bits() -> None:
     stack = LayerStack.from_image(torch.rand(3, 9, 7, 4))
     assert torch.equal(restore(stack, torch.rand(9, 7, 4)).pixels, stack.pixels)

@@ -28,7 +28,7 @@ class Decomposer(Protocol):
     """What it is, for people: "Built-in (no weights)"."""
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
-        """Layers of picture (H, W, 4) float32 on the 8-bit grid.
+        """Layers of picture (H, W, 4) float32 on the 8-bit grid and on the CPU.
 
         The stack has 1..request.layers layers at the picture's size and is not yet exact (see `decompose.run`).
         Raises QilError.

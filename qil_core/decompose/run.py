@@ -57,13 +57,15 @@ def decompose(
 ) -> tuple[LayerStack, Report]:
     """Layers of picture, float32 (H, W, 3 or 4) in [0, 1], that composite back to it to within 1/255.
 
-    The stack has request.layers layers or fewer, on the 8-bit grid, bottom first. Raises QilError.
+    The stack has request.layers layers or fewer, on the 8-bit grid, bottom first, on the picture's device; the
+    decomposer itself sees the picture on the CPU. Raises QilError.
     """
     picture = check_image(picture[None])[0]
     request.check()
     started = time.perf_counter()
     target = with_alpha(picture)
-    stack, notes, prompt = decomposer.decompose(quantized(target), request, part(progress, 0, 0.8))
+    stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), request, part(progress, 0, 0.8))
+    stack = LayerStack(stack.pixels.to(target.device), stack.names)
     progress(0.8, "making the layers exact")
     exact = make_exact(stack, target)
     progress(0.9, "measuring")

@@ -19,7 +19,7 @@ PACK = "layered-nodes-under-test"
 """Name of the folder in custom_nodes: no Python identifier, so only relative imports can work."""
 
 STAND_IN = Path(__file__).parent / "standin"
-NEEDED = ("cv2", "pptx", "psd_tools", "PIL", "numpy", "torch", "httpx")
+NEEDED = ("cv2", "pptx", "psd_tools", "PIL", "numpy", "torch", "httpx", "threadpoolctl")
 START_LIMIT = 120.0
 _open = build_opener(ProxyHandler({})).open
 
