@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.folders import missing_parts
 from ..checkpoints.layouts import text_encoder_names, vae_names
 from ..checkpoints.readers import NO_FLOATS, Readers, open_readers
 from ..checkpoints.recognize import Kind, expect
@@ -46,8 +47,7 @@ class Files:
     def of_folder(cls, path: Path, loras: tuple[tuple[Path, float], ...] = ()) -> Files:
         """All parts of a diffusers folder."""
         path = Path(path)
-        missing = [name for name in ("transformer", "text_encoder", "vae", "tokenizer") if not (path / name).is_dir()]
-        if missing:
+        if missing := missing_parts(path):
             raise QilError(f"{path} is no complete diffusers folder: it has no {', '.join(missing)} folder.")
         return cls(path / "transformer", path / "text_encoder", path / "vae", path / "tokenizer", loras)
 
@@ -335,7 +335,7 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         known = {"<|im_start|>", "<|im_end|>", "<|image_pad|>"} <= tokenizer.get_vocab().keys()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise QilError(f"{folder} holds no tokenizer that can be read ({error}).") from error
