@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -243,27 +241,10 @@ def _json(path: Path, *private: str) -> dict[str, Any]:
 
 def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
     """A module with parameters on the meta device, and true values where they are computed, such as RoPE's tables."""
-    with _parameters_on_meta():
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
         return kind(**arguments).eval().requires_grad_(False)
-
-
-@contextmanager
-def _parameters_on_meta() -> Iterator[None]:
-    """Parameters made by this thread have shapes only, and cost neither memory nor time."""
-    from torch import nn
-
-    register, thread = nn.Module.register_parameter, threading.get_ident()
-
-    def on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        register(module, name, parameter)
-        if parameter is not None and threading.get_ident() == thread:
-            module._parameters[name] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
-
-    setattr(nn.Module, "register_parameter", on_meta)  # noqa: B010 - mypy knows its signature too well
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 # Filling
