@@ -1,11 +1,12 @@
-# Two commands for people: `make demo` and `make test`. `make lint` and `make bench` are for those who change the code.
+# Two commands for people: `make demo` and `make test`. For those who change the code: `make quick` (the tests without
+# models and other programs, under a minute), `make lint`, `make matrix` (every other Python that is here), `make bench`.
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= build/demo
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test quick lint matrix bench clean
 
 demo: $(VENV)/.demo
 	$(PY) -m qil_core.example build/poster.png
@@ -14,12 +15,18 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(PY) -m pytest
 
+quick: $(VENV)/.test
+	$(PY) -m pytest -m "not slow"
+
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	mkdir -p build/types && ln -sfn ../.. build/types/qwen_layers  # the root is a package, whatever its folder's name
 	MYPYPATH=build/types $(PY) -m mypy -p qwen_layers.nodes
+
+matrix: $(VENV)/.test
+	VENV=$(VENV) .ci/matrix
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks

@@ -145,22 +145,22 @@ def model_file(kind: str, name: str) -> Path:
     raise NotThere(f"There is no {quoted(name)} in models/{kind}.")
 
 
-def model_folder(name: str) -> Path:
-    """A diffusers folder: a path, or the name of a folder in models/diffusers. Raises NotThere."""
-    places = [Path(folder) / name for folder in folder_paths.get_folder_paths("diffusers")]
+def model_folder(name: str, repository: str) -> Path:
+    """A diffusers folder: a path, or a name in models/diffusers; the last part of `repository` alone names it too, as
+    downloads are in a folder of their owner's. Raises NotThere.
+    """
+    names = [name, repository] if repository.endswith(f"/{name}") else [name]
+    places = [Path(folder) / each for folder in folder_paths.get_folder_paths("diffusers") for each in names]
     for path in [Path(os.path.expanduser(name)), *places]:
-        if os.path.isdir(path / "transformer"):  # False for texts that are no path
+        if os.path.isdir(path / "transformer"):  # False for texts that are no path, such as one with a NUL in it
             return path
     looked = ", ".join(str(place) for place in places)
     raise NotThere(f'There is no diffusers folder "{name}" (looked for {looked}).')
 
 
-def download_folder(repository: str) -> Path:
-    """Where a repository is downloaded to: its last part, in models/diffusers."""
-    name = repository.strip().rstrip("/").rpartition("/")[2]
-    if not name or name.startswith("."):
-        raise QilError(f'"{repository}" is not a repository id: write one such as Qwen/Qwen-Image-Layered.')
-    return Path(folder_paths.get_folder_paths("diffusers")[0]) / name
+def downloads_folder() -> Path:
+    """Where models are downloaded to: models/diffusers."""
+    return Path(folder_paths.get_folder_paths("diffusers")[0])
 
 
 def tokenizer_folder() -> Path:

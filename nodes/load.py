@@ -85,7 +85,7 @@ def local_options(wanted: Wanted, more: Sequence[io.Input] = ()) -> list[io.Dyna
     return [
         option(FOLDER, [_folder_input(wanted), *more, *_runtime_inputs()]),
         option(FILES, [*_file_inputs(wanted), *more, *_runtime_inputs()]),
-        option(DOWNLOAD, [*_download_inputs(wanted), *more, *_runtime_inputs()]),
+        option(DOWNLOAD, [*_download_inputs(wanted), *more, *_runtime_inputs(), _revision_input()]),
     ]
 
 
@@ -113,11 +113,17 @@ def _file_inputs(wanted: Wanted) -> list[io.Input]:
 
 
 def _download_inputs(wanted: Wanted) -> list[io.Input]:
-    tooltip = f"Repository id. About {wanted.size} go to models/diffusers."
+    tooltip = f"Repository id: owner/name. About {wanted.size} go to models/diffusers/owner/name unless they are there."
     return [
         io.String.Input("repository", default=wanted.repository, tooltip=tooltip),
         io.Combo.Input("from", options=["huggingface", "modelscope"], tooltip="Where the repository is."),
     ]
+
+
+def _revision_input() -> io.Input:
+    """The last one, and optional: graphs from before it was there stay valid."""
+    tooltip = "A branch, tag or commit of the repository, in a folder of its own. Empty: the main one."
+    return io.String.Input("revision", default="", optional=True, tooltip=tooltip, advanced=True)
 
 
 def _runtime_inputs() -> list[io.Input]:
@@ -158,7 +164,7 @@ def load_runtime(kind: Any, choice: dict[str, Any], wanted: Wanted, known: Seque
 
     progress = host.progress()
     try:
-        files = _files(choice, progress)
+        files = _files(choice, wanted, progress)
     except host.NotThere as error:
         raise QilError(f"{error} {wanted.advice}") from error
     parts = load(files, torch.bfloat16, progress, known)
@@ -168,17 +174,17 @@ def load_runtime(kind: Any, choice: dict[str, Any], wanted: Wanted, known: Seque
     return runtime
 
 
-def _files(choice: dict[str, Any], progress: Progress) -> Any:
+def _files(choice: dict[str, Any], wanted: Wanted, progress: Progress) -> Any:
     """Where the chosen model's files are. Raises QilError that says what to put where."""
-    from ..qil_core.checkpoints.download import download
+    from ..qil_core.checkpoints.download import Origin, download
     from ..qil_core.model.parts import Files
 
     loras = tuple(_loras(choice["loras"]))
     if choice["source"] == FOLDER:
-        return Files.of_folder(host.model_folder(choice["folder"]), loras)
+        return Files.of_folder(host.model_folder(choice["folder"], wanted.repository), loras)
     if choice["source"] == DOWNLOAD:
-        target = host.download_folder(choice["repository"])
-        return Files.of_folder(download(choice["repository"], choice["from"], target, progress), loras)
+        origin = Origin(choice["from"], choice["repository"].strip(), (choice.get("revision") or "").strip())
+        return Files.of_folder(download(origin, host.downloads_folder(), progress), loras)
     kinds = {"transformer": "diffusion_models", "text_encoder": "text_encoders", "vae": "vae"}
     paths = {part: host.model_file(folder, choice[part]) for part, folder in kinds.items()}
     return Files(tokenizer=host.tokenizer_folder(), loras=loras, **paths)

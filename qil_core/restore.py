@@ -18,6 +18,7 @@ from torch import Tensor
 from .errors import QilError
 from .exact import premultiplied, visible_weights
 from .filters import box_mean, enlarge, shrink, spread
+from .opencv import check_opencv
 from .parallel import each
 from .progress import Progress, part, silent
 from .resample import resize
@@ -41,6 +42,7 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
     its edges as well as it does: they are only resized.
     Raises QilError: the picture is no RGBA image.
     """
+    check_opencv()
     picture = check_image(picture[None], channels=(4,))[0]
     height, width = picture.shape[:2]
     if small.height >= height or small.width >= width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,31 @@ from hypothesis import settings
 from studio_server import KEY, Studio, running
 
 from qil_core.stack import LayerStack
+
+SLOW = (
+    "checkpoints/test_checkpoint_faults.py",
+    "checkpoints/test_checkpoints.py",
+    "checkpoints/test_edit_checkpoints.py",
+    "comfy/",
+    "decompose/builtin/test_panels.py",
+    "decompose/builtin/test_scenes.py",
+    "decompose/test_qwen.py",
+    "files/test_other_programs.py",
+    "model/test_attention.py",
+    "model/test_edit_model.py",
+    "test_progress.py",
+)
+"""Needs a tiny model, another program or ComfyUI, or takes many pictures apart: `pytest -m "not slow"` leaves it out.
+
+Single tests in other files are marked by themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("steady")

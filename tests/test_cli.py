@@ -59,6 +59,7 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     assert str(out / "shapes.pptx") in printed
 
 
+@pytest.mark.slow
 def test_decompose_runs_the_model_of_a_folder(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..exact import Recomposition, make_exact, recomposition
+from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..stack import LayerStack, check_image, quantized
 from . import Decomposer, Request
@@ -62,6 +63,7 @@ def decompose(
     """
     picture = check_image(picture[None])[0]
     request.check()
+    check_opencv()
     started = time.perf_counter()
     target = with_alpha(picture)
     stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), request, part(progress, 0, 0.8))

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..composite import composite, onto_color
 from ..errors import QilError
 from ..filters import spread
+from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..request import one_of
 from ..stack import GRID, LayerStack, bands, check_image, content_box, quantize, same_aspect
@@ -113,6 +114,7 @@ def edit_layer(
     Raises QilError: an empty layer, a wrong value, an answer of another shape, no flat background to cut out from.
     """
     started = time.perf_counter()
+    check_opencv()
     _check(request, alpha, references)
     at = stack.index(index)
     layer = stack.pixels[at]

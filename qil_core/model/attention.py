@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import QilError
+
 
 def rotary(
     transformer: Any, shapes: list[tuple[int, int, int]], text: int, device: torch.device, real: bool = False
@@ -64,6 +66,21 @@ class JointAttention:
         mixed = dispatch_attention_fn(query, key, value, backend=self._attention_backend).flatten(2, 3)
         words = text.shape[1]
         return attn.to_out[0](mixed[:, words:].contiguous()), attn.to_add_out(mixed[:, :words].contiguous())
+
+
+def use_backend(transformer: Any, name: str) -> None:
+    """Compute this transformer's attention with a backend of diffusers. Raises QilError when it cannot be used here.
+
+    diffusers' set_attention_backend also makes it the default of every model in the process; leaving the context puts
+    the default that was there back.
+    """
+    from diffusers.models.attention_dispatch import attention_backend
+
+    try:
+        with attention_backend("native"):
+            transformer.set_attention_backend(name)
+    except (RuntimeError, ValueError, ImportError) as error:
+        raise QilError(f'The attention backend "{name}" cannot be used here: {error}') from None
 
 
 def use_joint_attention(transformer: Any) -> None:

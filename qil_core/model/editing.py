@@ -16,7 +16,7 @@ from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
 from .models import EDIT_2509, EDIT_2511
-from .runtime import Run, Runtime, bucket, fit, peak
+from .runtime import Run, Runtime, bucket, fit
 
 RESOLUTION = 1024
 """Side of the square with as many pixels as pictures have when they are edited."""
@@ -67,8 +67,7 @@ class EditModel(Runtime):
             ]
         with run.stage("decoding"):
             edited = self._decode(torch.cat(latents), run, part(progress, 0.95, 1), "picture")
-        run.notes += [f"Model: {self.parts.model.label}.", *self.parts.notes]
-        run.notes.append(f"Memory: {self.placement.plan}{peak(self.device)}.")
+        run.notes.append(f"Model: {self.parts.model.label}.")
         return edited
 
     def _problem(self, pictures: Sequence[Tensor], request: EditRequest, run: Run, progress: Progress) -> Problem:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.folders import missing_parts
 from ..checkpoints.layouts import text_encoder_names, vae_names
 from ..checkpoints.readers import NO_FLOATS, Readers, open_readers
 from ..checkpoints.recognize import Kind, expect
@@ -46,8 +45,7 @@ class Files:
     def of_folder(cls, path: Path, loras: tuple[tuple[Path, float], ...] = ()) -> Files:
         """All parts of a diffusers folder."""
         path = Path(path)
-        missing = [name for name in ("transformer", "text_encoder", "vae", "tokenizer") if not (path / name).is_dir()]
-        if missing:
+        if missing := missing_parts(path):
             raise QilError(f"{path} is no complete diffusers folder: it has no {', '.join(missing)} folder.")
         return cls(path / "transformer", path / "text_encoder", path / "vae", path / "tokenizer", loras)
 
@@ -243,27 +241,10 @@ def _json(path: Path, *private: str) -> dict[str, Any]:
 
 def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
     """A module with parameters on the meta device, and true values where they are computed, such as RoPE's tables."""
-    with _parameters_on_meta():
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
         return kind(**arguments).eval().requires_grad_(False)
-
-
-@contextmanager
-def _parameters_on_meta() -> Iterator[None]:
-    """Parameters made by this thread have shapes only, and cost neither memory nor time."""
-    from torch import nn
-
-    register, thread = nn.Module.register_parameter, threading.get_ident()
-
-    def on_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        register(module, name, parameter)
-        if parameter is not None and threading.get_ident() == thread:
-            module._parameters[name] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
-
-    setattr(nn.Module, "register_parameter", on_meta)  # noqa: B010 - mypy knows its signature too well
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 # Filling
@@ -335,7 +316,7 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         known = {"<|im_start|>", "<|im_end|>", "<|image_pad|>"} <= tokenizer.get_vocab().keys()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise QilError(f"{folder} holds no tokenizer that can be read ({error}).") from error

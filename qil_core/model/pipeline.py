@@ -14,7 +14,7 @@ from ..request import Request
 from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
-from .runtime import Run, Runtime, fit, peak
+from .runtime import Run, Runtime, fit
 
 
 class LayeredModel(Runtime):
@@ -52,7 +52,6 @@ class LayeredModel(Runtime):
             latents = self._denoise(problem, timesteps, request.seed, run, part(progress, 0.1, 0.95), preview)
         with run.stage("decoding"):
             layers = self._decode(self._frames(latents, problem), run, part(progress, 0.95, 1))
-        run.notes.append(f"Memory: {self.placement.plan}{peak(self.device)}.")
         return layers
 
     def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:

@@ -19,7 +19,7 @@ from ..errors import QilError
 from ..progress import Preview, Progress, part, silent
 from ..stack import to_bytes
 from . import denoise, modulation, vae
-from .attention import use_joint_attention
+from .attention import use_backend, use_joint_attention
 from .cache import ContentCache, content_key
 from .denoise import Problem
 from .first_block import FirstBlockCache
@@ -96,18 +96,23 @@ class Runtime:
         """
         self._reuse = reuse
         if attention != "default":
-            try:
-                self.parts.transformer.set_attention_backend(attention)
-            except (RuntimeError, ValueError, ImportError) as error:
-                raise QilError(f'The attention backend "{attention}" cannot be used here: {error}') from None
+            use_backend(self.parts.transformer, attention)
         if compile:
             self.parts.transformer.compile_repeated_blocks(fullgraph=True)
             self._compiled = True
 
     def _in_memory(self, work: Callable[[], Tensor], run: Run) -> Tensor:
-        """What work gives. When the device's memory runs out, all is freed and the next smaller mode is tried once."""
+        """What work gives; afterwards run's notes also say what every call of this model has to say.
+
+        When the device's memory runs out, all is freed and the next smaller mode is tried once.
+        """
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
+        result = self._tried_twice(work, run)
+        run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}."]
+        return result
+
+    def _tried_twice(self, work: Callable[[], Tensor], run: Run) -> Tensor:
         try:
             return work()
         except torch.OutOfMemoryError:

@@ -1,4 +1,4 @@
-"""Every file that is broken or belongs elsewhere gives a message that names it; and downloads."""
+"""Every file that is broken or belongs elsewhere gives a message that names it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import os
 import random
 import re
 import sys
-import types
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from checkpoint_forms import QUERY, State, saved, scaled_fp8, single_files, state, to_wan, values, write_gguf
 from tiny_model import build
 
-from qil_core.checkpoints.download import download
 from qil_core.checkpoints.readers import open_readers
 from qil_core.checkpoints.recognize import Kind, expect, recognize
 from qil_core.errors import QilError
@@ -231,66 +228,3 @@ def test_a_file_larger_than_memory_opens(tmp_path: Path) -> None:
             pytest.skip("this file system has no sparse files of this size")
     assert open_readers(path)["large"]()[-1] == 0
     path.unlink()
-
-
-# Downloads, with a library that is made up
-
-
-@pytest.mark.parametrize(("source", "library"), [("huggingface", "huggingface_hub"), ("modelscope", "modelscope")])
-def test_a_download_asks_for_what_is_needed_and_reports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Any, library: str
-) -> None:
-    asked: dict[str, Any] = {}
-    told: list[tuple[float, str]] = []
-
-    def snapshot_download(repo_id: str, tqdm_class: Any = None, **named: Any) -> None:
-        asked.update(named, repo_id=repo_id)
-        if tqdm_class is not None:
-            bar = tqdm_class(total=0, unit="B", desc="bytes")
-            bar.total = 4e9
-            bar.update(1e9)
-            list(tqdm_class(["a", "b"], total=2))  # files, which count for less than bytes
-
-    fake = types.ModuleType(library)
-    fake.snapshot_download = snapshot_download  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, library, fake)
-    found = download("Qwen/Some", source, tmp_path / "model", lambda *report: told.append(report))
-    assert found == tmp_path / "model"
-    assert (asked["repo_id"], Path(asked["local_dir"])) == ("Qwen/Some", found)
-    assert "*/*.safetensors" in asked["allow_patterns"]
-    assert not any("bin" in pattern for pattern in asked["allow_patterns"])
-    between = [(0.25, "Downloading Qwen/Some: 1.0 of 4.0 GB")] if source == "huggingface" else []
-    assert told == [(0.0, "Downloading Qwen/Some"), *between, (1.0, "Downloaded Qwen/Some")]
-
-
-def test_a_download_without_internet_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = types.ModuleType("huggingface_hub")
-
-    def snapshot_download(*arguments: Any, **named: Any) -> None:
-        raise ConnectionError("no route")
-
-    fake.snapshot_download = snapshot_download  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
-    with pytest.raises(QilError, match=r"no route\nTry again .* open https://huggingface.co/Qwen/Some .*scheduler"):
-        download("Qwen/Some", "huggingface", tmp_path)
-
-
-def test_a_download_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = types.ModuleType("huggingface_hub")
-    fake.snapshot_download = lambda *_, tqdm_class, **named: tqdm_class(total=8, unit="B").update(4)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
-
-    def stop(fraction: float, what: str) -> None:
-        if fraction:
-            raise RuntimeError("stopped by the user")
-
-    with pytest.raises(RuntimeError, match="stopped by the user"):
-        download("Qwen/Some", "huggingface", tmp_path, stop)
-
-
-def test_a_download_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "modelscope", None)
-    with pytest.raises(QilError, match="pip install modelscope"):
-        download("Qwen/Some", "modelscope", tmp_path)
-    with pytest.raises(QilError, match="'elsewhere' is no source"):
-        download("Qwen/Some", "elsewhere", tmp_path)  # type: ignore[arg-type]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -343,6 +345,21 @@ def test_a_tokenizer_of_loose_files_like_comfyuis_works(tiny: Path, tmp_path: Pa
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     text = "<|im_start|>user\nDescribe the color, 42 shapes.<|im_end|>"
     assert parts.load_tokenizer(tmp_path)(text).input_ids == whole(text).input_ids
+
+
+def test_a_folder_that_brings_its_own_program_never_has_it_run(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, mark = tmp_path / "tokenizer", tmp_path / "it_ran"
+    shutil.copytree(tiny / "tokenizer", folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass Evil: pass\n", encoding="utf-8")
+    monkeypatch.setattr("builtins.input", lambda *question: "y")  # transformers asks where nothing was decided
+    with contextlib.suppress(QilError):
+        parts.load_tokenizer(folder)
+    assert not mark.exists()
 
 
 # LoRAs

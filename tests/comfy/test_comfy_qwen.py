@@ -15,6 +15,7 @@ import websocket
 from comfy_client import Client, Graph, Refused
 from comfy_graphs import find, node, saving, taken_apart, workflow
 from comfy_pictures import over
+from comfy_server import Server
 from PIL import Image
 from tiny_model import build
 
@@ -24,6 +25,12 @@ RUNTIME = {
     "source__attention": "default",
     "source__compile": False,
     "source__first_block_cache": 0.0,
+}
+FOLDER = {"source": "diffusers folder"}
+DOWNLOADED = {
+    "source": "download",
+    "source__repository": "Qwen/Qwen-Image-Layered",
+    "source__from": "huggingface",
 }
 QUICK = {
     "sampling": "custom",
@@ -97,6 +104,42 @@ def test_a_folder_that_is_not_there_says_what_goes_where(client: Client) -> None
     assert 'no diffusers folder "/nowhere/Qwen"' in error
     assert "qwen_image_layered_bf16.safetensors (41 GB) in models/diffusion_models" in error
     assert "built-in (no weights)" in error
+
+
+PLAIN, OWNED = "Qwen-Image-Layered", "Qwen/Qwen-Image-Layered"
+
+
+@pytest.mark.parametrize(
+    ("place", "source"),
+    [(PLAIN, FOLDER | {"source__folder": PLAIN}), (OWNED, FOLDER | {"source__folder": PLAIN}), (OWNED, DOWNLOADED)],
+    ids=["a plain name", "the name without its owner", "downloaded before"],
+)
+def test_a_model_in_models_diffusers_is_found_by_its_name(
+    client: Client, server: Server, folder: Path, place: str, source: dict[str, str]
+) -> None:
+    target = server.base / "models" / "diffusers" / place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.symlink_to(folder)
+    graph = saving(model_graph(folder, prompt="a picture"), layers=["decompose", 0])
+    graph["model"] = node("LoadLayeredModel", **source, **RUNTIME)
+    try:
+        assert len(client.pictures(client.succeed(graph), "layers")) == 2
+    finally:
+        target.unlink()
+
+
+@pytest.mark.parametrize("repository", ["../../evil", "Qwen-Image-Layered", "a/b/c"])
+def test_a_download_of_what_is_no_repository_says_so(client: Client, folder: Path, repository: str) -> None:
+    graph = saving(model_graph(folder), layers=["decompose", 0])
+    graph["model"] = node("LoadLayeredModel", **DOWNLOADED | {"source__repository": repository}, **RUNTIME)
+    assert "is not a repository id. Write owner/name such as Qwen/Qwen-Image-Layered" in client.run(graph).error
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "a\0b", "x" * 300])
+def test_a_folder_that_is_no_path_is_a_folder_that_is_not_there(client: Client, folder: Path, name: str) -> None:
+    graph = saving(model_graph(folder), layers=["decompose", 0])
+    graph["model"]["inputs"]["source.folder"] = name
+    assert "There is no diffusers folder" in client.run(graph).error
 
 
 def test_automatic_counting_runs_with_the_model(client: Client, folder: Path) -> None:

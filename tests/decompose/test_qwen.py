@@ -16,6 +16,8 @@ from PIL import Image
 pytest.importorskip("diffusers")
 
 import tiny_model
+from checkpoint_forms import QUERY, saved
+from stock import Spy, stock_pipeline
 
 from qil_core.decompose.qwen import Qwen
 from qil_core.decompose.run import decompose
@@ -52,26 +54,6 @@ def picture() -> torch.Tensor:
     return torch.nn.functional.interpolate(small, scale_factor=10)[0].permute(1, 2, 0).contiguous()
 
 
-def stock_pipeline(folder: Path, parts: Parts) -> Any:
-    """The stock pipeline over the very same tensors: a copy that is aligned otherwise can differ in the last bit."""
-    from diffusers import AutoencoderKLQwenImage, QwenImageLayeredPipeline
-
-    transformer = copy.deepcopy(parts.transformer, {id(p): p for p in parts.transformer.parameters()})
-    for i, block in enumerate(transformer.transformer_blocks):
-        for stream in modulation.STREAMS:
-            for name in ("weight", "bias"):
-                weight = torch.nn.Parameter(parts.read(f"transformer_blocks.{i}.{stream}.1.{name}"))
-                setattr(getattr(block, stream)[1], name, weight)
-    return QwenImageLayeredPipeline(
-        scheduler=copy.deepcopy(parts.scheduler),
-        vae=AutoencoderKLQwenImage.from_pretrained(folder / "vae"),
-        text_encoder=parts.text_encoder,
-        tokenizer=parts.tokenizer,
-        processor=None,
-        transformer=transformer,
-    )
-
-
 def stock_layers(pipeline: Any, picture: torch.Tensor, request: Request) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Decoded layers and the latents after every step of the stock pipeline."""
     latents: list[torch.Tensor] = []
@@ -95,21 +77,6 @@ def stock_layers(pipeline: Any, picture: torch.Tensor, request: Request) -> tupl
         callback_on_step_end=keep,
     )
     return result.images[0].permute(0, 2, 3, 1), latents
-
-
-class Spy:
-    """Counts the calls of a module's forward (and generate)."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
-        self.calls = 0
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def counted(*args: Any, **more: Any) -> Any:
-            self.calls += 1
-            return original(*args, **more)
-
-        monkeypatch.setattr(owner, name, counted)
 
 
 def test_latents_equal_stock_to_the_bit_and_pixels_to_1e_4(
@@ -332,6 +299,16 @@ def test_the_first_block_cache_leaves_steps_out_and_counts_them(parts: Parts, pi
     assert 0 < (got - want).abs().mean() < 0.1
     model.tune(reuse=0.0)
     assert torch.equal(model.layers(picture, asked, silent)[0], want)
+
+
+def test_keys_of_a_lora_without_a_place_are_in_the_report(folder: Path, tmp_path: Path) -> None:
+    up, down = torch.zeros(32, 1), torch.zeros(1, 32)
+    pair = {f"{QUERY}.lora_B.weight": up, f"{QUERY}.lora_A.weight": down, "elsewhere.lora_A.weight": down}
+    lora = saved(tmp_path / "half.safetensors", pair)
+    model = LayeredModel(load(Files.of_folder(folder, ((lora, 1.0),)), torch.float32), CPU)
+    notes = Qwen(model).decompose(torch.rand(16, 16, 4), replace(SMALL, steps=1), silent).notes
+    note = "LoRA half.safetensors changes 1 weights; 1 of its keys have no place here, such as elsewhere.lora_A.weight."
+    assert notes.count(note) == 1
 
 
 def test_the_vae_in_tiles_gives_what_it_gives_whole(parts: Parts) -> None:

@@ -186,6 +186,7 @@ def chain(error: BaseException | None) -> Iterator[str]:
         error = error.__cause__ or error.__context__
 
 
+@pytest.mark.slow
 def test_a_thousand_failures_that_echo_the_key_never_show_it(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     grams = [KEY[i : i + 8].lower() for i in range(len(KEY) - 7)]

@@ -297,6 +297,7 @@ def drawn_by_libreoffice(path: Path, width: int, height: int, profile: Path) -> 
     return torch.from_numpy(np.array(Image.open(path.with_suffix(".png")).convert("RGB"))).float() / 255
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("soffice"), reason="NOT CHECKED: soffice is not on PATH, so no slide was drawn")
 def test_libreoffice_draws_the_composite(tmp_path: Path) -> None:
     """At least 50 dB and at most 2/255 off anywhere; measured with LibreOffice 7.4: 63 dB, 1/255."""
@@ -382,6 +383,7 @@ def test_extras_for_another_count_of_stacks_are_refused(tmp_path: Path, extras: 
         deck_with(tmp_path, full(10, 10), **extras)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("soffice"), reason="NOT CHECKED: soffice is not on PATH, so no slide was drawn")
 def test_libreoffice_keeps_the_original_hidden(tmp_path: Path) -> None:
     stack = drawing()

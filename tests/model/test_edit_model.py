@@ -15,7 +15,7 @@ from PIL import Image
 pytest.importorskip("diffusers")
 
 import tiny_model
-from test_qwen import Spy, stock_pipeline
+from stock import Spy, stock_pipeline
 from torch import Tensor
 
 from qil_core.edit import EditRequest

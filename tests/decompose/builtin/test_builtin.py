@@ -177,6 +177,7 @@ def test_layers_composite_to_the_picture_even_before_they_are_made_exact() -> No
     assert recomposition(make_exact(stack, picture), picture).max_error <= 1
 
 
+@pytest.mark.slow
 def test_a_picture_larger_than_the_working_copy_keeps_sharp_edges() -> None:
     small = painted(flat(), (DISC, RED))
     picture = small.repeat_interleave(4, 0).repeat_interleave(4, 1)
