@@ -1,4 +1,10 @@
-"""What covers what, and the hidden part of what is covered."""
+"""Shapes: outlines, hulls, distances, and what a shape looks like where something above hides part of it.
+
+Completion (`completed`), for each piece of a mask:
+1. `_filling`: its holes are filled where something above fills them.
+2. `_best_shape`: the first of rectangle, tilted rectangle, ellipse, triangle and convex hull that fits what is visible
+   (intersection over union) continues it under what lies above; where none fits, narrow gaps are closed.
+"""
 
 from __future__ import annotations
 
@@ -7,115 +13,54 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .grouping import GLOW, SHAPE, STROKES
-from .regions import labels_met
-from .working import Floats, Labels, Mask
+from ...progress import Progress, silent
+from .working import Floats, Mask, reported
 
-FIT = 0.975
-"""How well a rectangle or ellipse must explain what is visible (intersection over union) to be believed."""
+MIN_FIT = 0.975
+"""Least intersection over union of a shape and what is visible for the shape to be believed."""
 
+MAX_PIECES = 40
+"""How many pieces of a mask are looked at, the largest first."""
 
-MOST_PIECES = 40
-"""How many pieces of a layer are looked at, the largest first."""
+MIN_PIECE = 1e-3
+"""Area of the smallest piece that is looked at, as a share of the largest one's."""
 
-MEETING = 2000.0
-"""What a point where three units meet counts, in pixels of a shape's hidden part: it errs seldom."""
-
-MOST_MEETINGS = 2000
-"""How many such points are looked at."""
-
-RANK = (0, 3, 2, 1)
-"""Where nothing tells, shapes lie below glows, these below strokes, and texts on top."""
-
-LIKELY = 4.0
-"""What such a rank counts, in pixels of a shape's hidden part."""
-
-SHOWING = 0.3
+MIN_SHOWN = 0.3
 """Share of an outline that must not touch what lies above, before a shape is read from it."""
 
+MIN_POINTS = 12
+"""Least number of outline points to which an ellipse or triangle is fitted."""
 
-def occlusion_order(labels: Labels, kinds: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Units bottom first, 0 (the background) leading, for a label map (h, w).
+MAX_REACH = 4
+"""Where a fitted shape is longer than so many times its window, the fit has run away."""
 
-    What speaks for a unit's lying below another: where three meet, its outline ends and the other's goes on; its
-    completed shape would reach under the other; its convex hull holds the other; its kind usually does.
-    """
-    small = labels[::2, ::2]
-    count = int(labels.max()) + 1
-    sizes = np.bincount(small.ravel(), minlength=count)
-    below = MEETING * _junctions(labels, kinds)
-    for unit in range(1, count):
-        if kinds[unit] == STROKES:  # of two that cross, the upper one is whole right beside the lower one's
-            below[unit] += np.where(kinds == STROKES, _beside(labels, labels == unit), 0)
-        if kinds[unit] in (STROKES, GLOW):
-            continue
-        visible, others = small == unit, (small > 0) & (small != unit)
-        reached = _reach(small, visible, others)
-        beside = _beside(small, visible) > 0
-        for other in np.flatnonzero(beside[1:]) + 1:
-            reached[other] = max(reached[other], _reach(small, visible, small == other)[other])
-        below[unit] += np.where(kinds == GLOW, 0, reached)
-        held = np.bincount(small[hulls(visible) & others], minlength=count)
-        below[unit] += np.where(held > 0.9 * sizes, 0.25 * held, 0)
-        below[unit] += 1000 * (beside & (kinds == GLOW) & (kinds[unit] == SHAPE))
-    earlier = np.less.outer(np.array(RANK)[kinds], np.array(RANK)[kinds])
-    return _sorted_by(below - below.T + LIKELY * (earlier.astype(float) - earlier.T), sizes)
+MIN_FILLED = 0.97
+"""Share of a hole that what lies above must fill: through another hole one sees what is below."""
+
+CLOSED_GAP = 60
+"""Gaps up to two such parts (a thirtieth) of the window's longer side are closed."""
+
+TOUCH_PX = 2
+"""How near an outline's point must be to what lies above to touch it."""
+
+WINDOW_SPARE_PX = 8
+"""The window around a piece is half as large again on each side, and so many pixels."""
 
 
-def _junctions(labels: Labels, kinds: NDArray[np.int8]) -> NDArray[np.float64]:
-    """How much each shape (n, n) seems to lie below each other one where three units meet.
-
-    The outline of what covers goes straight on there, as the bar of a T: its part of a disc is about a half, and the
-    other two share the rest.
-    """
-    below = np.zeros((len(kinds), len(kinds)))
-    arm = max(6, max(labels.shape) // 40)
-    row, column = np.mgrid[0.5 - arm : arm, 0.5 - arm : arm]
-    disc, padded = np.hypot(row, column) <= arm, np.pad(labels, arm, constant_values=-1)
-    for y, x in np.argwhere(labels_met(labels) == 3)[:MOST_MEETINGS]:
-        window = padded[y + 1 : y + 1 + 2 * arm, x + 1 : x + 1 + 2 * arm][disc]
-        share = np.bincount(window[window >= 0], minlength=len(kinds)) / disc.sum()
-        met = np.argsort(-share)[:3]
-        bend = np.abs(share[met] - 0.5)
-        bar = int(bend.argmin())
-        if kinds[met[bar]] == SHAPE and bend[bar] < 0.12 and met[bar]:
-            below[met, met[bar]] += (kinds[met] == SHAPE) * (bend - bend[bar])
-    return below
-
-
-def _beside(labels: Labels, mask: Mask) -> NDArray[np.int64]:
-    """How many pixels of each unit lie beside a mask."""
+def grown(mask: Mask, radius: int) -> Mask:
+    """The mask with all pixels that are within so many rows and columns of it."""
     import cv2
 
-    near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return np.bincount(labels[near & ~mask], minlength=int(labels.max()) + 1)
-
-
-def _reach(labels: Labels, visible: Mask, others: Mask) -> NDArray[np.int64]:
-    """How many pixels of each other unit the completed shape of this one would take in."""
-    reached = completed(visible, others) & others
-    return np.bincount(labels[reached], minlength=int(labels.max()) + 1)
-
-
-def _sorted_by(below: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers 0..n-1, 0 first, next always what the least speaks against: below[i, j] speaks for i before j.
-
-    Of equals the larger is first.
-    """
-    order, rest = [0], sorted(range(1, len(below)), key=lambda unit: -sizes[unit])
-    while rest:
-        against = [np.maximum(below[rest, unit], 0).sum() for unit in rest]
-        order.append(rest.pop(int(np.argmin(against))))
-    return np.array(order)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0)
 
 
 def contours(mask: Mask) -> list[NDArray[np.int32]]:
-    """Outer contours (k, 1, 2) of a mask's largest pieces, those below a thousandth of the largest left out."""
+    """Outer contours (k, 1, 2), as x and y, of a mask's largest pieces, the largest first."""
     import cv2
 
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    pieces = sorted(((cv2.contourArea(c), -i) for i, c in enumerate(found)), reverse=True)[:MOST_PIECES]
-    return [np.asarray(found[-i], np.int32) for area, i in pieces if area >= pieces[0][0] * 1e-3]
+    pieces = sorted(((cv2.contourArea(c), -i) for i, c in enumerate(found)), reverse=True)[:MAX_PIECES]
+    return [np.asarray(found[-i], np.int32) for area, i in pieces if area >= pieces[0][0] * MIN_PIECE]
 
 
 def hulls(mask: Mask) -> Mask:
@@ -128,12 +73,12 @@ def hulls(mask: Mask) -> Mask:
     return canvas > 0
 
 
-def completed(visible: Mask, above: Mask) -> Mask:
-    """A layer's full extent: what is visible, and what a plausible shape adds to it under the layers above."""
+def completed(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
+    """A layer's full extent (h, w): what is visible, and what a plausible shape adds under the layers above."""
     out = visible.copy()
     if not above.any():
         return out
-    for contour in contours(visible):
+    for contour in reported(contours(visible), progress, "completing shapes"):
         window, corner = _window(contour, visible.shape)
         out[window] |= _completed_piece(contour - corner, visible[window], above[window])
     return out
@@ -142,7 +87,7 @@ def completed(visible: Mask, above: Mask) -> Mask:
 def _window(contour: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[tuple[slice, slice], NDArray[np.int32]]:
     """The part of a picture around a contour, half as much again on each side, and its corner (x, y)."""
     low, high = contour[:, 0].min(0), contour[:, 0].max(0) + 1
-    spare = (high - low) // 2 + 8
+    spare = (high - low) // 2 + WINDOW_SPARE_PX
     left, top = np.maximum(low - spare, 0)
     right, bottom = np.minimum(high + spare, (shape[1], shape[0]))
     return (slice(int(top), int(bottom)), slice(int(left), int(right))), np.array([left, top], np.int32)
@@ -162,38 +107,38 @@ def _filling(holes: Mask, above: Mask) -> Mask:
 
     count, pieces = cv2.connectedComponents(holes.astype(np.uint8), connectivity=4)
     size = np.bincount(pieces.ravel(), minlength=count)
-    filled = np.bincount(pieces.ravel(), weights=above.ravel(), minlength=count) > 0.97 * size
+    filled = np.bincount(pieces.ravel(), weights=above.ravel(), minlength=count) > MIN_FILLED * size
     filled[0] = False
     return np.asarray(filled[pieces])
 
 
 def _best_shape(contour: NDArray[np.int32], visible: Mask, above: Mask) -> Mask:
-    """The first of rectangle, tilted rectangle, ellipse and hull that explains what is visible; else a closing.
+    """The first of rectangle, tilted rectangle, ellipse, triangle and hull that fits what is visible; else a closing.
 
     An outline that hardly shows proves nothing: then it is what is visible.
     """
-    if len(_free(contour, above)) < SHOWING * len(contour):
+    if len(_free(contour, above)) < MIN_SHOWN * len(contour):
         return visible
     for draw in (_rectangle, _tilted, _ellipse, _triangle):
         shape = draw(contour, visible, above)
-        if _explains(shape, visible, above):
+        if _fits(shape, visible, above):
             return shape
     hull = hulls(visible)
-    return hull if _explains(hull, visible, above) else _closed(visible)
+    return hull if _fits(hull, visible, above) else _closed(visible)
 
 
 def _closed(visible: Mask) -> Mask:
-    """The mask with its narrow gaps closed: those below a thirtieth of the picture."""
+    """The mask with its narrow gaps closed."""
     import cv2
 
-    size = 2 * (max(visible.shape) // 60) + 3
+    size = 2 * (max(visible.shape) // CLOSED_GAP) + 3
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     return np.asarray(cv2.morphologyEx(visible.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0)
 
 
-def _explains(shape: Mask, visible: Mask, above: Mask) -> bool:
+def _fits(shape: Mask, visible: Mask, above: Mask) -> bool:
     shown = shape & ~above
-    return bool((shown & visible).sum() >= FIT * (shown | visible).sum())
+    return bool((shown & visible).sum() >= MIN_FIT * (shown | visible).sum())
 
 
 def _canvas(visible: Mask) -> NDArray[np.uint8]:
@@ -221,19 +166,17 @@ def _triangle(contour: NDArray[np.int32], visible: Mask, above: Mask) -> Mask:
     import cv2
 
     free = _free(contour, above)
-    if len(free) < 12:
+    if len(free) < MIN_POINTS:
         return np.zeros(visible.shape, bool)
     corners = cv2.minEnclosingTriangle(free[:, None].astype(np.float32))[1]
-    if corners is None or not np.isfinite(corners).all() or np.abs(corners).max() > 4 * max(visible.shape):
+    if corners is None or not np.isfinite(corners).all() or np.abs(corners).max() > MAX_REACH * max(visible.shape):
         return np.zeros(visible.shape, bool)
     return np.asarray(cv2.fillConvexPoly(_canvas(visible), corners.round().astype(np.int32), 1) > 0)
 
 
 def _free(contour: NDArray[np.int32], above: Mask) -> NDArray[np.int32]:
     """The points (k, 2) of a contour that do not touch what lies above."""
-    import cv2
-
-    near = cv2.dilate(above.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    near = grown(above, TOUCH_PX)
     points = contour[:, 0]
     return points[~near[points[:, 1], points[:, 0]]]
 
@@ -243,11 +186,11 @@ def _ellipse(contour: NDArray[np.int32], visible: Mask, above: Mask) -> Mask:
     import cv2
 
     free = _free(contour, above)
-    if len(free) < 12:
+    if len(free) < MIN_POINTS:
         return np.zeros(visible.shape, bool)
     fitted: Any = cv2.fitEllipseDirect(free.astype(np.float32))
     (x, y), axes, angle = fitted
-    if not np.isfinite([x, y, *axes, angle]).all() or max(axes) > 4 * max(visible.shape):
+    if not np.isfinite([x, y, *axes, angle]).all() or max(axes) > MAX_REACH * max(visible.shape):
         return np.zeros(visible.shape, bool)
     return np.asarray(cv2.ellipse(_canvas(visible), ((x, y), axes, angle), 1, -1) > 0)
 

@@ -1,18 +1,20 @@
-"""The small copy of a picture on which the built-in decomposer looks for things."""
+"""What all steps share: array types, the working copy, tolerances that follow the noise, and reporting from loops."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...progress import Progress
+
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
-
-WORKING_SIDE = 1024
-"""Longest side of the working copy in pixels; full resolution is only for edges (see `render`)."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -29,40 +31,38 @@ class Working:
     @property
     def is_opaque(self) -> bool:
         """Whether nothing of the picture is clear."""
-        return float(self.rgba[..., 3].min()) > 250
+        return float(self.rgba[..., 3].min()) > OPAQUE_ALPHA
 
 
-def working_copy(picture: Floats) -> Working:
-    """Reduce straight-alpha (H, W, 4) in [0, 1] to at most WORKING_SIDE, averaging premultiplied values."""
-    rgba = np.ascontiguousarray(_reduced(premultiplied(picture))) * np.float32(255)
-    return Working(rgba, noise_level(rgba))
+OPAQUE_ALPHA = 250
+"""Alpha, in 1/255, above which a pixel counts as opaque: reducing and rounding may cost a few steps."""
 
 
-def premultiplied(picture: Floats) -> Floats:
-    """Colours times alpha; an opaque picture is returned as it is, without a copy."""
-    if float(picture[..., 3].min()) >= 1:
-        return picture
-    return np.concatenate([picture[..., :3] * picture[..., 3:], picture[..., 3:]], axis=-1)
+class Tolerance(NamedTuple):
+    """A difference of colours, in 1/255, that counts as none: a floor, and so much for every step of noise."""
+
+    floor: float
+    per_noise: float
+
+    def at(self, noise: float) -> float:
+        """The tolerance for a picture whose noise has this standard deviation in 1/255."""
+        return self.floor + self.per_noise * noise
 
 
-def _reduced(picture: Floats) -> Floats:
-    import cv2
-
-    height, width = picture.shape[:2]
-    scale = WORKING_SIDE / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+def reported(items: Sequence[Item], progress: Progress, what: str) -> Iterator[Item]:
+    """The items one by one; before each, `progress` is called, which may stop the work."""
+    for number, item in enumerate(items):
+        progress(number / len(items), what)
+        yield item
 
 
-def noise_level(rgba: Floats) -> float:
-    """Noise of the calm parts in 1/255: median absolute second difference, scaled to a standard deviation.
+def rising(progress: Progress) -> Progress:
+    """The same, but the fraction never falls: loops inside loops start again, a progress bar must not."""
+    highest = 0.0
 
-    The filter is that of Immerkaer, "Fast noise variance estimation" (1996); the median ignores edges.
-    """
-    import cv2
+    def report(fraction: float, what: str) -> None:
+        nonlocal highest
+        highest = max(highest, fraction)
+        progress(highest, what)
 
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    response = np.abs(cv2.filter2D(rgba[..., 1], -1, kernel, borderType=cv2.BORDER_REFLECT_101))
-    return float(np.median(response)) / 0.6745 / 6
+    return report

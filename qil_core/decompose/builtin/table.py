@@ -1,28 +1,38 @@
-"""What is known of each region: size, colour, box, stroke width, neighbours."""
+"""A table of regions: area, colour, box, stroke width, convex hull and neighbours of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .working import Floats, Labels, Mask
+from ...progress import Progress, silent
+from .working import Floats, Labels, Mask, reported
+
+PURE_DEPTH_PX = 2
+"""Depth at which a pixel shows its region's own colour; towards the edge its weight falls with the fourth power."""
+
+MAX_HULL_BOX = 8
+"""Regions whose box is over this part (an eighth) of the picture get no hull: letters and their like are smaller."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Measures of regions 0..n-1 of a label map; row i describes region i. Boxes: left, top, right, bottom."""
+    """Measures of regions 0..n-1 of a label map; row i describes region i. All lengths in working pixels.
+
+    area, stroke, hull: (n,); stroke is the width of the thickest part, hull the area of the convex hull (at least
+    `area`, which it is for large regions). color: (n, 4) in 0..255. box: (n, 4), left, top, right, bottom.
+    border: (n, n), how many pixel sides regions i and j share (0 on the diagonal).
+    """
 
     area: Floats
     color: Floats
     box: NDArray[np.int64]
     stroke: Floats
     hull: Floats
-    """Area of the convex hull of each region, at least its area; its area where it is large."""
-
     border: Floats
-    """border[i, j]: how many pixel sides regions i and j share (0 on the diagonal)."""
 
     def __len__(self) -> int:
         return len(self.area)
@@ -35,15 +45,26 @@ class Table:
     def height(self) -> NDArray[np.int64]:
         return self.box[:, 3] - self.box[:, 1]
 
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """The longer side of each region's box."""
+        return np.maximum(self.width, self.height)
 
-def measure(labels: Labels, rgba: Floats) -> Table:
+    @cached_property
+    def ground(self) -> NDArray[np.int64]:
+        """For each region, the one it shares most of its border with: what it lies on or in."""
+        return np.asarray(self.border.argmax(1))
+
+
+def measure(labels: Labels, rgba: Floats, progress: Progress = silent) -> Table:
     """Measure every region of labels (h, w) over a picture (h, w, 4) in 0..255."""
+    progress(0, "measuring regions")
     count = int(labels.max()) + 1
     flat = labels.ravel()
     area: Floats = np.bincount(flat, minlength=count).astype(np.float32)
     deep = inner_depth(labels)
     depth = deep.ravel()
-    weight = np.minimum(depth, 2) ** 4
+    weight = np.minimum(depth, PURE_DEPTH_PX) ** 4
     mass = np.maximum(np.bincount(flat, weights=weight, minlength=count), 1e-9)
     color = [np.bincount(flat, weights=weight * rgba[..., c].ravel(), minlength=count) / mass for c in range(4)]
     stroke = np.zeros(count)
@@ -52,19 +73,19 @@ def measure(labels: Labels, rgba: Floats) -> Table:
     box = boxes(labels, count)
     return Table(
         area, np.stack(color, 1).astype(np.float32), box,
-        (2 * stroke).astype(np.float32), hull_areas(labels, box, area), shared_borders(labels, count),
+        (2 * stroke).astype(np.float32), hull_areas(labels, box, area, progress), shared_borders(labels, count),
     )  # fmt: skip
 
 
-def hull_areas(labels: Labels, box: NDArray[np.int64], area: Floats) -> Floats:
+def hull_areas(labels: Labels, box: NDArray[np.int64], area: Floats, progress: Progress = silent) -> Floats:
     """Area in pixels of each region's convex hull."""
     import cv2
 
     out = area.astype(np.float32)
-    for region, (left, top, right, bottom) in enumerate(box):
-        inside = labels[top:bottom, left:right] == region
-        if region == 0 or inside.size > labels.size / 8 or not inside.any():
+    for region, (left, top, right, bottom) in enumerate(reported(box.tolist(), progress, "measuring regions")):
+        if region == 0 or (bottom - top) * (right - left) > labels.size / MAX_HULL_BOX or not area[region]:
             continue
+        inside = labels[top:bottom, left:right] == region
         points = cv2.findNonZero(inside.astype(np.uint8))
         hull = cv2.fillConvexPoly(np.zeros(inside.shape, np.uint8), cv2.convexHull(points), 1)
         out[region] = max(out[region], hull.sum())
@@ -110,12 +131,6 @@ def edges(labels: Labels) -> Mask:
     edge[1:] |= down
     edge[:-1] |= down
     return edge
-
-
-def labels_met(labels: Labels) -> NDArray[np.int64]:
-    """How many labels meet, 1..4, at each corner between four pixels: (h - 1, w - 1)."""
-    four = np.sort(np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1), -1)
-    return np.asarray((np.diff(four, axis=-1) != 0).sum(-1) + 1)
 
 
 def touching_pairs(labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

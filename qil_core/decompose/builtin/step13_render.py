@@ -1,64 +1,72 @@
-"""Full-resolution layers from plans made on the working copy: soft edges by matting against what lies below.
+"""Step 13, render: full-resolution layers from the plans, with soft edges by matting against what lies below.
 
 In the band around an edge a pixel is I = a F + (1 - a) B, where B is what the layers below show and F the
 layer's own colour, carried there from its inside. In premultiplied RGBA the projection
 a = (I - B).(F - B) / |F - B|^2 solves it, clear backgrounds included (Smith & Blinn, "Blue screen matting",
-1996: the known-background case). A translucent panel's F is what it shows at full coverage, and the layers below it
-are cut from the picture without it. Work goes in bands of rows, so the memory is bounded.
+1996: the known-background case).
+
+For each band of rows, which bounds the memory, and bottom first:
+1. `_unveiled`: the picture without the translucent panels above a layer.
+2. `_layer_rows`: alpha is 1 inside, solved (`_projected`) along edges that show, and from the completed extent where
+   something above hides the layer. A panel's F is what it shows at full coverage.
+3. `_over_soft`: the layer's shadows and glows lie under it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ...progress import Progress
-from .soft import Soft
+from ...progress import Progress, part
+from .step09_soft import Soft
+from .step12_plan import Plan
 from .working import Floats
 
-BAND = 2.0
+BAND_PX = 2.0
 """Half width, in working pixels, of the strip along an edge where alpha is solved."""
 
-SOLVED = 1.9
-"""A depth inside the band: a layer no deeper than this has its alpha solved everywhere, as thin letters need."""
+HIDDEN_PX = 1
+"""How near to what lies above, in working pixels, an edge counts as hidden by it."""
 
-ROWS = 1 << 18
+CLEARED_PX = 6
+"""How far outside a layer's extent, in working pixels, its colour is set to black: files become smaller."""
+
+ROWS_PIXELS = 1 << 18
 """Pixels in a band of rows."""
 
+SLACK = 0.012
+"""Difference of colours, in 0..1, below which a solved alpha is 0 or 1: rounding and overshoot of filters."""
 
-@dataclass(frozen=True)
-class Plan:
-    """One layer on the working copy; everything float32.
+SLACK_PER_NOISE = 2
+"""What the noise adds to it, in standard deviations."""
 
-    color: (h, w, 3) in 0..255, completed. visible, extent, above: signed distances (h, w) to the edge of what
-    shows of the layer, of its full extent, and of what lies above it; positive inside. softs: its shadows.
-    opacity: its alpha where it covers wholly, below 1 for a translucent panel.
-    """
+MIN_SLACK = 0.01
+"""Least such difference as a share of the contrast of F and B."""
 
-    color: Floats
-    visible: Floats
-    extent: Floats
-    above: Floats
-    softs: tuple[Soft, ...] = ()
-    opacity: float = 1.0
+MAX_SLACK = 0.2
+"""Largest such difference as a share of the contrast of F and B."""
+
+MIN_CONTRAST = 0.0048
+"""Squared contrast of F and B, in 0..1, below which alpha is not solved but read from the distance to the edge."""
 
 
 def render(picture: Floats, plans: Sequence[Plan], noise: float, out: Floats, progress: Progress) -> None:
     """Draw the layers (N, H, W, 4) of picture (H, W, 4), straight alpha in [0, 1], into out."""
     height, width = picture.shape[:2]
-    step = max(1, ROWS // width)
+    step = max(1, ROWS_PIXELS // width)
     for top in range(0, height, step):
-        progress(top / height, "cutting out the layers")
         rows = slice(top, min(top + step, height))
-        _render_rows(picture, plans, noise / 255, rows, out)
+        _render_rows(picture, plans, noise / 255, rows, out, part(progress, top / height, rows.stop / height))
 
 
-def _render_rows(picture: Floats, plans: Sequence[Plan], noise: float, rows: slice, out: Floats) -> None:
+def _render_rows(
+    picture: Floats, plans: Sequence[Plan], noise: float, rows: slice, out: Floats, progress: Progress
+) -> None:
     view = _View(picture.shape[0], picture.shape[1], rows, plans[0].visible.shape)
     below = np.zeros_like(picture[rows])
     for i, (plan, band) in enumerate(zip(plans, _unveiled(picture[rows], plans, view), strict=True)):
+        progress(i / len(plans), "cutting out the layers")
         alpha, color = _layer_rows(band, _shaded(below, plan, view), plan, view, noise)
         for soft in plan.softs:
             alpha, color = _over_soft(alpha, color, soft, view, band[..., 3])
@@ -96,16 +104,16 @@ def _layer_rows(band: Floats, below: Floats, plan: Plan, view: _View, noise: flo
     """Alpha (rows, W) and colour (rows, W, 3) of one layer."""
     color = view.enlarged(plan.color) / np.float32(255)
     visible, extent, above = (view.enlarged(d) for d in (plan.visible, plan.extent, plan.above))
-    alpha = np.where(visible >= BAND, np.float32(1), np.float32(0))
-    strip = (np.abs(visible) < BAND) & (above < -1)
+    alpha = np.where(visible >= BAND_PX, np.float32(1), np.float32(0))
+    strip = (np.abs(visible) < BAND_PX) & (above < -HIDDEN_PX)
     shown, depth = _premultiplied(band[strip]), visible[strip] * view.scale
     alpha[strip] = _projected(shown, below[strip], color[strip], depth, noise, plan.opacity)
-    hidden = above >= -1
+    hidden = above >= -HIDDEN_PX
     alpha[hidden] = np.clip(extent[hidden] * view.scale + 0.5, 0, 1)
     alpha = np.minimum(alpha, band[..., 3])
-    own = (alpha >= band[..., 3]) & (alpha > 0) & (above < -BAND) & (visible > 0)
+    own = (alpha >= band[..., 3]) & (alpha > 0) & (above < -BAND_PX) & (visible > 0)
     color[own] = _solved(band[own], below[own], plan.opacity)
-    color[(alpha == 0) & (extent < -3 * BAND)] = 0
+    color[(alpha == 0) & (extent < -CLEARED_PX)] = 0
     return alpha * np.float32(plan.opacity), color
 
 
@@ -133,9 +141,10 @@ def _projected(shown: Floats, below: Floats, color: Floats, depth: Floats, noise
     line = (np.concatenate([color, np.ones_like(color[:, :1])], 1) - below) * np.float32(opacity)
     length = (line * line).sum(1)
     alpha = ((shown - below) * line).sum(1) / np.maximum(length, 1e-6)
-    slack = np.clip((2 * noise + 0.012) / np.sqrt(np.maximum(length, 1e-6)), 0.01, 0.2)
+    slack = (SLACK_PER_NOISE * noise + SLACK) / np.sqrt(np.maximum(length, 1e-6))
+    slack = np.clip(slack, MIN_SLACK, MAX_SLACK)
     alpha = (alpha - slack) / (1 - 2 * slack)
-    return np.clip(np.where(length > 0.0048, alpha, depth + 0.5), 0, 1)
+    return np.clip(np.where(length > MIN_CONTRAST, alpha, depth + 0.5), 0, 1)
 
 
 class _View:

@@ -1,0 +1,43 @@
+"""Areas without edges: pixels linked to neighbours of nearly their colour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .working import Floats, Labels, Tolerance
+
+LINK = Tolerance(5, 3)
+"""Largest step between two neighbours inside one region."""
+
+MAX_LINK = 16
+"""The same, at the most, in 1/255: however noisy a picture, larger steps are edges."""
+
+
+def link_step(noise: float) -> float:
+    """Largest step between neighbours, in 1/255, inside one region."""
+    return float(np.clip(LINK.at(noise), LINK.floor, MAX_LINK))
+
+
+def linked_areas(rgba: Floats, step: float) -> Labels:
+    """Connected areas (h, w), 1.., in which neighbours differ by less than step, after a median of 3 x 3.
+
+    Pixels and the links between them are drawn on a grid of twice the size, whose components are the areas.
+    """
+    import cv2
+
+    calm = rgba.clip(0, 255).astype(np.uint8)
+    calm = np.dstack([cv2.medianBlur(np.ascontiguousarray(calm[..., c]), 3) for c in range(4)]).astype(np.int16)
+    height, width = rgba.shape[:2]
+    grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
+    grid[::2, ::2] = 1
+    grid[1::2, ::2] = np.abs(np.diff(calm, axis=0)).max(2) < step
+    grid[::2, 1::2] = np.abs(np.diff(calm, axis=1)).max(2) < step
+    _, areas = cv2.connectedComponents(grid, connectivity=4)
+    return np.ascontiguousarray(areas[::2, ::2])
+
+
+def compact(labels: Labels) -> Labels:
+    """The same map with its labels numbered without gaps; 0 stays 0."""
+    present = np.bincount(labels.ravel()) > 0
+    present[0] = True
+    return np.asarray((np.cumsum(present) - 1)[labels], np.int32)

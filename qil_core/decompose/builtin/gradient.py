@@ -1,0 +1,125 @@
+"""Polynomials fitted to the colours of a picture, so that a flat colour or a gradient is found behind things.
+
+1. `_starts`: guesses which pixels are background: the rim, the largest smooth areas, the colours common on the rim.
+2. `_reweighted`: from each guess, least squares in which pixels that do not fit count less and less (iteratively
+   reweighted least squares with Welsch's weights: Holland & Welsch, 1977).
+3. `best_gradient`: of the polynomials of degree 0 to 3, the one that explains most of the picture for its simplicity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...progress import Progress, silent
+from .areas import linked_areas
+from .rim import common_colors, rim_mask
+from .working import Floats, reported
+
+FIT_SIDE_PX = 128
+"""Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
+
+SIMPLICITY = (1.0, 0.97, 0.9, 0.75)
+"""Factor on the share that a polynomial of degree 0..3 explains: one with more terms must explain more."""
+
+RIM_WEIGHT = 2
+"""What a pixel of the rim counts in a fit, another one counting 1."""
+
+START_STEP = 10
+"""Largest step between neighbours, in 1/255, in the smooth areas from which fits start."""
+
+START_AREAS = 3
+"""How many smooth areas, the largest, a fit is started from."""
+
+START_COLORS = 2
+"""How many colours common on the rim a fit is started from."""
+
+NEAR_START_COLOR = 32
+"""How far, in 1/255, pixels may be from such a colour to be in the start."""
+
+WIDTHS = (4, 3, 2, 1.5, 1, 1)
+"""Width of Welsch's weights in each round, in tolerances: from generous to strict."""
+
+RIDGE = 1e-6
+"""Regularisation, relative to the sum of weights: keeps the normal equations solvable where few pixels count."""
+
+
+def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) -> tuple[Floats, int, float]:
+    """The simplest polynomial that explains the most: its colours (h, w, 3), its degree, the share explained.
+
+    Its colours are clipped to those seen where it fits: polynomials run away where nothing holds them.
+    """
+    small = _small(rgb)
+    degrees = range(len(SIMPLICITY))
+    fits = [fit_gradient(small, degree, tolerance, progress) for degree in degrees]
+    degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY, strict=True)]))
+    coefficients, share = fits[degree]
+    close = np.abs(evaluate(coefficients, degree, small.shape) - small).max(2) < tolerance
+    seen = small[close] if close.any() else small.reshape(-1, 3)
+    model = evaluate(coefficients, degree, rgb.shape)
+    return np.clip(model, seen.min(0) - tolerance, seen.max(0) + tolerance), degree, share
+
+
+def _small(rgb: Floats) -> Floats:
+    import cv2
+
+    height, width = rgb.shape[:2]
+    scale = min(1.0, FIT_SIDE_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def terms(degree: int, height: int, width: int) -> Floats:
+    """The monomials x^i y^j with i + j <= degree at pixel centres in [-1, 1]: (height * width, count)."""
+    y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1)[:, None] * np.ones((1, width), np.float32)
+    x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None, :] * np.ones((height, 1), np.float32)
+    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
+    return np.stack([(x**i * y**j).ravel() for i, j in powers], axis=1).astype(np.float32)
+
+
+def evaluate(coefficients: Floats, degree: int, shape: tuple[int, ...]) -> Floats:
+    """Colours (h, w, 3) of a fitted polynomial, clipped to 0..255."""
+    height, width = shape[:2]
+    return np.asarray(np.clip(terms(degree, height, width) @ coefficients, 0, 255).reshape(height, width, 3))
+
+
+def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progress = silent) -> tuple[Floats, float]:
+    """Coefficients (terms, 3) of the best fit to a small picture (h, w, 3), and the share of it that they explain."""
+    height, width = small.shape[:2]
+    matrix, values = terms(degree, height, width), small.reshape(-1, 3)
+    emphasis = np.where(rim_mask(height, width), RIM_WEIGHT, 1).ravel().astype(np.float32)
+    starts = reported(_starts(small), progress, f"fitting a background of degree {degree}")
+    tries = [_reweighted(matrix, values, start * emphasis, tolerance) for start in starts]
+    shares = [_share(matrix, values, c, emphasis, tolerance) for c in tries]
+    best = int(np.argmax(shares))
+    return tries[best], shares[best]
+
+
+def _starts(small: Floats) -> list[Floats]:
+    """First weights (h * w,) for the fit: the rim, the largest smooth areas, the colours most common on the rim."""
+    rim = rim_mask(*small.shape[:2]).ravel()
+    flat = small.reshape(-1, 3)
+    areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP).ravel()
+    largest = np.argsort(-np.bincount(areas), kind="stable")[:START_AREAS]
+    colors = common_colors(flat[rim], START_COLORS)
+    near = [np.abs(flat - color).max(1) < NEAR_START_COLOR for color in colors]
+    return [(chosen + RIDGE).astype(np.float32) for chosen in [rim, *(areas == k for k in largest), *near]]
+
+
+def _reweighted(matrix: Floats, values: Floats, weights: Floats, tolerance: float) -> Floats:
+    """Least squares, again and again, with the weights exp(-(residual / width)^2)."""
+    coefficients = _least_squares(matrix, values, weights)
+    for width in WIDTHS:
+        residual = np.abs(matrix @ coefficients - values).max(1)
+        coefficients = _least_squares(matrix, values, np.exp(-((residual / (width * tolerance)) ** 2)) + RIDGE)
+    return coefficients
+
+
+def _least_squares(matrix: Floats, values: Floats, weights: Floats) -> Floats:
+    weighted = (matrix * weights[:, None]).astype(np.float64)
+    normal = weighted.T @ matrix + RIDGE * max(RIDGE, float(weights.sum())) * np.eye(matrix.shape[1])
+    return np.asarray(np.linalg.solve(normal, weighted.T @ values), np.float32)
+
+
+def _share(matrix: Floats, values: Floats, coefficients: Floats, emphasis: Floats, tolerance: float) -> float:
+    close = np.exp(-((np.abs(matrix @ coefficients - values).max(1) / tolerance) ** 2))
+    return float((close * emphasis).sum() / emphasis.sum())

@@ -1,0 +1,148 @@
+"""Step 3, ground: what lies behind everything, and where something covers it.
+
+1. A picture with clear parts has no background (`is_cut_out`).
+2. `gradient.best_gradient`: a flat colour or a polynomial where one explains enough of the picture; `differing` says
+   where something covers it (hysteresis thresholding: Canny, 1986).
+3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
+   (`step04_saliency`).
+4. `completed_colors`, when layers are drawn: the background's colours under what covers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...progress import Progress, silent
+from .areas import link_step, linked_areas
+from .fill import smooth_fill
+from .gradient import best_gradient
+from .rim import rim_mask
+from .step04_saliency import salient
+from .working import Floats, Mask, Tolerance, Working
+
+KINDS = ("flat", "gradient", "gradient", "gradient")
+"""What a polynomial of degree 0..3 is called in the report."""
+
+FIT = Tolerance(6, 3.5)
+"""How far a pixel of the background may be from its polynomial."""
+
+MIN_EXPLAINED = 0.15
+"""Share of the picture that a polynomial must explain to be its background."""
+
+MIN_CLEAR = 0.01
+"""Share of clear pixels above which a picture is a cut-out on nothing."""
+
+CLEAR_ALPHA = 128
+"""Alpha, in 1/255, below which a pixel is clear."""
+
+SEEN_ALPHA = 2
+"""Alpha, in 1/255, above which something of a cut-out is seen."""
+
+STRONG = 2.5
+"""A difference of so many tolerances is strong: fainter ones count where they are connected to one."""
+
+MIN_STRONG_PX = 3
+"""How many pixels with strong differences a piece must have: fewer are noise."""
+
+EDGE_PX = 3
+"""How far beside what covers it, in working pixels, the background shows its colours without that one's blur."""
+
+SMALL_OPENING = 0.003
+"""Share of the picture below which an opening shows part of what covers the background, rather than that."""
+
+SMALL_OPENING_TRUST = 1e-4
+"""What a pixel of a small opening counts, others counting 1: it decides only where there are no others."""
+
+ERROR_BLUR_PX = 2
+"""Standard deviation of the blur of the background's error, in working pixels: noise is not carried on."""
+
+MIN_AREA = 0.06
+"""Share of the picture that a smooth area must have to be background without a formula."""
+
+MIN_AREAS = 0.15
+"""Share of the picture that such areas must have together."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """model: float32 (h, w, 3) in 0..255. front: where something covers it. kind: for the report."""
+
+    model: Floats
+    front: Mask
+    kind: str
+
+    @property
+    def has_formula(self) -> bool:
+        """Whether its colours are known everywhere, also under what covers it."""
+        return self.kind in KINDS
+
+
+def find_background(work: Working, progress: Progress = silent) -> Background:
+    """The background of a working copy; a picture with clear parts has none ("transparent")."""
+    if is_cut_out(work):
+        return Background(work.rgba[..., :3] * 0, work.rgba[..., 3] > SEEN_ALPHA, "transparent")
+    rgb = np.ascontiguousarray(work.rgba[..., :3])
+    tolerance = FIT.at(work.noise)
+    model, degree, share = best_gradient(rgb, tolerance, progress)
+    progress(1, "finding what covers the background")
+    if share < MIN_EXPLAINED:
+        return _without_formula(work, progress)
+    return Background(model, differing(rgb, model, tolerance), KINDS[degree])
+
+
+def salient_background(work: Working, progress: Progress = silent, things: Mask | None = None) -> Background:
+    """All that neither stands out nor is among the things (h, w): for a picture whose colours run into each other."""
+    rgb = np.ascontiguousarray(work.rgba[..., :3])
+    front = salient(rgb, progress)
+    return Background(np.zeros_like(rgb), front if things is None else front | things, "inpainted")
+
+
+def is_cut_out(work: Working) -> bool:
+    """Whether the picture is a cut-out on nothing."""
+    return float((work.rgba[..., 3] < CLEAR_ALPHA).mean()) > MIN_CLEAR
+
+
+def differing(rgb: Floats, model: Floats, tolerance: float) -> Mask:
+    """Where a picture differs from its background: faint differences count where they touch strong ones."""
+    import cv2
+
+    difference = np.abs(rgb - model).max(2)
+    faint = (difference > tolerance).astype(np.uint8)
+    count, labels = cv2.connectedComponents(faint, connectivity=8)
+    strong = np.bincount(labels[difference > STRONG * tolerance], minlength=count) >= MIN_STRONG_PX
+    strong[0] = False
+    return np.asarray(strong[labels])
+
+
+def completed_colors(rgb: Floats, background: Background, covered: Mask) -> Floats:
+    """Colours (h, w, 3) of the whole background: its model plus the model's error, carried under what covers it."""
+    import cv2
+
+    square = np.ones((2 * EDGE_PX + 1, 2 * EDGE_PX + 1), np.uint8)
+    far = np.asarray(cv2.erode((~covered).astype(np.uint8), square), np.uint8)
+    error = smooth_fill(rgb - background.model, _trust(far))
+    return np.asarray(np.clip(background.model + cv2.GaussianBlur(error, (0, 0), ERROR_BLUR_PX), 0, 255))
+
+
+def _trust(visible: NDArray[np.uint8]) -> Floats:
+    """Weights (h, w): 1 where background shows, little in small openings, which may be part of what covers it."""
+    import cv2
+
+    _, pieces = cv2.connectedComponents(visible, connectivity=4)
+    small = np.bincount(pieces.ravel()) < SMALL_OPENING * visible.size
+    return np.asarray(visible * np.where(small[pieces], SMALL_OPENING_TRUST, 1), np.float32)
+
+
+def _without_formula(work: Working, progress: Progress) -> Background:
+    """Smooth areas that reach the rim as background; without such areas, what is not salient."""
+    areas = linked_areas(work.rgba, link_step(work.noise))
+    size = np.bincount(areas.ravel())
+    reaching = np.unique(areas[rim_mask(*areas.shape)])
+    wide = reaching[size[reaching] > MIN_AREA * areas.size]
+    calm = np.isin(areas, wide)
+    if calm.mean() > MIN_AREAS:
+        return Background(np.zeros_like(work.rgba[..., :3]), ~calm, "inpainted")
+    return salient_background(work, progress)

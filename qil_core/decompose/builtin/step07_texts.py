@@ -1,0 +1,177 @@
+"""Step 7, texts: small pieces of one colour and one size, close together, on one ground.
+
+1. `_like_letters`: regions that may be letters, by size, stroke width, fill and contrast to what they lie on.
+2. `_near`: two of them belong together when they are close, of like size and colour, and on one ground.
+3. `_connected`: such pairs chain up to groups; `_reads_as_text` drops rows of windows, dots and leaves.
+4. `_with_small_parts`: dots, accents, short words and letters that touch join the group they lie in.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...progress import Progress, silent
+from .lines import between
+from .table import Table
+from .working import Floats, Labels, Mask, reported
+
+MIN_LETTERS = 3
+"""Fewer pieces that look like letters are no text."""
+
+MIN_LETTER_PX = 5
+"""Longer side of the smallest letter in working pixels."""
+
+MAX_LETTER_SIDE = 0.3
+"""Width and height of the largest letter, as shares of the picture's."""
+
+MAX_STROKE = 0.62
+"""Width of a letter's strokes, as a share of its longer side."""
+
+MIN_LETTER_FILL = 0.12
+"""Share of its box that a letter fills at least."""
+
+MIN_GROUND_BORDER = 0.6
+"""Share of its border that a letter has with the one region it lies on."""
+
+MIN_CONTRAST = 30
+"""Least difference of colour, in 1/255, between a letter and what it lies on."""
+
+MAX_GAP = 0.9
+"""Largest clear distance between neighbouring letters, in sizes of the larger one."""
+
+MAX_SIZE_RATIO = 2.6
+"""How many times as large as its neighbour a letter may be: an "l" beside a "." is joined later."""
+
+MAX_UNLIKE = 45
+"""How much, in 1/255, the colours of neighbouring letters may differ: gradients and blur."""
+
+MAX_HULL_FILL = 0.83
+"""Mean share of their convex hulls that letters fill: solid shapes fill more."""
+
+MAX_SIZE_SPREAD = 0.3
+"""Standard deviation of sizes, as a share of their mean, in a group of only MIN_LETTERS pieces."""
+
+MAX_PART_HEIGHT = 1.8
+"""Height of a part that joins a text, in letter sizes."""
+
+MAX_PART_WIDTH = 6
+"""Width of such a part, in letter sizes: letters that touch are one region."""
+
+MAX_PART_STROKE = 0.7
+"""Width of its strokes, in letter sizes."""
+
+MAX_PART_GAP = 0.8
+"""Its clear distance to a letter, in letter sizes."""
+
+MAX_PAPER_SHARE = 0.6
+"""How far a part's colour may be from the ink towards the paper: blurred dots are pale."""
+
+MAX_OFF_INK = 40
+"""How far, in 1/255, a part's colour may be off the line from ink to paper."""
+
+LINEAR_LIGHT_OVERSHOOT = 0.2
+"""Share of the contrast of ink and paper that is forgiven in addition: edges drawn in linear light leave the line."""
+
+
+def find_texts(table: Table, shape: tuple[int, int], progress: Progress = silent) -> list[NDArray[np.int64]]:
+    """Groups of region numbers that are text, largest first, for a picture of shape (h, w)."""
+    progress(0, "looking for texts")
+    letters = np.flatnonzero(_like_letters(table, shape))
+    groups = [g for g in _connected(letters, _near(table, letters), progress) if _reads_as_text(table, g)]
+    groups = _with_small_parts(table, groups, progress)
+    return sorted(groups, key=lambda g: -float(table.area[g].sum()))
+
+
+def _reads_as_text(table: Table, group: NDArray[np.int64]) -> bool:
+    """Letters differ in shape and fill their hulls loosely; windows, dots and leaves do not."""
+    if len(group) < MIN_LETTERS:
+        return False
+    size = table.size[group]
+    fill = table.area[group] / table.hull[group]
+    return bool(
+        fill.mean() < MAX_HULL_FILL and (len(group) > MIN_LETTERS or size.std() < MAX_SIZE_SPREAD * size.mean())
+    )
+
+
+def _like_letters(table: Table, shape: tuple[int, int]) -> Mask:
+    """Which regions (n,) may be letters."""
+    size, box = table.size, np.maximum(table.width * table.height, 1)
+    on_one = table.border.max(1) / np.maximum(table.border.sum(1), 1)
+    contrast = np.abs(table.color - table.color[table.ground]).max(1)
+    like = (size >= MIN_LETTER_PX) & (table.height <= MAX_LETTER_SIDE * shape[0])
+    like &= (table.width <= MAX_LETTER_SIDE * shape[1]) & (table.stroke <= MAX_STROKE * size)
+    like &= (table.area >= MIN_LETTER_FILL * box) & (on_one > MIN_GROUND_BORDER) & (contrast > MIN_CONTRAST)
+    like[0] = False
+    return np.asarray(like)
+
+
+def _near(table: Table, items: NDArray[np.int64]) -> Mask:
+    """Which of the items belong together, pair by pair: (n, n)."""
+    size, ground = table.size[items].astype(np.float32), table.ground[items]
+    larger, smaller = np.maximum.outer(size, size), np.minimum.outer(size, size)
+    return np.asarray(
+        (gaps(table.box[items], table.box[items]) <= MAX_GAP * larger)
+        & (larger <= MAX_SIZE_RATIO * smaller)
+        & _alike(table.color[items])
+        & np.equal.outer(ground, ground)
+    )
+
+
+def gaps(first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
+    """Clear distance between boxes (n, 4) and (m, 4): (n, m), 0 where they touch."""
+    left = np.maximum.outer(first[:, 0], second[:, 0]) - np.minimum.outer(first[:, 2], second[:, 2])
+    top = np.maximum.outer(first[:, 1], second[:, 1]) - np.minimum.outer(first[:, 3], second[:, 3])
+    return np.asarray(np.hypot(np.maximum(left, 0), np.maximum(top, 0)), np.float32)
+
+
+def _alike(colors: Floats) -> Mask:
+    return np.asarray(np.abs(colors[:, None] - colors[None]).max(2) < MAX_UNLIKE)
+
+
+def _connected(items: NDArray[np.int64], near: Mask, progress: Progress) -> list[NDArray[np.int64]]:
+    """Connected groups of items under a symmetric relation."""
+    label = np.arange(len(items))
+    while True:
+        progress(0.5, "looking for texts")
+        lowest = np.where(near, label[None, :], len(items)).min(1, initial=len(items))
+        lowest = np.minimum(lowest, label)
+        if (lowest == label).all():
+            return [items[label == k] for k in np.unique(label)]
+        label = lowest
+
+
+def _with_small_parts(table: Table, groups: list[NDArray[np.int64]], progress: Progress) -> list[NDArray[np.int64]]:
+    """The groups with what belongs to their lines: dots, accents, short words, letters that touch."""
+    taken = np.zeros(len(table), bool)
+    taken[np.concatenate([[0], *groups]).astype(int)] = True
+    out = []
+    for group in reported(groups, progress, "gathering texts"):
+        while len(found := _within_reach(table, group, np.flatnonzero(~taken))):
+            taken[found] = True
+            group = np.concatenate([group, found])
+        out.append(group)
+    return out
+
+
+def _within_reach(table: Table, group: NDArray[np.int64], free: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the free regions that have the group's colour, be it blurred, at most its size, and lie close."""
+    size = float(np.median(table.size[group]))
+    small = (table.height[free] <= MAX_PART_HEIGHT * size) & (table.width[free] <= MAX_PART_WIDTH * size)
+    free = free[small & (table.stroke[free] <= MAX_PART_STROKE * size)]
+    near = (gaps(table.box[free], table.box[group]) <= MAX_PART_GAP * size).any(1)
+    ink, paper = np.median(table.color[group], axis=0), np.median(table.color[table.ground[group]], axis=0)
+    share, misfit = between(table.color[free], ink, paper, LINEAR_LIGHT_OVERSHOOT)
+    return free[near & (share < MAX_PAPER_SHARE) & (misfit < MAX_OFF_INK)]
+
+
+def relabel(labels: Labels, groups: list[NDArray[np.int64]]) -> tuple[Labels, int]:
+    """A label map in which each group has one number; those numbers come last, the first of them is returned."""
+    count = int(labels.max()) + 1
+    first = count - sum(len(g) for g in groups)
+    table = np.zeros(count, np.int32)
+    others = np.setdiff1d(np.arange(count), np.concatenate(groups)) if groups else np.arange(count)
+    table[others] = np.arange(len(others))
+    for i, group in enumerate(groups):
+        table[group] = first + i
+    return table[labels], first
