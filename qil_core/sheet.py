@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .composite import composite
-from .stack import LayerStack, to_bytes
+from .stack import GRID, LayerStack
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -66,16 +69,17 @@ def _thumbnail(layer: Tensor) -> Image.Image:
     size = [max(1, min(CELL, round(side * scale))) for side in layer.shape[:2]]
     planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)[None]
     mode = {"mode": "bilinear", "antialias": True} if scale < 1 else {"mode": "nearest"}
-    small = F.interpolate(planes, size=size, **mode)[0].permute(1, 2, 0).clamp(0, 1).cpu()
+    small = F.interpolate(planes, size=size, **mode)[0].permute(1, 2, 0).cpu().numpy().clip(0, 1)
     shown = small[..., :3] + _checkerboard(*size) * (1 - small[..., 3:])
-    framed = torch.full((max(size[0], 64), max(size[1], 64), 3), 0.2)
-    framed[: size[0], : size[1]] = shown.clamp(0, 1)
-    return Image.fromarray(to_bytes(framed).numpy())
+    framed = np.full((max(size[0], 64), max(size[1], 64), 3), 0.2, np.float32)
+    framed[: size[0], : size[1]] = shown.clip(0, 1)
+    return Image.fromarray(np.rint(framed * GRID).astype(np.uint8))
 
 
-def _checkerboard(height: int, width: int) -> Tensor:
-    rows, columns = torch.arange(height)[:, None] // 8, torch.arange(width)[None] // 8
-    return (0.78 + 0.14 * ((rows + columns) % 2))[..., None]
+@lru_cache(maxsize=2)
+def _checkerboard(height: int, width: int) -> NDArray[np.float32]:
+    rows, columns = np.arange(height)[:, None] // 8, np.arange(width)[None] // 8
+    return (0.78 + 0.14 * ((rows + columns) % 2))[..., None].astype(np.float32)
 
 
 def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

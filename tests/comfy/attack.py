@@ -54,7 +54,7 @@ import nodes  # noqa: E402
 
 execution.format_value = lambda value: None  # inputs of failed nodes as text: slower than everything else together
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds that a case may take, on a busy machine too. Work that nothing bounds takes minutes."""
 
 HELPFUL = (
