@@ -100,9 +100,8 @@ def toned(layers: Tensor, picture: Tensor) -> Tensor:
     def tone(i: int) -> None:
         trust = (plain[i] - 0.9).clamp(min=0) * 10
         shift = spread(lacks * trust[..., None], trust)
-        much = ((shift.abs().amax(-1) - NOISE / 2) / NOISE).clamp(0, 1)
         hidden = (2 * (alpha[i] - seen[i]) - 1).clamp(min=0)
-        toned_[i, ..., :3] += shift * (much * hidden)[..., None]
+        toned_[i, ..., :3] += shift * hidden[..., None]
 
     each(range(len(layers) - 1), tone, layers.device)
     return toned_.clamp_(0, 1)
@@ -120,7 +119,7 @@ def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     calm = ((0.3 - (most - least)) / 0.15).clamp(0, 1) * (alpha > CLEAR)
     solid = ((least - 0.9) / 0.05).clamp(0, 1)
     own, near = _spread(colors, alpha * calm, ((2, 1.0), (4, 1e-4)))
-    pure, _ = _spread(colors, alpha**4, ((3, 1.0), (6, 1e-4), (12, 1e-8)))
+    pure, _ = _spread(colors, alpha**4, ((3, 1.0), (6, 1e-4)))
     pure = torch.lerp(pure, own, torch.where((alpha <= CLEAR) & (near > 1e-9), 1.0, calm))
     soft, amount = _spread(colors, calm * (1 - alpha).clamp(min=0) ** 2, ((4, 1.0),))
     mixed = torch.lerp(pure, colors, solid)

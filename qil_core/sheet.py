@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .composite import composite
+from .exact import premultiplied
+from .filters import scaled
 from .stack import LayerStack, to_bytes
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ def _thumbnail(layer: Tensor) -> Image.Image:
     from PIL import Image
 
     scale = CELL / max(layer.shape[:2])
-    size = [max(1, min(CELL, round(side * scale))) for side in layer.shape[:2]]
-    planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)[None]
-    mode = {"mode": "bilinear", "antialias": True} if scale < 1 else {"mode": "nearest"}
-    small = F.interpolate(planes, size=size, **mode)[0].permute(1, 2, 0).clamp(0, 1).cpu()
-    shown = small[..., :3] + _checkerboard(*size) * (1 - small[..., 3:])
-    framed = torch.full((max(size[0], 64), max(size[1], 64), 3), 0.2)
-    framed[: size[0], : size[1]] = shown.clamp(0, 1)
+    height, width = (max(1, min(CELL, round(side * scale))) for side in layer.shape[:2])
+    smaller = scale < 1
+    mode = "bilinear" if smaller else "nearest"
+    small = scaled(premultiplied(layer), height, width, mode, smaller).clamp(0, 1).cpu()
+    shown = small[..., :3] + _checkerboard(height, width) * (1 - small[..., 3:])
+    framed = torch.full((max(height, 64), max(width, 64), 3), 0.2)
+    framed[:height, :width] = shown.clamp(0, 1)
     return Image.fromarray(to_bytes(framed).numpy())
 
 
