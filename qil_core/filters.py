@@ -1,6 +1,14 @@
-"""Filters that several places need.
+"""Filters that several places need, and the one door to changes of size.
 
-Box means and changes of size are done by OpenCV on a CPU, where it is ten times as fast, and by torch elsewhere.
+1. `box_mean`: means in squares of pixels.
+2. `enlarge` and `shrink`: small layers to the picture's size, and the picture to theirs.
+3. `scaled`: any other change of size of values that stand for themselves, such as opaque colours, masks or
+   premultiplied pixels. For layers with straight alpha there is `resample.resize`, which premultiplies.
+4. `spread`: what is known, carried to where it is not (pull-push, Gortler et al., "The Lumigraph", 1996).
+
+On a CPU the first two are done by OpenCV, which is ten times as fast there as torch, and by torch elsewhere. OpenCV
+has threads of its own, which do not wait for each other at every operation, so a busy machine does not slow them down
+more than others.
 """
 
 from __future__ import annotations
@@ -37,7 +45,7 @@ def enlarge(pixels: Tensor, out: Tensor) -> None:
     """Fill out (H, W, C) with pixels (h, w, C), bicubic (Keys 1981, a = -3/4): channel by channel, kept to 0..1."""
     height, width = out.shape[:2]
     if pixels.device.type != "cpu":
-        out[:] = F.interpolate(pixels.permute(2, 0, 1)[None], size=(height, width), mode="bicubic")[0].permute(1, 2, 0)
+        out[:] = scaled(pixels, height, width, antialias=False)
     else:
         import cv2
 
@@ -45,10 +53,20 @@ def enlarge(pixels: Tensor, out: Tensor) -> None:
     out.clamp_(0, 1)
 
 
+def scaled(pixels: Tensor, height: int, width: int, mode: str = "bicubic", antialias: bool = True) -> Tensor:
+    """Pixels (h, w, C) at another size by torch, channel by channel; bicubic may leave the range of the values.
+
+    mode: one of torch's interpolate. antialias: where a side shrinks, every pixel of it counts; bicubic is then Keys'
+    kernel with a = -1/2 (as Pillow's), without it a = -3/4 (as OpenCV's).
+    """
+    planes = pixels.permute(2, 0, 1)[None]
+    return F.interpolate(planes, size=(height, width), mode=mode, antialias=antialias)[0].permute(1, 2, 0)
+
+
 def shrink(pixels: Tensor, height: int, width: int) -> Tensor:
     """Pixels (H, W, C) at a smaller size: means of the areas."""
     if pixels.device.type != "cpu":
-        return F.interpolate(pixels.permute(2, 0, 1)[None], size=(height, width), mode="area")[0].permute(1, 2, 0)
+        return scaled(pixels, height, width, "area", antialias=False)
     import cv2
 
     small = cv2.resize(pixels.contiguous().numpy(), (width, height), interpolation=cv2.INTER_AREA)

@@ -17,6 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .exact import premultiplied
+from .filters import scaled
+
 PHASES = 4096
 """Table rows a pixel: a sample's position is rounded to 1/4096 pixel, which moves a value by less than 2e-4."""
 
@@ -75,8 +78,7 @@ def resize(layers: Tensor, height: int, width: int) -> Tensor:
         return layers
     out = layers.new_empty(len(layers), height, width, 4)
     for i, layer in enumerate(layers):
-        planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)[None]
-        resized = F.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)[0].permute(1, 2, 0)
+        resized = scaled(premultiplied(layer), height, width)
         out[i] = _straight(resized.reshape(-1, 4)).view(height, width, 4)
     return out
 

@@ -1,10 +1,19 @@
 """Full-size layers from small ones and the original picture: alpha is solved for, not enlarged.
 
 A decomposer's small layers say what a layer looks like (F), what lies under it (B), and roughly where it is (a0).
-Where its edge is uncertain the original I then gives alpha in closed form, the minimiser of
-|I - aF - (1 - a)B|^2 + s (a - a0)^2, which is a = ((I - B).(F - B) + s a0) / (|F - B|^2 + s): the known-background
-equation of matting (Smith and Blinn, 1996), with a prior. Layers are solved from the top down, each through what the
-layers above let pass. Where F and B are alike the prior decides, so the enlarged alpha stays.
+Where its edge is uncertain, the original picture I then decides. The steps, in the order of `restore`:
+
+1. `toned`: hidden parts of a layer take the tone that the picture shows of its visible parts beside them.
+2. `spread_colors`: the colours of solid parts are carried outwards over soft and clear ones, by normalised blurs
+   (Knutsson and Westin, "Normalized and differential convolution", 1993), so that F is pure at an edge.
+3. `settled`: alpha that only wavers becomes even (Lee's filter, 1980); what does not is where an edge may be.
+4. Both are enlarged to the picture's size, which gives F, B and a0 at every pixel.
+5. `_solve`: at the edges alpha is the minimiser of |I - aF - (1 - a)B|^2 + s (a - a0)^2, which is
+   a = ((I - B).(F - B) + s a0) / (|F - B|^2 + s): the known-background equation of matting (Smith and Blinn, "Blue
+   screen matting", 1996) with a prior. Layers are solved from the top one down, each through what the layers above it
+   let pass. Where F and B are alike, the prior decides, so the enlarged alpha stays.
+
+Colours stay the decomposer's; `exact.make_exact` puts in the picture's own where a layer shows.
 """
 
 from __future__ import annotations
@@ -25,13 +34,45 @@ from .resample import resize
 from .stack import LayerStack, check_image, each_band, same_aspect
 
 PRIOR = 0.003
-"""s: squared colour distance (of four channels in 0..1) at which prior and colours count alike."""
+"""s: squared colour distance (of four channels in 0..1) at which prior and colours count alike. On five small scenes
+a tenth of it changes the alpha error by -1 per cent in the mean, ten times it by +18."""
 
 NOISE = 0.02
-"""Standard deviation of what a decomposer's alpha wavers by where it should be even."""
+"""Standard deviation by which a decomposer's alpha wavers where it should be even. On the same scenes 0.005 changes
+the alpha error by +46 per cent, 0.05 by +8."""
 
 ROUNDS = 2
-"""Sweeps from the top layer to the bottom one; the second sees what lies below as the first has solved it."""
+"""Sweeps from the top layer to the bottom one; the second sees what lies below as the first has solved it. One makes
+the alpha error 9 per cent larger, three make it 2 per cent smaller."""
+
+PLAIN_SIGHT = 0.9
+"""Least share with which a layer shows in a window of PLAIN_WINDOW pixels for its tones to be compared there."""
+
+PLAIN_WINDOW = 9
+"""Pixels: an edge that is this near and slightly off would be taken for a difference in tone."""
+
+CLEAR = 0.06
+"""Alpha below this may be noise and says nothing of colours. With 0.02 or 0.15 the errors of colours at soft edges
+are a third larger."""
+
+SOLID, SOLID_RAMP = 0.9, 0.05
+"""A pixel is solid from this least alpha of its 3 x 3 neighbours on, wholly so when it is larger by the ramp."""
+
+CALM, CALM_RAMP = 0.3, 0.15
+"""A soft part is wide, not an edge, where alpha varies in 3 x 3 pixels by less than this, wholly so below by the
+ramp."""
+
+FEW_SOFT = 0.02
+"""Mean weight of wide soft pixels around a pixel above which their colours are another choice for it."""
+
+UNLIKE = 0.05
+"""Largest difference of a channel, 0..1, up to which two choices of colours count as one."""
+
+NEAR = 1e-9
+"""Weight above which some wide soft pixel is within reach: blurs reach 4 pixels with a share of 1e-4."""
+
+TINY = 1e-18
+"""Weights below this are none; it keeps a division by their sum defined."""
 
 
 def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> LayerStack:
@@ -96,15 +137,14 @@ def toned(layers: Tensor, picture: Tensor) -> Tensor:
     alpha = layers[..., 3]
     seen = visible_weights(alpha)
     lacks = small[..., :3] - (seen[..., None] * layers[..., :3]).sum(0)
-    plain = -F.max_pool2d(-seen, 9, stride=1, padding=4)  # an edge that is slightly off says nothing of tones
+    plain = -F.max_pool2d(-seen, PLAIN_WINDOW, stride=1, padding=PLAIN_WINDOW // 2)
     toned_ = layers.clone()
 
     def tone(i: int) -> None:
-        trust = (plain[i] - 0.9).clamp(min=0) * 10
+        trust = ((plain[i] - PLAIN_SIGHT) / (1 - PLAIN_SIGHT)).clamp(min=0)
         shift = spread(lacks * trust[..., None], trust)
-        much = ((shift.abs().amax(-1) - NOISE / 2) / NOISE).clamp(0, 1)
         hidden = (2 * (alpha[i] - seen[i]) - 1).clamp(min=0)
-        toned_[i, ..., :3] += shift * (much * hidden)[..., None]
+        toned_[i, ..., :3] += shift * hidden[..., None]
 
     each(range(len(layers) - 1), tone, layers.device)
     return toned_.clamp_(0, 1)
@@ -119,14 +159,14 @@ def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     colors, alpha = layer[..., :3].permute(2, 0, 1)[None], layer[..., 3][None, None]
     least, most = -F.max_pool2d(-alpha, 3, stride=1, padding=1), F.max_pool2d(alpha, 3, stride=1, padding=1)
-    calm = ((0.3 - (most - least)) / 0.15).clamp(0, 1) * (alpha > CLEAR)
-    solid = ((least - 0.9) / 0.05).clamp(0, 1)
+    calm = ((CALM - (most - least)) / CALM_RAMP).clamp(0, 1) * (alpha > CLEAR)
+    solid = ((least - SOLID) / SOLID_RAMP).clamp(0, 1)
     own, near = _spread(colors, alpha * calm, ((2, 1.0), (4, 1e-4)))
-    pure, _ = _spread(colors, alpha**4, ((3, 1.0), (6, 1e-4), (12, 1e-8)))
-    pure = torch.lerp(pure, own, torch.where((alpha <= CLEAR) & (near > 1e-9), 1.0, calm))
+    pure, _ = _spread(colors, alpha**4, ((3, 1.0), (6, 1e-4)))
+    pure = torch.lerp(pure, own, torch.where((alpha <= CLEAR) & (near > NEAR), 1.0, calm))
     soft, amount = _spread(colors, calm * (1 - alpha).clamp(min=0) ** 2, ((4, 1.0),))
     mixed = torch.lerp(pure, colors, solid)
-    differs = (amount > 0.02) & ((soft - mixed).abs().amax(1, keepdim=True) > 0.05) & (alpha > CLEAR)
+    differs = (amount > FEW_SOFT) & ((soft - mixed).abs().amax(1, keepdim=True) > UNLIKE) & (alpha > CLEAR)
     stacked = torch.cat([mixed[0].permute(1, 2, 0), layer[..., 3:]], dim=-1)
     return stacked, soft, differs[0, 0]
 
@@ -139,12 +179,6 @@ def _spread(colors: Tensor, weight: Tensor, levels: tuple[tuple[int, float], ...
         sums += box_mean(weighted, radius) * share
     total = sums[:, 3:]
     return torch.where(total > TINY, sums[:, :3] / total.clamp(min=TINY), colors), total
-
-
-CLEAR = 0.06
-"""Alpha below this may be noise: it says nothing of colours."""
-
-TINY = 1e-18
 
 
 def settled(layer: Tensor) -> tuple[Tensor, Tensor]:

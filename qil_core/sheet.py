@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from .composite import composite
+from .exact import premultiplied
+from .filters import scaled
 from .stack import GRID, LayerStack
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ def _thumbnail(layer: Tensor) -> Image.Image:
     from PIL import Image
 
     scale = CELL / max(layer.shape[:2])
-    size = [max(1, min(CELL, round(side * scale))) for side in layer.shape[:2]]
-    planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)[None]
-    mode = {"mode": "bilinear", "antialias": True} if scale < 1 else {"mode": "nearest"}
-    small = F.interpolate(planes, size=size, **mode)[0].permute(1, 2, 0).cpu().numpy().clip(0, 1)
-    shown = small[..., :3] + _checkerboard(*size) * (1 - small[..., 3:])
-    framed = np.full((max(size[0], 64), max(size[1], 64), 3), 0.2, np.float32)
-    framed[: size[0], : size[1]] = shown.clip(0, 1)
+    height, width = (max(1, min(CELL, round(side * scale))) for side in layer.shape[:2])
+    smaller = scale < 1
+    mode = "bilinear" if smaller else "nearest"
+    small = scaled(premultiplied(layer), height, width, mode, smaller).cpu().numpy().clip(0, 1)
+    shown = small[..., :3] + _checkerboard(height, width) * (1 - small[..., 3:])
+    framed = np.full((max(height, 64), max(width, 64), 3), 0.2, np.float32)
+    framed[:height, :width] = shown.clip(0, 1)
     return Image.fromarray(np.rint(framed * GRID).astype(np.uint8))
 
 

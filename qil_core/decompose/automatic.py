@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import QilError
-from ..exact import make_exact, recomposition
+from ..exact import make_exact, premultiplied, recomposition
+from ..filters import shrink
 from ..progress import Progress, part, silent
 from ..stack import LayerStack
 from . import Decomposer, Request
@@ -92,10 +92,9 @@ def without_repeats(stack: LayerStack) -> LayerStack:
 
 def _look(layer: Tensor) -> Tensor:
     """Premultiplied (4, h, w), small."""
-    planes = torch.cat([layer[..., :3] * layer[..., 3:], layer[..., 3:]], -1).permute(2, 0, 1)
-    scale = min(1.0, LOOK / max(planes.shape[1:]))
-    size = [max(1, round(side * scale)) for side in planes.shape[1:]]
-    return F.interpolate(planes[None], size=size, mode="area")[0]
+    scale = min(1.0, LOOK / max(layer.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in layer.shape[:2])
+    return shrink(premultiplied(layer), height, width).permute(2, 0, 1)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

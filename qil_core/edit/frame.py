@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import QilError
+from ..filters import scaled
 from ..resample import resize
 from ..stack import Box, content_box, quantize
 from . import Editor
@@ -45,18 +45,15 @@ class Frame(NamedTuple):
 
     def scaled(self, pixels: Tensor) -> Tensor:
         """Opaque pixels (H, W, C) in the editor's size, (h, w, C)."""
-        size = (self.height, self.width)
-        planes = F.interpolate(pixels.permute(2, 0, 1)[None], size=size, mode="bicubic", antialias=True)
-        return planes[0].permute(1, 2, 0).clamp(0, 1)
+        return scaled(pixels, self.height, self.width).clamp(0, 1)
 
     def back(self, planes: Tensor, image: Tensor, mode: str) -> Tensor:
         """Planes (h, w, C) of the editor's size at the size of the part of an image that they are of."""
-        size = (self.box.height, self.box.width)
         smaller = self.box.width < self.width or self.box.height < self.height
-        full = F.interpolate(planes.permute(2, 0, 1)[None], size=size, mode=mode, antialias=smaller)[0]
+        full = scaled(planes, self.box.height, self.box.width, mode, smaller)
         left, top, right, bottom = self.within(image)
         y, x = top - self.box.top, left - self.box.left
-        return full[:, y : y + bottom - top, x : x + right - left].permute(1, 2, 0).clamp(0, 1)
+        return full[y : y + bottom - top, x : x + right - left].clamp(0, 1)
 
 
 class Seen(NamedTuple):

@@ -22,7 +22,7 @@ from ..filters import spread
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..request import one_of
-from ..stack import GRID, LayerStack, bands, check_image, content_box, quantize, same_aspect
+from ..stack import GRID, LayerStack, check_image, content_box, each_band, quantize, same_aspect
 from . import MAX_PICTURES, Editor, EditRequest
 from .frame import Frame, Seen, frame_of
 from .key_color import UNEVEN, choose_key, find_key, neutral_backdrop
@@ -296,8 +296,11 @@ def _pasted(layer: Tensor, change: Change, frame: Frame) -> tuple[Tensor, float]
     colors = frame.back(change.colors, layer, "bicubic")
     masks = torch.stack([change.weight, change.cut.moved, change.cut.alpha], -1)
     masks = frame.back(masks, layer, "bilinear")
-    for rows in bands(part_):
+
+    def blend(rows: slice) -> None:
         part_[rows] = _blended(part_[rows], colors[rows], *masks[rows].unbind(-1))
+
+    each_band(part_, blend)
     differs = (done != layer).any(-1)
     seen = torch.maximum(done, layer)[..., 3] > 0
     return done, float((differs & seen).sum() / seen.sum())
