@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..checkpoints.folders import read_json
 from ..checkpoints.recognize import Kind, Shapes
+from ..errors import QilError
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,22 @@ def edition(weights: Shapes, config: Mapping[str, Any], stock: str | None, name:
     if stock is not None:
         return next((model for model in (EDIT_2509, EDIT) if model.stock == stock), None)
     return next((model for pattern, model in NAMES if re.search(pattern, name.lower())), None)
+
+
+def edition_of(path: Path, weights: Shapes) -> Model:
+    """The edition of Qwen-Image-Edit that a transformer's file or folder is. Raises QilError when nothing tells."""
+    folder = path.parent if path.is_dir() else None
+    stock = _class_name(folder / "model_index.json") if folder else None
+    config = read_json(path / "config.json") if folder and (path / "config.json").is_file() else {}
+    found = edition(weights, config, stock, folder.name if folder else path.name)
+    if found is None:
+        what = f"belongs to a {stock}" if stock else "has no edition of Qwen-Image-Edit in its name"
+        raise QilError(
+            f"{path} {what}, and its weights do not tell it from plain Qwen-Image, which edits nothing. If it is an "
+            f"edit model, choose its edition: {', '.join(model.label for model in EDITIONS)}."
+        )
+    return found
+
+
+def _class_name(index: Path) -> str | None:
+    return read_json(index, "_class_name").get("_class_name") if index.is_file() else None
