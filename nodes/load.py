@@ -177,7 +177,7 @@ def load_runtime(kind: Any, choice: dict[str, Any], wanted: Wanted, known: Seque
 def _files(choice: dict[str, Any], wanted: Wanted, progress: Progress) -> Any:
     """Where the chosen model's files are. Raises QilError that says what to put where."""
     from ..qil_core.checkpoints.download import Origin, download
-    from ..qil_core.model.parts import Files
+    from ..qil_core.checkpoints.folders import Files
 
     loras = tuple(_loras(choice["loras"]))
     if choice["source"] == FOLDER:

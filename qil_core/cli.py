@@ -153,8 +153,9 @@ def _decomposer(options: argparse.Namespace) -> Decomposer:
     """The built-in one, or the model of a folder, on the GPU where there is one."""
     if options.model is None:
         return Builtin()
+    from .checkpoints.folders import Files
     from .decompose.qwen import Qwen
-    from .model.parts import Files, load
+    from .model.parts import load
     from .model.pipeline import LayeredModel
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from qil_core.checkpoints.folders import SHIPPED
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 COMFYUIS_OWN = {"numpy", "pillow", "transformers", "safetensors", "tqdm"}
 """Packages that ComfyUI installs itself: another version may break it or others' nodes."""
@@ -66,6 +69,11 @@ def test_every_python_that_the_readme_promises_is_in_the_matrix() -> None:
     promised = " ".join(f"3.{minor}" for minor in range(int(low), int(high) + 1))
     assert f'PROMISED="{promised}"' in (ROOT / ".ci" / "matrix").read_text(encoding="utf-8")
     assert PROJECT["requires-python"] == f">=3.{low}"
+
+
+def test_configurations_are_installed_with_the_package() -> None:
+    (pattern,) = SETTINGS["tool"]["setuptools"]["package-data"]["qil_core"]
+    assert {path.parent for path in (ROOT / "qil_core").glob(pattern)} == {SHIPPED}
 
 
 # OpenCV

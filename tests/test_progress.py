@@ -17,9 +17,10 @@ pytest.importorskip("diffusers")
 
 import tiny_model
 
+from qil_core.checkpoints.folders import Files
 from qil_core.decompose.qwen import Qwen
 from qil_core.model import denoise, vae
-from qil_core.model.parts import Files, Parts, load
+from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.placement import ALL, LEAVES, STREAMED
 from qil_core.model.runtime import foreseen, worth_a_look

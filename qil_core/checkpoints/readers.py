@@ -25,6 +25,12 @@ PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "first
 """What tools put before the names of a model's weights."""
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+START = 64
+"""Bytes at the beginning of a file that are looked at, to see what it is."""
+
+LENGTH = 8
+"""Bytes at the beginning of a safetensors file that hold the length of its header."""
+
 HEADER_LIMIT = 100_000_000
 """Bytes; safetensors itself takes no longer header."""
 
@@ -96,7 +102,7 @@ def open_file(path: Path) -> Readers:
 def _start(path: Path) -> tuple[bytes, int]:
     try:
         with path.open("rb") as file:
-            return file.read(64), path.stat().st_size
+            return file.read(START), path.stat().st_size
     except OSError as error:
         raise QilError(f"{path} cannot be read: {error.strerror or error}.") from error
 
@@ -120,7 +126,7 @@ def _refuse_look_alikes(path: Path, start: bytes, size: int) -> None:
 
 def _open_safetensors(path: Path, start: bytes, size: int) -> Readers:
     _check_length(path, start, size)
-    header, data = _header(path), int.from_bytes(start[:8], "little") + 8
+    header, data = _header(path), int.from_bytes(start[:LENGTH], "little") + LENGTH
     mapped = _map(path)
     return {
         name: Weight(
@@ -134,10 +140,10 @@ def _open_safetensors(path: Path, start: bytes, size: int) -> Readers:
 
 
 def _check_length(path: Path, start: bytes, size: int) -> None:
-    length = int.from_bytes(start[:8], "little")
-    if size < 8 or length > HEADER_LIMIT or start[8:9] not in (b"{", b""):
+    length = int.from_bytes(start[:LENGTH], "little")
+    if size < LENGTH or length > HEADER_LIMIT or start[LENGTH : LENGTH + 1] not in (b"{", b""):
         raise QilError(f"{path} is no safetensors file: it does not start with a header. Download it again.")
-    if length + 8 > size:
+    if length + LENGTH > size:
         raise QilError(
             f"{path} is cut off: its header alone has {length} bytes, the file has {size}. Download it again."
         )
@@ -150,7 +156,7 @@ def _header(path: Path) -> dict[str, Any]:
     try:
         # As numpy, because as torch it maps the whole file writable, which fails where a file is larger than memory.
         with safe_open(path, framework="np"), path.open("rb") as file:
-            return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            return json.loads(file.read(int.from_bytes(file.read(LENGTH), "little")))
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise QilError(f"{path} is incomplete or damaged ({error}). Download it again.") from error
 
@@ -228,8 +234,11 @@ def _shards(index: Path) -> list[Path]:
 
 # GGUF
 
-GGUF_STEPS, GGUF_LIST = 1_000_000, 500_000
-"""Pieces of a GGUF header, and of one list in it. Qwen2.5 with its whole vocabulary has 760 000 and 152 000."""
+GGUF_STEPS = 1_000_000
+"""Pieces of a GGUF header at the most. Qwen2.5 with its whole vocabulary has 760 000."""
+
+GGUF_LIST = 500_000
+"""Entries of one list in a GGUF header at the most. Qwen2.5's vocabulary has 152 000."""
 
 
 def _open_gguf(path: Path) -> Readers:

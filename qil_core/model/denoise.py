@@ -15,6 +15,15 @@ from .attention import rotary
 from .first_block import FirstBlockCache, States
 from .modulation import Step
 
+PATCH = 2
+"""Side in latents of a patch, which is one token (patch_size of the published transformers)."""
+
+TIMESTEPS = 1000
+"""Timesteps run from this to 0; the time embedding takes 1 to 0 (num_train_timesteps of the scheduler)."""
+
+LEAST_EDIT_STEPS = 2
+"""Where a schedule ends above 0 (shift_terminal), a single step would begin and end at once."""
+
 BASE_TOKENS = 256
 """Condition tokens at which the schedule's shift is 1."""
 
@@ -58,11 +67,11 @@ def schedule(scheduler: Any, steps: int, condition_tokens: int, device: torch.de
 def edit_schedule(scheduler: Any, steps: int, tokens: int, device: torch.device) -> Tensor:
     """The same as Qwen-Image-Edit's authors do; tokens: of the picture that is made.
 
-    Raises QilError for a single step where the schedule ends above 0: it would begin and end at once.
+    Raises QilError for fewer than LEAST_EDIT_STEPS where the schedule ends above 0.
     """
     config = scheduler.config
-    if steps < 2 and config.shift_terminal:
-        raise QilError(f"Qwen-Image-Edit needs 2 steps at the least, got {steps}. 40 are usual.")
+    if steps < LEAST_EDIT_STEPS and config.shift_terminal:
+        raise QilError(f"Qwen-Image-Edit needs {LEAST_EDIT_STEPS} steps at the least, got {steps}. 40 are usual.")
     slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
     mu = tokens * slope + (config.base_shift - slope * config.base_image_seq_len)
     return _set_up(scheduler, np.linspace(1.0, 1 / steps, steps), mu, device)
@@ -76,7 +85,7 @@ def _set_up(scheduler: Any, sigmas: np.ndarray, mu: float, device: torch.device)
 
 def noise(problem: Problem, channels: int, seed: int) -> Tensor:
     """Start latents (1, frames * tokens, 4 * channels): drawn on the CPU, so every device starts alike."""
-    height, width = 2 * problem.rows, 2 * problem.columns
+    height, width = PATCH * problem.rows, PATCH * problem.columns
     generator = torch.Generator().manual_seed(seed)
     latents = torch.randn(1, problem.frames, channels, height, width, generator=generator, dtype=problem.image.dtype)
     return pack(latents).to(problem.image.device)
@@ -85,14 +94,16 @@ def noise(problem: Problem, channels: int, seed: int) -> Tensor:
 def pack(latents: Tensor) -> Tensor:
     """(B, F, C, H, W) to tokens (B, F * H/2 * W/2, 4 * C), patches of 2 x 2."""
     batch, frames, channels, height, width = latents.shape
-    patches = latents.view(batch, frames, channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
-    return patches.reshape(batch, frames * (height // 2) * (width // 2), channels * 4)
+    rows, columns = height // PATCH, width // PATCH
+    patches = latents.view(batch, frames, channels, rows, PATCH, columns, PATCH).permute(0, 1, 3, 5, 2, 4, 6)
+    return patches.reshape(batch, frames * rows * columns, channels * PATCH * PATCH)
 
 
 def unpack(tokens: Tensor, rows: int, columns: int) -> Tensor:
     """Tokens (1, F * rows * columns, 4 * C) to frames (F, C, 1, 2 * rows, 2 * columns)."""
-    patches = tokens.view(-1, rows, columns, tokens.shape[2] // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
-    return patches.reshape(len(patches), -1, 1, 2 * rows, 2 * columns)
+    channels = tokens.shape[2] // PATCH**2
+    patches = tokens.view(-1, rows, columns, channels, PATCH, PATCH).permute(0, 3, 1, 4, 2, 5)
+    return patches.reshape(len(patches), -1, 1, PATCH * rows, PATCH * columns)
 
 
 def condition(transformer: Any, timestep: Tensor, like: Tensor) -> Tensor:
@@ -100,14 +111,14 @@ def condition(transformer: Any, timestep: Tensor, like: Tensor) -> Tensor:
 
     The layered model has a second condition. It is 0: these are no RGB pictures.
     """
-    scaled = timestep.expand(1).to(like.dtype) / 1000
+    scaled = timestep.expand(1).to(like.dtype) / TIMESTEPS
     if transformer.zero_cond_t:
         scaled = torch.cat([scaled, scaled * 0])
     return transformer.time_text_embed(scaled, like, torch.zeros(len(scaled), dtype=torch.long, device=like.device))
 
 
 def rows_of_tokens(transformer: Any, generated: int, tokens: int, device: torch.device) -> dict[str, Tensor]:
-    """What a block of a model with zero_cond_t is told: which row of `condition` modulates each of its image tokens."""
+    """For the blocks of a model with zero_cond_t: which row of `condition` modulates each of its image tokens."""
     if not transformer.zero_cond_t:
         return {}
     return {"modulate_index": (torch.arange(tokens, device=device) >= generated).int()[None]}

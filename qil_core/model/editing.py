@@ -16,7 +16,7 @@ from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
 from .models import EDIT_2509, EDIT_2511
-from .runtime import Run, Runtime, bucket, fit
+from .runtime import DENOISED, ENCODED, Run, Runtime, bucket, fit
 
 RESOLUTION = 1024
 """Side of the square with as many pixels as pictures have when they are edited."""
@@ -59,14 +59,14 @@ class EditModel(Runtime):
     def _edit(
         self, pictures: Sequence[Tensor], request: EditRequest, run: Run, progress: Progress, preview: Preview
     ) -> Tensor:
-        problem = self._problem(pictures, request, run, part(progress, 0, 0.1))
+        problem = self._problem(pictures, request, run, part(progress, 0, ENCODED))
         with run.stage("denoising"):
             latents = [
-                self._variant(i, problem, request, run, part(progress, 0.1, 0.95), preview)
+                self._variant(i, problem, request, run, part(progress, ENCODED, DENOISED), preview)
                 for i in range(request.variants)
             ]
         with run.stage("decoding"):
-            edited = self._decode(torch.cat(latents), run, part(progress, 0.95, 1), "picture")
+            edited = self._decode(torch.cat(latents), run, part(progress, DENOISED, 1), "picture")
         run.notes.append(f"Model: {self.parts.model.label}.")
         return edited
 

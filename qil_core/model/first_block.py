@@ -46,7 +46,7 @@ class FirstBlockCache:
                 middle = [image for _, image in states]
                 first = [after - before for after, before in zip(middle, start, strict=True)]
                 if self._near(first):
-                    return [image + rest for image, rest in zip(middle, self._others, strict=True)]
+                    return [image + added for image, added in zip(middle, self._others, strict=True)]
                 self._first = first
         self.computed += 1
         end = [image for _, image in states]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..checkpoints.folders import read_json
 from ..checkpoints.recognize import Kind, Shapes
+from ..errors import QilError
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,37 @@ TIMESTEP_ZERO = "__index_timestep_zero__"
 """An empty weight by which ComfyUI's files of 2511 say that conditions are modulated as at time 0 (zero_cond_t)."""
 
 NAMES = (("2511", EDIT_2511), ("2509", EDIT_2509), (r"edit(?!.*2[5-9]\d\d)", EDIT))
-"""What an edition's file is called; the first that fits counts. One of a month that is not known here is none."""
+"""What an edition's file is called; the first pattern that fits counts. A month that is not listed here fits none."""
 
 
 def edition(weights: Shapes, config: Mapping[str, Any], stock: str | None, name: str) -> Model | None:
-    """Which edition of Qwen-Image-Edit a transformer is; None when nothing tells.
+    """Which edition of Qwen-Image-Edit a transformer is; None when nothing says so.
 
     All editions, and plain Qwen-Image that makes pictures of words alone, have weights of the same names and shapes.
-    What tells is, in this order: zero_cond_t in the folder's config or ComfyUI's mark for it; stock, the pipeline that
-    the folder's model_index.json names; the name of the file or folder.
+    These decide, in this order: zero_cond_t in the folder's config, or ComfyUI's mark for it; stock, which is the
+    pipeline that the folder's model_index.json names; the name of the file or folder.
     """
     if TIMESTEP_ZERO in weights or config.get("zero_cond_t"):
         return EDIT_2511
     if stock is not None:
         return next((model for model in (EDIT_2509, EDIT) if model.stock == stock), None)
     return next((model for pattern, model in NAMES if re.search(pattern, name.lower())), None)
+
+
+def edition_of(path: Path, weights: Shapes) -> Model:
+    """The edition of Qwen-Image-Edit that a transformer's file or folder is. Raises QilError when nothing says so."""
+    folder = path.parent if path.is_dir() else None
+    stock = _class_name(folder / "model_index.json") if folder else None
+    config = read_json(path / "config.json") if folder and (path / "config.json").is_file() else {}
+    found = edition(weights, config, stock, folder.name if folder else path.name)
+    if found is None:
+        what = f"belongs to a {stock}" if stock else "has no edition of Qwen-Image-Edit in its name"
+        raise QilError(
+            f"{path} {what}, and its weights do not tell it from plain Qwen-Image, which edits nothing. If it is an "
+            f"edit model, choose its edition: {', '.join(model.label for model in EDITIONS)}."
+        )
+    return found
+
+
+def _class_name(index: Path) -> str | None:
+    return read_json(index, "_class_name").get("_class_name") if index.is_file() else None

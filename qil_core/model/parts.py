@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.folders import missing_parts
+from ..checkpoints.folders import Files
 from ..checkpoints.layouts import text_encoder_names, vae_names
+from ..checkpoints.lora import apply, open_lora
 from ..checkpoints.readers import NO_FLOATS, Readers, open_readers
 from ..checkpoints.recognize import Kind, expect
 from ..errors import QilError
 from ..progress import Progress, part, silent
-from .lora import apply, open_lora
-from .models import EDITIONS, LAYERED, Model, edition
+from .models import LAYERED, Model, edition_of
+
+TRANSFORMER_READ = 0.6
+"""Share of the progress at which the transformer is loaded: without modulation it has 27 of all 44 GB."""
+
+TEXT_ENCODER_READ = 0.95
+"""Share of the progress at which the text encoder is loaded too."""
+
+NAMED = 4
+"""Weights that an error message names, at the most."""
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-SHIPPED = Path(__file__).parent / "configs"
-"""Configurations of the true Qwen-Image-Layered."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where a model lies: files or diffusers folders of weights, and the folder of a tokenizer.
-
-    configs: a folder like qil_core/model/configs, for weights that do not lie beside a config.json of their own; what
-    a model sets otherwise (`Model.settings`) counts there.
-    """
-
-    transformer: Path
-    text_encoder: Path
-    vae: Path
-    tokenizer: Path
-    loras: tuple[tuple[Path, float], ...] = ()
-    configs: Path = SHIPPED
-
-    @classmethod
-    def of_folder(cls, path: Path, loras: tuple[tuple[Path, float], ...] = ()) -> Files:
-        """All parts of a diffusers folder."""
-        path = Path(path)
-        if missing := missing_parts(path):
-            raise QilError(f"{path} is no complete diffusers folder: it has no {', '.join(missing)} folder.")
-        return cls(path / "transformer", path / "text_encoder", path / "vae", path / "tokenizer", loras)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +66,9 @@ def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: 
     text_encoder = _text_encoder(files, model)
     tokenizer, scheduler = load_tokenizer(files.tokenizer), load_scheduler(files, model)
     image_processor = load_image_processor(files)
-    _fill(transformer, dtype, part(progress, 0, 0.6), "Loading the transformer", skip=is_modulation)
-    _fill(text_encoder, dtype, part(progress, 0.6, 0.95), "Loading the text encoder")
-    _fill(vae, dtype, part(progress, 0.95, 1), "Loading the VAE")
+    _fill(transformer, dtype, part(progress, 0, TRANSFORMER_READ), "Loading the transformer", skip=is_modulation)
+    _fill(text_encoder, dtype, part(progress, TRANSFORMER_READ, TEXT_ENCODER_READ), "Loading the text encoder")
+    _fill(vae, dtype, part(progress, TEXT_ENCODER_READ, 1), "Loading the VAE")
     return Parts(
         model=model,
         transformer=transformer.module,
@@ -127,30 +108,11 @@ def _transformer(files: Files, models: Sequence[Model]) -> tuple[_Opened, Model]
 
     readers = open_readers(files.transformer)
     expect(readers, models[0].transformer, files.transformer)
-    model = models[0] if len(models) == 1 else _edition(files.transformer, readers)
+    model = models[0] if len(models) == 1 else edition_of(files.transformer, readers)
     loras = [(open_lora(path, readers), strength) for path, strength in files.loras]
-    module = _empty(QwenImageTransformer2DModel, _config(files, "transformer", model))
+    module = _empty(QwenImageTransformer2DModel, files.config("transformer", model.settings))
     check(module, readers, files.transformer)
     return _Opened(module, apply(readers, loras), tuple(lora.note for lora, _ in loras)), model
-
-
-def _edition(path: Path, readers: Readers) -> Model:
-    """The edition of Qwen-Image-Edit that a transformer's file or folder is. Raises QilError when nothing tells."""
-    folder = path.parent if path.is_dir() else None
-    stock = _class_name(folder / "model_index.json") if folder else None
-    config = _json(path / "config.json") if folder and (path / "config.json").is_file() else {}
-    found = edition(readers, config, stock, folder.name if folder else path.name)
-    if found is None:
-        what = f"belongs to a {stock}" if stock else "has no edition of Qwen-Image-Edit in its name"
-        raise QilError(
-            f"{path} {what}, and its weights do not tell it from plain Qwen-Image, which edits nothing. If it is an "
-            f"edit model, choose its edition: {', '.join(model.label for model in EDITIONS)}."
-        )
-    return found
-
-
-def _class_name(index: Path) -> str | None:
-    return _json(index, "_class_name").get("_class_name") if index.is_file() else None
 
 
 def _vae(files: Files, model: Model) -> _Opened:
@@ -158,21 +120,21 @@ def _vae(files: Files, model: Model) -> _Opened:
 
     readers = open_readers(files.vae)
     expect(readers, model.vae, files.vae)
-    module = _empty(AutoencoderKLQwenImage, _config(files, "vae", model))
+    module = _empty(AutoencoderKLQwenImage, files.config("vae", model.settings))
     readers = vae_names(readers)
     check(module, readers, files.vae)
     return _Opened(module, readers)
 
 
 def _text_encoder(files: Files, model: Model) -> _Opened:
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     readers = open_readers(files.text_encoder)
     expect(readers, Kind.TEXT_ENCODER, files.text_encoder)
-    config = Qwen2_5_VLConfig(**_config(files, "text_encoder", model))
-    module = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
+    config = Qwen2_5_VLConfig(**files.config("text_encoder", model.settings))
+    module: Any = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
     readers = text_encoder_names(readers, module.state_dict())
-    module.generation_config = _generation_config(files)
+    module.generation_config = GenerationConfig(**files.generation_config())
     notes = _without_speech(module, readers, files.text_encoder) if model.sight else _without_caption(module, readers)
     check(module, readers, files.text_encoder)
     return _Opened(module, readers, notes)
@@ -209,36 +171,6 @@ def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
     return (f"The text encoder's file lacks {' and '.join(lost)}: no automatic captions.",) if lost else ()
 
 
-def _generation_config(files: Files) -> Any:
-    """How captions are written: from the text encoder's folder, or as published, without a choice left to chance."""
-    from transformers import GenerationConfig
-
-    own = files.text_encoder / "generation_config.json"
-    return GenerationConfig(**_json(own if own.is_file() else files.configs / "generation.json"))
-
-
-def _config(files: Files, name: str, model: Model) -> dict[str, Any]:
-    """Arguments of a network: from its weights folder's own config.json, or else as the model has them."""
-    own = getattr(files, name) / "config.json"
-    return _json(own) if own.is_file() else _shipped(files, name, model)
-
-
-def _shipped(files: Files, name: str, model: Model) -> dict[str, Any]:
-    """What files.configs has for the layered model, with this model's own settings."""
-    return {**_json(files.configs / f"{name}.json"), **model.settings.get(name, {})}
-
-
-def _json(path: Path, *private: str) -> dict[str, Any]:
-    """A configuration without the entries that begin with _, but for the ones that are asked for."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise QilError(f"{path} cannot be read as JSON ({error}). Download it again.") from error
-    if not isinstance(found, dict):
-        raise QilError(f"{path} holds no configuration. Download it again.")
-    return {key: value for key, value in found.items() if not key.startswith("_") or key in private}
-
-
 def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
     """A module with parameters on the meta device, and true values where they are computed, such as RoPE's tables."""
     from accelerate import init_empty_weights
@@ -272,7 +204,7 @@ def check(module: nn.Module, readers: Readers, path: Path) -> None:
 
 
 def _some(items: list[str], between: str = ", ") -> str:
-    return between.join(items[:4]) + (" ..." if len(items) > 4 else "")
+    return between.join(items[:NAMED]) + (" ..." if len(items) > NAMED else "")
 
 
 def fill(
@@ -326,19 +258,18 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_scheduler(files: Files, model: Model) -> Any:
-    """The FlowMatchEulerDiscreteScheduler of the transformer's diffusers folder, or the published one."""
+    """A FlowMatchEulerDiscreteScheduler as the files or the model have it."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
-    own = files.transformer.parent / "scheduler" / "scheduler_config.json"
-    return FlowMatchEulerDiscreteScheduler(**(_json(own) if own.is_file() else _shipped(files, "scheduler", model)))
+    return FlowMatchEulerDiscreteScheduler(**files.scheduler_config(model.settings))
 
 
 def load_image_processor(files: Files) -> Any:
     """What cuts a picture into patches for the text encoder's vision part, in the form that needs no torchvision."""
-    own = files.tokenizer.parent / "processor" / "preprocessor_config.json"
-    settings = _json(own if own.is_file() else files.configs / "image_processor.json")
-    settings = {key: value for key, value in settings.items() if not key.endswith(("_type", "_class"))}
-    return _image_processor_class()(**settings)
+    settings = files.processor_config()
+    return _image_processor_class()(
+        **{key: value for key, value in settings.items() if not key.endswith(("_type", "_class"))}
+    )
 
 
 def _image_processor_class() -> Any:

@@ -14,7 +14,7 @@ from ..request import Request
 from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
-from .runtime import Run, Runtime, fit
+from .runtime import DENOISED, ENCODED, Run, Runtime, fit
 
 
 class LayeredModel(Runtime):
@@ -37,7 +37,7 @@ class LayeredModel(Runtime):
 
     def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
         seen, pixels = fit(picture, request.resolution)
-        run.prompt = self._prompt(seen, request, run, part(progress, 0, 0.1))
+        run.prompt = self._prompt(seen, request, run, part(progress, 0, ENCODED))
         prompts = [run.prompt, request.negative_prompt] if request.true_cfg_scale > 1 else [run.prompt]
         with run.stage("text"):
             embeddings = [self._embedding(prompt) for prompt in prompts]
@@ -49,9 +49,9 @@ class LayeredModel(Runtime):
         problem = Problem(embeddings, tokens, rows, columns, request.layers + 1, guidance)
         with run.stage("denoising"):
             timesteps = denoise.schedule(self.parts.scheduler, request.steps, tokens.shape[1], self.device)
-            latents = self._denoise(problem, timesteps, request.seed, run, part(progress, 0.1, 0.95), preview)
+            latents = self._denoise(problem, timesteps, request.seed, run, part(progress, ENCODED, DENOISED), preview)
         with run.stage("decoding"):
-            layers = self._decode(self._frames(latents, problem), run, part(progress, 0.95, 1))
+            layers = self._decode(self._frames(latents, problem), run, part(progress, DENOISED, 1))
         return layers
 
     def _prompt(self, seen: Any, request: Request, run: Run, progress: Progress) -> str:

@@ -28,8 +28,23 @@ from .placement import Placement, Plan, Room, as_it_is, smaller
 GRID = 32
 """Sides of the picture that the model sees are multiples of this."""
 
-LOOKS, SHRINK = 10, 4
-"""Pictures offered in a call at the most, beside the first; how much smaller than the result they are."""
+MAX_ASPECT = 16.0
+"""The longer side over the shorter one, at the most, of what the model sees: a line of pixels still makes a picture."""
+
+LOOKS = 10
+"""Previews that a call offers at the most, besides the first one: one a tenth of the way."""
+
+SHRINK = 4
+"""How many times smaller than the result a preview's sides are: 160 px at 640, decoded in a sixteenth of the time."""
+
+ENCODED = 0.1
+"""Share of a call's progress at which texts and pictures are encoded and denoising begins."""
+
+DENOISED = 0.95
+"""Share of a call's progress at which denoising ends and decoding begins."""
+
+PREPARED = 0.05
+"""Share of denoising's progress that is for making the modulation tables."""
 
 
 @dataclass
@@ -50,9 +65,9 @@ class Run:
 def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
     """Width and height that the model sees: about resolution^2 pixels in the picture's aspect, multiples of 32.
 
-    The aspect is kept to 1:16 at most, so that a line of pixels still makes a picture.
+    The aspect is kept within MAX_ASPECT.
     """
-    ratio = min(max(width / height, 1 / 16), 16.0)
+    ratio = min(max(width / height, 1 / MAX_ASPECT), MAX_ASPECT)
     wide = math.sqrt(resolution * resolution * ratio)
     return max(GRID, round(wide / GRID) * GRID), max(GRID, round(wide / ratio / GRID) * GRID)
 
@@ -156,13 +171,13 @@ class Runtime:
     ) -> Tensor:
         """Tokens after the last of the timesteps, for which the scheduler has just been set up."""
         transformer, scheduler, steps = self.parts.transformer, self.parts.scheduler, len(timesteps)
-        self._modulate(timesteps, problem.image, part(progress, 0, 0.05))
+        self._modulate(timesteps, problem.image, part(progress, 0, PREPARED))
         blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
         before = start = denoise.noise(problem, self.parts.vae.config.z_dim, seed)
 
         def each(i: int, latents: Tensor) -> None:
             nonlocal before
-            progress(0.05 + 0.95 * i / steps, f"step {i + 1} of {steps}")
+            progress(PREPARED + (1 - PREPARED) * i / steps, f"step {i + 1} of {steps}")
             if worth_a_look(i, steps):
                 preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
             before = latents

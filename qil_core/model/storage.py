@@ -12,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FP8_MAX, INT8_MAX = 448.0, 127.0
+FP8_MAX = 448.0
+"""The largest value of float8_e4m3fn."""
+
+INT8_MAX = 127.0
+"""Levels of int8 on each side of 0; -128 is not used, so that both sides are alike."""
+
+LEAST_SCALE = 1e-12
+"""Of weights that are all 0, so that nothing is divided by 0."""
+
 GROUP = 64
 """Neighbouring weights that share a scale in nf4."""
 
@@ -36,7 +44,7 @@ class Format:
 
 
 def _row_scales(weight: Tensor, largest: float) -> Tensor:
-    return (weight.abs().amax(1, keepdim=True).float() / largest).clamp_min(1e-12).to(weight.dtype)
+    return (weight.abs().amax(1, keepdim=True).float() / largest).clamp_min(LEAST_SCALE).to(weight.dtype)
 
 
 def pack_fp8(weight: Tensor) -> Packed:
@@ -60,7 +68,7 @@ def pack_nf4(weight: Tensor) -> Packed:
     """Two levels a byte, the first in the high half; the scale is the largest value of GROUP weights."""
     flat = weight.flatten()
     groups = F.pad(flat, (0, -len(flat) % GROUP)).view(-1, GROUP)
-    scales = groups.abs().amax(1, keepdim=True).clamp_min(1e-12)
+    scales = groups.abs().amax(1, keepdim=True).clamp_min(LEAST_SCALE)
     levels = torch.tensor(NF4, device=weight.device)
     middles = (levels[1:] + levels[:-1]) / 2
     codes = torch.bucketize(groups.float() / scales.float(), middles).to(torch.uint8)

@@ -1,10 +1,10 @@
 """The VAE on single pictures: causal 3D convolutions become 2D ones, and frames are decoded one at a time.
 
 A causal convolution pads time with zeros before the first frame, so for a single frame only the last time slice of
-its kernel meets any pixel. Nothing is left of the feature cache, and time convolutions never run.
+its kernel meets any pixel. The feature cache is not needed, and time convolutions never run.
 
-In tiles, the same comes out but for rounding: the attention in the middle, which sees everything, works at an eighth of
-the size and stays whole, and the rest sees no further than a tile's margin.
+Tiles give the same but for rounding: the attention in the middle, which sees everything, works at an eighth of the
+size and is never cut, and all other layers see no further than a tile's margin.
 """
 
 from __future__ import annotations

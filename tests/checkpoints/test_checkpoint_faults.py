@@ -15,11 +15,12 @@ import torch
 from checkpoint_forms import QUERY, State, saved, scaled_fp8, single_files, state, to_wan, values, write_gguf
 from tiny_model import build
 
+from qil_core.checkpoints.folders import Files
+from qil_core.checkpoints.lora import with_loras
 from qil_core.checkpoints.readers import open_readers
 from qil_core.checkpoints.recognize import Kind, expect, recognize
 from qil_core.errors import QilError
-from qil_core.model.lora import with_loras
-from qil_core.model.parts import Files, load
+from qil_core.model.parts import load
 
 
 @pytest.fixture(scope="module")

@@ -32,13 +32,14 @@ from tiny_model import build
 from torch import Tensor
 
 from qil_core.checkpoints import readers
+from qil_core.checkpoints.folders import SHIPPED, Files, read_json
 from qil_core.checkpoints.layouts import text_encoder_names, vae_names
+from qil_core.checkpoints.lora import open_lora, with_loras
 from qil_core.checkpoints.readers import open_readers
 from qil_core.checkpoints.recognize import Kind, recognize
 from qil_core.errors import QilError
 from qil_core.model import modulation, parts, vae
-from qil_core.model.lora import open_lora, with_loras
-from qil_core.model.parts import Files, load
+from qil_core.model.parts import load
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +180,10 @@ def test_the_shipped_configurations_are_the_true_model() -> None:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     def empty(kind: Any, name: str) -> Any:
-        return parts._empty(kind, parts._json(parts.SHIPPED / name))
+        return parts._empty(kind, read_json(SHIPPED / name))
 
     transformer = empty(QwenImageTransformer2DModel, "transformer.json")
-    config = Qwen2_5_VLConfig(**parts._json(parts.SHIPPED / "text_encoder.json"))
+    config = Qwen2_5_VLConfig(**read_json(SHIPPED / "text_encoder.json"))
     text = parts._empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
     sizes = [sum(p.numel() for p in module.parameters()) for module in (transformer, text)]
     assert [round(size / 1e9, 2) for size in sizes] == [20.43, 8.29]
@@ -281,7 +282,7 @@ def test_a_vae_in_wans_layout_is_the_same_vae(tiny: Path, files: Files, tmp_path
 def test_the_true_vae_converts_back_from_wans_layout() -> None:
     from diffusers import AutoencoderKLQwenImage
 
-    module = parts._empty(AutoencoderKLQwenImage, parts._json(parts.SHIPPED / "vae.json"))
+    module = parts._empty(AutoencoderKLQwenImage, read_json(SHIPPED / "vae.json"))
     wan = {
         name: readers.Weight(tuple(t.shape), "F32", lambda t=t: t) for name, t in to_wan(module.state_dict()).items()
     }

@@ -26,12 +26,13 @@ from tiny_model import EDIT as BASE
 from tiny_model import build, build_edit
 from torch import Tensor
 
+from qil_core.checkpoints.folders import SHIPPED, Files
 from qil_core.edit import EditRequest
 from qil_core.errors import QilError
 from qil_core.model import editing, parts
 from qil_core.model.editing import EditModel
 from qil_core.model.models import EDIT, EDIT_2509, EDIT_2511, EDITIONS, TIMESTEP_ZERO, Model
-from qil_core.model.parts import Files, Parts, load
+from qil_core.model.parts import Parts, load
 from qil_core.progress import silent
 
 MARK = {TIMESTEP_ZERO: torch.empty(0)}
@@ -55,7 +56,7 @@ def files(tiny: Path, layered: Path, tmp_path_factory: pytest.TempPathFactory) -
     single = single_files(tiny, configs)
     for name in ("transformer", "vae"):
         shutil.copy(layered / name / "config.json", configs / f"{name}.json")
-    shutil.copy(parts.SHIPPED / "scheduler.json", configs)
+    shutil.copy(SHIPPED / "scheduler.json", configs)
     named = saved(configs / COMFYUI, state(tiny, "transformer") | MARK)
     return replace(single, transformer=named)
 
@@ -99,10 +100,10 @@ def test_settings_make_the_shipped_configurations_the_published_ones() -> None:
 
     nowhere = Path("nowhere")
     true = Files(nowhere, nowhere, nowhere, nowhere)
-    transformer: Any = parts._empty(QwenImageTransformer2DModel, parts._config(true, "transformer", EDIT_2511))
+    transformer: Any = parts._empty(QwenImageTransformer2DModel, true.config("transformer", EDIT_2511.settings))
     plain: Any = parts._empty(QwenImageTransformer2DModel, {"zero_cond_t": True, "axes_dims_rope": [16, 56, 56]})
     assert public(transformer) == public(plain)
-    coder: Any = parts._empty(AutoencoderKLQwenImage, parts._config(true, "vae", EDIT))
+    coder: Any = parts._empty(AutoencoderKLQwenImage, true.config("vae", EDIT.settings))
     assert coder.encoder.conv_in.weight.shape[1] == coder.decoder.conv_out.weight.shape[0] == 3
     published = {
         "base_shift": 0.5,

@@ -180,8 +180,8 @@ def scheduler(shift: float) -> Any:
     """The model's own scheduler as our runtime sets it up for a picture of as many tokens as give this shift."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
+    from qil_core.checkpoints.folders import SHIPPED
     from qil_core.model import denoise
-    from qil_core.model.parts import SHIPPED
 
     made = FlowMatchEulerDiscreteScheduler.from_config(
         FlowMatchEulerDiscreteScheduler.load_config(SHIPPED / "scheduler.json")

@@ -19,11 +19,12 @@ import tiny_model
 from checkpoint_forms import QUERY, saved
 from stock import Spy, stock_pipeline
 
+from qil_core.checkpoints.folders import Files
 from qil_core.decompose.qwen import Qwen
 from qil_core.decompose.run import decompose
 from qil_core.model import modulation, placement, vae, words
 from qil_core.model.attention import rotate
-from qil_core.model.parts import Files, Parts, load
+from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED
 from qil_core.model.runtime import bucket

@@ -10,9 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from qil_core.checkpoints.folders import SHIPPED, Files
 from qil_core.checkpoints.readers import Readers
-from qil_core.model import parts
-from qil_core.model.parts import Files
 
 State = dict[str, Tensor]
 WEIGHTS = {
@@ -28,8 +27,8 @@ def single_files(tiny: Path, configs: Path) -> Files:
     for name in WEIGHTS:
         shutil.copy(tiny / name / "config.json", configs / f"{name}.json")
     shutil.copy(tiny / "scheduler" / "scheduler_config.json", configs / "scheduler.json")
-    shutil.copy(parts.SHIPPED / "image_processor.json", configs)
-    shutil.copy(parts.SHIPPED / "generation.json", configs)
+    shutil.copy(SHIPPED / "image_processor.json", configs)
+    shutil.copy(SHIPPED / "generation.json", configs)
     single = {name: tiny / name / file for name, file in WEIGHTS.items()}
     return Files(**single, tokenizer=tiny / "tokenizer", configs=configs)
 

@@ -15,8 +15,9 @@ pytest.importorskip("diffusers")
 import tiny_model
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry as Registry
 
+from qil_core.checkpoints.folders import Files
 from qil_core.errors import QilError
-from qil_core.model.parts import Files, load
+from qil_core.model.parts import load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.progress import silent
 from qil_core.request import Request

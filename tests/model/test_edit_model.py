@@ -18,13 +18,14 @@ import tiny_model
 from stock import Spy, stock_pipeline
 from torch import Tensor
 
+from qil_core.checkpoints.folders import Files
 from qil_core.edit import EditRequest
 from qil_core.edit.local import LocalEditor
 from qil_core.errors import QilError
 from qil_core.model import editing, modulation, vae, words
 from qil_core.model.editing import EditModel, native_size
 from qil_core.model.models import EDIT, EDIT_2509, EDIT_2511, EDITIONS, Model
-from qil_core.model.parts import Files, Parts, load
+from qil_core.model.parts import Parts, load
 from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED
 from qil_core.progress import silent
 from qil_core.stack import to_bytes

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.readers import Readers, Weight, metadata, open_readers
-from ..checkpoints.recognize import Kind, expect
 from ..errors import QilError
+from .readers import Readers, Weight, metadata, open_readers
+from .recognize import Kind, expect
 
 if TYPE_CHECKING:
     from torch import Tensor
