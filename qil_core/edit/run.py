@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..composite import composite, onto_color
+from ..edit_request import EditRequest
 from ..errors import QilError
 from ..filters import spread
 from ..progress import Progress, part, silent
 from ..request import one_of
 from ..stack import GRID, LayerStack, bands, check_image, content_box, quantize, same_aspect
-from . import MAX_PICTURES, Editor, EditRequest
+from . import MAX_PICTURES, Editor
 from .frame import Frame, Seen, frame_of
 from .key_color import UNEVEN, choose_key, find_key, neutral_backdrop
 from .matte import Cut, changed, colors_behind, cut_out, silhouette_overlap, tone_of

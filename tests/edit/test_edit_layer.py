@@ -11,9 +11,9 @@ from torch import Tensor
 from benchmarks.fake_editors import FakeEditor, answers, key_of, noisy, resampled, turned_colors, unchanged
 from benchmarks.scenes import draw
 from qil_core.composite import composite
-from qil_core.edit import EditRequest
 from qil_core.edit.frame import frame_of
 from qil_core.edit.run import Alpha, EditReport, edit_image, edit_layer
+from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
 from qil_core.stack import LayerStack, quantized
 
