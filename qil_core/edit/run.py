@@ -189,8 +189,9 @@ def edit_image(
 def _check(request: EditRequest, alpha: str, references: Sequence[Tensor]) -> None:
     request.check()
     one_of("Alpha", alpha, ALPHAS)
-    if len(references) > MAX_PICTURES - 1:
-        raise QilError(f"{len(references)} reference pictures were given: an edit takes {MAX_PICTURES - 1} at most.")
+    given = len(references) + len(request.picture_urls)
+    if given > MAX_PICTURES - 1:
+        raise QilError(f"{given} reference pictures were given: an edit takes {MAX_PICTURES - 1} at most.")
 
 
 def reference(picture: Tensor) -> Tensor:

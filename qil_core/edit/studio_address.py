@@ -86,7 +86,7 @@ def check_picture_url(url: str) -> str:
         return url
     raise QilError(
         f"The address of a picture must be public, begin with https:// and have {LONGEST_URL} characters at most, "
-        f'without spaces, user or password; got "{url[:60]}".'
+        f"without spaces, user or password; got {url[:60]!a}."
     )
 
 

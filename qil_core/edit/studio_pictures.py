@@ -61,7 +61,7 @@ def parse_size(text: str) -> Size:
     if not sides or not all(low <= side <= most for side in sides):
         raise QilError(
             f"The size must be auto, one side such as 1536, or width*height such as 1536*1024, each {low} to {most}; "
-            f'got "{text[:40]}".'
+            f"got {text[:40]!a}."
         )
     return Size(sides[0], sides[-1], exact=len(sides) == 2)
 
