@@ -11,8 +11,10 @@ from torch import Tensor
 from benchmarks.fake_editors import FakeEditor, answers, key_of, noisy, resampled, turned_colors, unchanged
 from benchmarks.scenes import draw
 from qil_core.composite import composite
+from qil_core.edit.answer import Alpha
 from qil_core.edit.frame import frame_of
-from qil_core.edit.run import Alpha, EditReport, edit_image, edit_layer
+from qil_core.edit.report import EditReport
+from qil_core.edit.run import edit_image, edit_layer
 from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
 from qil_core.stack import LayerStack, quantized
