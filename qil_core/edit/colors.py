@@ -10,7 +10,8 @@ Everything here is float32 (h, w) or (h, w, 3), in [0, 1], at the size of the ed
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -32,14 +33,15 @@ MOST_ALPHA_ACROSS_EDGE = 0.5
 """In a soft stretch the largest less the smallest alpha within an edge's width stays below this; at an edge it is 1."""
 
 
-class Pixels(NamedTuple):
+@dataclass(frozen=True)
+class Pixels:
     """An answer (h, w, 3), the alpha (h, w) that it may have, and what is behind it (h, w, 3)."""
 
     answer: Tensor
     alpha: Tensor
     backdrop: Tensor
 
-    @property
+    @cached_property
     def own(self) -> Tensor:
         """What is not the backdrop's: premultiplied colours."""
         return self.answer - (1 - self.alpha[..., None]) * self.backdrop

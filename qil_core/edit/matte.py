@@ -118,7 +118,7 @@ def cut_out(
     if alpha[surely].sum() > RUINED * alpha.sum():
         moved = ~_surely_kept(seen, before, limit, edge)
     weight = feathered(moved, 1)
-    solved = _solved(seen, moved, soft, limit, edge, part(progress, 0.55, 1))
+    solved = _solved(seen, moved, soft, limit, edge, part(progress, 0.55, 0.95))
     return Cut(torch.lerp(alpha, solved, weight), weight)
 
 
@@ -138,6 +138,7 @@ def _solved(seen: Pixels, moved: Tensor, soft: _Soft, limit: float, edge: int, p
     solid = inside | (moved & (hard > limit) & (hard >= PEAK * grown(hard, NEARBY * edge)))
     known = torch.where(moved, solid.float(), seen.alpha)
     reach = colors_behind(seen.answer, known, seen.backdrop, edge, progress) - seen.backdrop
+    progress(1, "solving alpha")
     coverage = _coverage(own, reach, soft.reach)
     mixed = ((coverage - NOISE_MARGIN) / (1 - 2 * NOISE_MARGIN)).clamp(0, 1)
     mixed = torch.where(grown(difference > limit / 2, 1) > 0, mixed, 0.0)
@@ -213,6 +214,7 @@ def _explaining(seen: Pixels, gone: Tensor, edge: int, progress: Progress) -> Te
     """The smooth colours (h, w, 3) that come nearest to the answer with the old alpha."""
     alpha = seen.alpha
     wide = wide_parts(alpha, edge) & ~gone
+    progress(0.4, "explaining the answer by the old alpha")
     hard = seen.colors(alpha * ~(gone | wide))
     hard = torch.where(((alpha > SOLID_OF_OLD) & ~gone)[..., None], seen.own, hard)
     progress(0.6, "explaining the answer by the old alpha")
