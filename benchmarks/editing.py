@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from qil_core.composite import onto_color
-from qil_core.edit import EditRequest
+from qil_core.edit.answer import Alpha
 from qil_core.edit.frame import Frame, frame_of
-from qil_core.edit.run import Alpha, edit_layer
+from qil_core.edit.run import edit_layer
+from qil_core.edit_request import EditRequest
 from qil_core.metrics import edge_band
 from qil_core.recolor import HueTurn, recolor
 from qil_core.stack import LayerStack, quantized

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qil_core.edit import Edited, EditRequest
+from qil_core.edit import Edited
+from qil_core.edit_request import EditRequest
 from qil_core.progress import Progress
 from qil_core.stack import quantize
 

@@ -29,6 +29,9 @@ from .sockets import FileChoice
 METHODS = {"LAYERED_MODEL": "decompose", "EDIT_MODEL": "edit", "MODEL": "clone", "CLIP": "tokenize", "VAE": "encode"}
 """A method of the objects that come over a socket, by the socket's type."""
 
+Check = Callable[[io.Input, Any], Any]
+"""Gives the value of an input as `execute` gets it, or raises QilError."""
+
 LISTED = 20
 """Options that a message names at the most."""
 
@@ -72,7 +75,7 @@ def loggable() -> Iterator[None]:
     raise QilError(message)  # outside of the except blocks, so that it carries no unprintable context along
 
 
-def refusal(check: Callable[[str], None], value: str | None) -> bool | str:
+def refusal(check: Callable[[Any], None], value: Any) -> bool | str:
     """For validate_inputs: True, or what `check` says against the value. None, a link, has no value yet."""
     try:
         if value is not None:
@@ -91,7 +94,20 @@ def checked(schema: io.Schema, inputs: dict[str, Any]) -> dict[str, Any]:
     return _checked(schema.inputs, inputs, check)
 
 
-def _checked(known: list[io.Input], given: dict[str, Any], check: Callable[[io.Input, Any], Any]) -> dict[str, Any]:
+def check_typed(schema: io.Schema, inputs: dict[str, Any]) -> None:
+    """For validate_inputs, which ComfyUI trusts with all the inputs that it takes: QilError for a value that was typed
+    and is wrong. What is linked is None, at any depth, and is checked when it arrives.
+    """
+    _checked(schema.inputs, inputs, _check_if_typed)
+
+
+def _check_if_typed(item: io.Input, value: Any) -> Any:
+    if isinstance(item, io.DynamicCombo.Input):
+        return _dynamic(item, value, _check_if_typed)
+    return None if value is None else _check(item, value)
+
+
+def _checked(known: list[io.Input], given: dict[str, Any], check: Check) -> dict[str, Any]:
     wanted = [item for item in known if not (item.optional and given.get(item.id) is None)]
     return {item.id: check(item, given.get(item.id)) for item in wanted}
 
@@ -115,7 +131,7 @@ def _check(item: io.Input, value: Any) -> Any:
     return value
 
 
-def _dynamic(item: io.DynamicCombo.Input, value: Any) -> dict[str, Any]:
+def _dynamic(item: io.DynamicCombo.Input, value: Any, check: Check = _check) -> dict[str, Any]:
     """The choice as ComfyUI nests it: {id: key, and an entry for each of the option's own inputs}."""
     key = value.get(item.id) if isinstance(value, dict) else value
     found = [option for option in item.options if option.key == key]
@@ -125,7 +141,7 @@ def _dynamic(item: io.DynamicCombo.Input, value: Any) -> dict[str, Any]:
         raise QilError(
             f'"{item.id}" is set to {given} that this version does not have: choose another one in the node ({keys}).'
         )
-    return {item.id: key, **_checked(found[0].inputs, value if isinstance(value, dict) else {}, _check)}
+    return {item.id: key, **_checked(found[0].inputs, value if isinstance(value, dict) else {}, check)}
 
 
 def _combo(item: io.Combo.Input, value: Any) -> Any:

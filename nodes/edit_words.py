@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..qil_core.edit import MAX_VARIANTS, Editor, EditRequest
-from ..qil_core.edit.run import ALPHAS, edit_image, edit_layer
+from ..qil_core.edit import Editor
+from ..qil_core.edit.answer import ALPHAS
+from ..qil_core.edit.run import edit_image, edit_layer
+from ..qil_core.edit.studio_address import check_picture_url
+from ..qil_core.edit_request import MAX_SEED, MAX_VARIANTS, EditRequest
 from ..qil_core.errors import QilError
 from ..qil_core.progress import part
 from ..qil_core.stack import LayerStack
@@ -17,7 +20,6 @@ from .decompose import with_mask
 from .door import Node
 from .sockets import CATEGORY, EditModel, index_input, layers_input, names_input
 
-SEEDS = 2**31
 LOCAL = "For models on this machine; Model Studio decides it by itself."
 
 
@@ -40,7 +42,7 @@ def _asked_inputs() -> list[io.Input]:
     negative = "What the result is not. One blank is the default."
     return [
         io.Int.Input("variants", default=1, min=1, max=MAX_VARIANTS, tooltip="How many answers to make."),
-        io.Int.Input("seed", default=0, min=0, max=SEEDS - 1, control_after_generate=True, tooltip=seed),
+        io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=seed),
         io.Int.Input("steps", default=40, min=2, max=200, tooltip=f"More steps take longer and look better. {LOCAL}"),
         io.Float.Input("true_cfg_scale", default=4.0, min=1.0, max=20.0, step=0.1, tooltip=scale),
         io.String.Input("negative_prompt", default=" ", tooltip=negative),
@@ -49,9 +51,14 @@ def _asked_inputs() -> list[io.Input]:
 
 def _reference_inputs() -> list[io.Input]:
     tooltip = 'Optional: "{}" of the instruction, a picture or a layer. Not for the first edition of Qwen-Image-Edit.'
+    urls = (
+        "For Model Studio: https addresses of public pictures, with blanks between them, as further references. Model "
+        "Studio reads them; this machine does not. For one variant."
+    )
     return [
         io.Image.Input("reference_2", optional=True, tooltip=tooltip.format("image 2")),
         io.Image.Input("reference_3", optional=True, tooltip=tooltip.format("image 3")),
+        io.String.Input("picture_urls", default="", optional=True, tooltip=urls, advanced=True),
     ]
 
 
@@ -66,11 +73,19 @@ def _references(second: torch.Tensor | None, third: torch.Tensor | None) -> list
     return [batch[0] for _, batch in found]
 
 
-def _said(instruction: str | None) -> bool | str:
-    """For validate_inputs: an empty instruction is refused before anything runs. None: it is linked."""
-    if instruction is None or instruction.strip():
-        return True
-    return "The instruction is empty: say what to change, for example: make the shirt light blue."
+def _said(instruction: str | None, picture_urls: str | None) -> bool | str:
+    """For validate_inputs: what is wrong with the words and the addresses. None: it is linked, or not there."""
+    try:
+        EditRequest("linked" if instruction is None else instruction).check()
+        _addresses(picture_urls)
+    except QilError as error:
+        return str(error)
+    return True
+
+
+def _addresses(text: str | None) -> tuple[str, ...]:
+    """The addresses in a text with blanks or line ends between them. Raises QilError."""
+    return tuple(map(check_picture_url, (text or "").split()))
 
 
 class EditLayer(Node):
@@ -110,8 +125,8 @@ class EditLayer(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, instruction: str | None) -> bool | str:
-        return _said(instruction)
+    def validate_inputs(cls, instruction: str | None, picture_urls: str | None = "") -> bool | str:
+        return _said(instruction, picture_urls)
 
     @classmethod
     def execute(
@@ -124,11 +139,12 @@ class EditLayer(Node):
         names: str = "",
         reference_2: torch.Tensor | None = None,
         reference_3: torch.Tensor | None = None,
+        picture_urls: str | None = "",
         **asked: Any,
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
         references = _references(reference_2, reference_3)
-        request, show = EditRequest(**asked), host.progress()
+        request, show = EditRequest(**asked, picture_urls=_addresses(picture_urls)), host.progress()
         stacks, report = edit_layer(edit_model, stack, index, request, alpha, references, behind, show)
         at = stack.index(index)
         edited = [stack.pixels[at : at + 1] for stack in stacks]
@@ -163,8 +179,8 @@ class EditImage(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, instruction: str | None) -> bool | str:
-        return _said(instruction)
+    def validate_inputs(cls, instruction: str | None, picture_urls: str | None = "") -> bool | str:
+        return _said(instruction, picture_urls)
 
     @classmethod
     def execute(
@@ -175,12 +191,14 @@ class EditImage(Node):
         mask: torch.Tensor | None = None,
         reference_2: torch.Tensor | None = None,
         reference_3: torch.Tensor | None = None,
+        picture_urls: str | None = "",
         **asked: Any,
     ) -> io.NodeOutput:
         pictures, references, show = with_mask(image, mask), _references(reference_2, reference_3), host.progress()
+        asked["picture_urls"] = _addresses(picture_urls)
         edited, reports = [], []
         for i, picture in enumerate(pictures):
-            request = EditRequest(seed=(seed + i * asked["variants"]) % SEEDS, **asked)
+            request = EditRequest(seed=(seed + i * asked["variants"]) % (MAX_SEED + 1), **asked)
             share = part(show, i / len(pictures), (i + 1) / len(pictures))
             done, report = edit_image(edit_model, picture, request, references, share)
             edited += done

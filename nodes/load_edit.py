@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from comfy_api.latest import io
 
 from ..qil_core.edit import Editor
-from ..qil_core.edit.model_studio import MODELS, REGIONS, ModelStudio, check_base, is_loopback
-from ..qil_core.errors import QilError
+from ..qil_core.edit.model_studio import ModelStudio
+from ..qil_core.edit.studio_address import ENVIRONMENT, REGIONS
+from ..qil_core.edit.studio_request import DEFAULT_MODEL, MODELS, Options
 from ..qil_core.model.models import EDITIONS
 from . import host
-from .door import Node
+from .door import Node, check_typed, refusal
 from .load import Wanted, load_runtime, local_options
 from .sockets import CATEGORY, EditModel
 
 STUDIO, AUTO = "Model Studio", "auto"
-BASE_URL = "DASHSCOPE_HTTP_BASE_URL"
-"""The environment variable by which Alibaba's own SDK is told another address."""
-
-ALIBABAS = re.compile(r"(dashscope(-[a-z]+)*|[a-z0-9-]+\.[a-z0-9-]+\.maas)\.aliyuncs\.com", re.IGNORECASE)
-"""Hosts of Model Studio: of a region, and of a workspace in one."""
 
 EDIT = Wanted(
     repository="Qwen/Qwen-Image-Edit-2511",
@@ -62,8 +55,21 @@ class LoadEditModel(Node):
         )
 
     @classmethod
+    def validate_inputs(cls, source: dict[str, Any] | None = None, **kwargs: Any) -> bool | str:
+        """All that can be known before anything runs: above all the key. What is linked is None here."""
+        return refusal(lambda given: _check_source(cls.define_schema(), given), source)
+
+    @classmethod
     def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
         return io.NodeOutput(_studio(source) if source["source"] == STUDIO else _load(source))
+
+
+def _check_source(schema: io.Schema, source: dict[str, Any]) -> None:
+    check_typed(schema, {"source": source})
+    if source["source"] == STUDIO:
+        editor = _studio(source)
+        if source["key_file"] is not None:
+            editor.check_key()
 
 
 def _edition_input() -> io.Input:
@@ -75,22 +81,28 @@ def _edition_input() -> io.Input:
 
 
 def _studio_inputs() -> list[io.Input]:
+    model = f"Known are {', '.join(MODELS)}. Others are asked for too: Model Studio says whether it has them."
     key_file = (
         "Path of a file with the key in it, one line, mode 600. Empty: the environment variable DASHSCOPE_API_KEY. The "
         "key itself never goes into a workflow."
     )
     base_url = (
         "Instead of a region, the https address of a workspace. Not one of Alibaba's: it must also be in "
-        f"the environment variable {BASE_URL}, so that no workflow sends your key elsewhere."
+        f"the environment variable {ENVIRONMENT}, so that no workflow sends your key elsewhere."
     )
     extend = "Let Model Studio write the instruction out in more words. qwen-image-edit never does."
+    size = (
+        "Pixels of the answer. auto: about 1024 x 1024 in the picture's aspect. One side such as 1536: as many pixels "
+        "as that square, in the picture's aspect. 1536*1024: just that. Each 512 to 2048, for one variant only."
+    )
     return [
-        io.Combo.Input("model", options=list(MODELS), tooltip="qwen-image-edit makes one variant at a time."),
+        io.String.Input("model", default=DEFAULT_MODEL, tooltip=model),
         io.Combo.Input("region", options=list(REGIONS), tooltip="Where the key was made: it works in one region only."),
         io.String.Input("key_file", default="", tooltip=key_file),
         io.String.Input("base_url", default="", tooltip=base_url, advanced=True),
         io.Boolean.Input("prompt_extend", default=True, tooltip=extend, advanced=True),
         io.Boolean.Input("watermark", default=False, tooltip='"Qwen-Image" in a corner.', advanced=True),
+        io.String.Input("size", default="auto", tooltip=size, advanced=True, optional=True),
     ]
 
 
@@ -102,30 +114,18 @@ def _load(choice: dict[str, Any]) -> Editor:
     return LocalEditor(load_runtime(Runtime, choice, EDIT, editions), host.preview)
 
 
-def _studio(choice: dict[str, Any]) -> Editor:
-    key_file = choice["key_file"].strip()
+def _studio(choice: dict[str, Any]) -> ModelStudio:
+    """The client of a choice; what is None in it, since it is linked or from an older workflow, is the default."""
+    choice = {name: value for name, value in choice.items() if value is not None}
+    key_file = choice.get("key_file", "").strip()
     return ModelStudio(
-        choice["model"],
-        choice["region"],
-        trusted(choice["base_url"].strip()),
+        Options(
+            choice.get("model", DEFAULT_MODEL).strip(),
+            choice.get("size", "auto"),
+            choice.get("prompt_extend", True),
+            choice.get("watermark", False),
+        ),
+        choice.get("region", next(iter(REGIONS))),
+        choice.get("base_url", "").strip(),
         Path(key_file) if key_file else None,
-        choice["prompt_extend"],
-        choice["watermark"],
-    )
-
-
-def trusted(base_url: str) -> str:
-    """An address to which the key may go: Alibaba's, this machine's, or the one in the environment.
-
-    A workflow comes from anybody, so it does not decide alone. Raises QilError; "" is fine.
-    """
-    if not base_url:
-        return base_url
-    name = urlsplit(check_base(base_url)).hostname or ""
-    own = os.environ.get(BASE_URL, "")
-    if ALIBABAS.fullmatch(name) or is_loopback(base_url) or (own and name == urlsplit(check_base(own)).hostname):
-        return base_url
-    raise QilError(
-        f"{name} is no address of Model Studio, so your key is not sent there. If it is meant to be, set the "
-        f"environment variable {BASE_URL} to the same address and start ComfyUI again."
     )

@@ -55,4 +55,5 @@ def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     """A Model Studio on this machine, and a key for it in the environment."""
     monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
     with running() as server:
+        monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", server.url)
         yield server

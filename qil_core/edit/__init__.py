@@ -1,45 +1,22 @@
-"""Editing pictures by words. One protocol, several editors: Qwen-Image-Edit on this machine, or Model Studio's API."""
+"""Editing pictures by words. One protocol, several editors: Qwen-Image-Edit on this machine, or Model Studio's API.
+
+An edit passes through the files in this order: frame (which part of a layer is shown, and how large), key_color and
+sent (what is put behind it), an editor (local, model_studio), answer (what came back, with changes, colors and matte),
+paste (the way back into the layer), report. run.py calls them in turn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from ..errors import QilError
+from ..edit_request import EditRequest
 from ..progress import Progress
-from ..request import within
 
 MAX_PICTURES = 3
-MAX_VARIANTS = 6
-
-
-@dataclass(frozen=True)
-class EditRequest:
-    """What is asked of an editor.
-
-    instruction: what to change, in words; further pictures are called "image 2" and "image 3" there. variants: 1..6
-    pictures. seed: 0..2^31-1; variant i of a local model uses seed + i. The rest is for local models. steps: 1..200.
-    true_cfg_scale: 1..20, 1 is without guidance.
-    """
-
-    instruction: str
-    negative_prompt: str = " "
-    variants: int = 1
-    seed: int = 0
-    steps: int = 40
-    true_cfg_scale: float = 4.0
-
-    def check(self) -> None:
-        """QilError when a value is out of its range."""
-        if not self.instruction.strip():
-            raise QilError("The instruction is empty: say what to change, for example: make the shirt light blue.")
-        within("Variants", self.variants, 1, MAX_VARIANTS)
-        within("Seed", self.seed, 0, 2**31 - 1)
-        within("Steps", self.steps, 1, 200)
-        within("True CFG scale", self.true_cfg_scale, 1, 20)
+"""Pictures that an editor is given: the one that is edited, and up to two references."""
 
 
 class Edited(NamedTuple):

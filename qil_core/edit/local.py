@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..edit_request import EditRequest
+from ..errors import QilError
 from ..model.editing import EditModel, native_size
 from ..model.runtime import report_lines
 from ..progress import Preview, Progress, unseen
-from . import Edited, EditRequest
+from . import Edited
 
 
 class LocalEditor:
@@ -26,8 +28,16 @@ class LocalEditor:
         return native_size(width, height)
 
     def edit(self, pictures: Sequence[Tensor], request: EditRequest, progress: Progress) -> Edited:
-        """request.variants pictures made of 1..3 pictures (1 for the base model); the first one is edited."""
+        """request.variants pictures made of 1..3 pictures (1 for the base model); the first one is edited.
+
+        Raises QilError, also for addresses of pictures: nothing is fetched for a model on this machine.
+        """
         request.check()
+        if request.picture_urls:
+            raise QilError(
+                "Addresses of pictures are for Model Studio, which reads them itself. For a model on this machine load "
+                "the picture and link it to reference_2 or reference_3."
+            )
         edited, run = self.model.edit(pictures, request, progress, self.preview)
         pictures = tuple(picture.clone() for picture in edited)  # made without autograd, which limits what one may do
         return Edited(pictures, tuple(report_lines(run)))

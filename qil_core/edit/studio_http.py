@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import logging
 import random
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ..progress import Progress
+from .studio_address import is_loopback
 
 POLL = 0.1
 """Seconds between two calls of progress while waiting."""
+FAREWELL = 0.5
+"""Seconds that a cancelled request has for closing its connection; with POLL well under a second."""
 Clean = Callable[[str], str]
 """Takes secrets out of a text."""
 PIECE = 1 << 16
@@ -169,8 +173,9 @@ class Caller:
 
 
 class Exchange(threading.Thread):
-    """One request and its answer, in a thread and with a client of its own: nothing is carried over to the next one.
+    """One request and its answer, in a thread with an event loop and a client of its own.
 
+    Nothing is carried over to the next one. It is given up by cancelling its task, which closes the connection.
     httpx is caught at the door: its errors become texts without secrets, and what it logs (addresses that are keys
     themselves, headers) goes nowhere.
     """
@@ -180,8 +185,8 @@ class Exchange(threading.Thread):
         self.outcome: Answer | Lost = Lost("given up", sent=False)
         self.sent = False
         self._ask, self._patience = ask, patience
-        self._over = threading.Event()
-        self._stream: Any = None
+        self._loop = asyncio.new_event_loop()
+        self._over = False
 
     def done(self, seconds: float) -> bool:
         """Whether the outcome is there, after waiting at most that long."""
@@ -189,81 +194,77 @@ class Exchange(threading.Thread):
         return not self.is_alive()
 
     def hang_up(self) -> None:
-        """End it. Only a name server or a TLS handshake can hold the thread a little longer; it sends nothing then."""
-        self._over.set()
-        if self.is_alive() and self._stream is not None:
-            _shut(self._stream.get_extra_info("socket"))
-            self.join(1)
+        """End it, and wait a moment for that. Only a name server can hold the thread longer; nothing is sent then."""
+        if self.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop has closed since
+                self._loop.call_soon_threadsafe(self._cancel)
+            self.join(FAREWELL)
 
     def run(self) -> None:
         """The thread's work: fills `outcome`."""
         hush()
         try:
-            self.outcome = self._exchange()
+            self.outcome = self._loop.run_until_complete(self._cancellable())
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()  # unlike asyncio.run, without waiting for a name server
+
+    def _cancel(self) -> None:
+        self._over = True
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+
+    async def _cancellable(self) -> Answer | Lost:
+        try:
+            if self._over:  # before there was a task to cancel
+                return self.outcome
+            return await self._exchange()
+        except asyncio.CancelledError:
+            return Lost("given up", self.sent)
         except Exception as error:  # httpx and the layers under it have no common base
             reason = f"{type(error).__name__}: {self._ask.clean(str(error))}"
-            self.outcome = Lost(reason[:300], self.sent, again=_passing(error))
+            return Lost(reason[:300], self.sent, again=_passing(error))
 
-    def _exchange(self) -> Answer | Lost:
+    async def _exchange(self) -> Answer | Lost:
         import httpx
 
         ask, patience = self._ask, self._patience
         times = httpx.Timeout(patience.connect, write=patience.send, read=patience.read)
-        own = ask.url.startswith("http://")  # a loopback host: no proxy leads there
+        proxies = not is_loopback(ask.url)  # no proxy leads to this machine
         headers = {"Accept-Encoding": "identity", **ask.headers}
         if ask.body:
             headers["Content-Length"] = str(len(ask.body))
-        body, traces = (self._pieces() if ask.body else None), {"trace": self._trace}
-        with (
-            httpx.Client(verify=_tls(), timeout=times, trust_env=not own, follow_redirects=False) as client,
-            client.stream(ask.method, ask.url, headers=headers, content=body, extensions=traces) as response,
+        data = self._pieces() if ask.body else None
+        async with (
+            httpx.AsyncClient(verify=_tls(), timeout=times, trust_env=proxies, follow_redirects=False) as client,
+            client.stream(ask.method, ask.url, headers=headers, content=data) as response,
         ):
-            return self._receive(response)
+            return await self._receive(response)
 
-    def _pieces(self) -> Iterator[bytes]:
+    async def _pieces(self) -> AsyncIterator[bytes]:
         """The body piece by piece: when the last one is written, the request may be carried out and charged."""
-        body = memoryview(self._ask.body)
-        for start in range(0, len(body), PIECE):
-            self._check()
-            yield bytes(body[start : start + PIECE])
+        data = memoryview(self._ask.body)
+        for start in range(0, len(data), PIECE):
+            yield bytes(data[start : start + PIECE])
         self.sent = True
 
-    def _receive(self, response: Any) -> Answer | Lost:
+    async def _receive(self, response: Any) -> Answer | Lost:
         import httpx
 
-        failed, limit, body = response.status_code >= 400, self._ask.limit, bytearray()
+        failed, limit, data = response.status_code >= 400, self._ask.limit, bytearray()
         if response.headers.get("content-encoding", "identity") not in ("identity", "gzip"):
             return Lost("the answer is packed in a way that was not asked for", self.sent)
         try:
-            for chunk in response.iter_bytes():
-                body += chunk[: limit + 1 - len(body)]
-                if len(body) > limit:
+            async for chunk in response.aiter_bytes():
+                data += chunk[: limit + 1 - len(data)]
+                if len(data) > limit:
                     break
         except httpx.RequestError:
             if not failed:  # of a failure the status is enough
                 raise
-        if len(body) > limit and not failed:
+        if len(data) > limit and not failed:
             return Lost(f"the answer is larger than {limit / 1e6:g} MB", self.sent)
-        return Answer(response.status_code, bytes(body), _retry_after(response.headers), _request_id(response.headers))
-
-    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Called by httpcore at each step: keeps hold of the connection."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._stream = info["return_value"]
-        if event.endswith(("connect_tcp.complete", "start_tls.complete", "send_request_headers.started")):
-            self._check()
-
-    def _check(self) -> None:
-        if self._over.is_set():
-            raise ConnectionAbortedError("given up")
-
-
-def _shut(connection: socket.socket) -> None:
-    """Wake whoever waits for a connection; closing it would not."""
-    try:
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not SSLSocket's, which another thread is using
-    except OSError:
-        return  # it is closed already
+        return Answer(response.status_code, bytes(data), _retry_after(response.headers), _request_id(response.headers))
 
 
 def _passing(error: Exception) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -12,33 +14,79 @@ from torch import Tensor
 
 from ..errors import QilError
 from ..files import png
-from ..stack import to_bytes
+from ..stack import same_aspect, to_bytes
 
 INPUT_SIDES = (384, 3072)
+"""Pixels of an input picture's sides that the API recommends."""
+
 OUTPUT_SIDES = (512, 2048)
+"""Pixels of an output picture's sides that `size` may ask for."""
+
 GRID = 16
-PIXELS = 1024 * 1024
+"""Sides that are chosen here are multiples of so many pixels, as the model's patches are."""
+
+AUTO_SIDE = 1024
+"""Side of the square with as many pixels as the API's pictures have where no size is asked for."""
+
 WIDEST_INPUT = INPUT_SIDES[1] // INPUT_SIDES[0]
 WIDEST_OUTPUT = OUTPUT_SIDES[1] // OUTPUT_SIDES[0]
+
 LONGEST_URI = 10_000_000
 """Characters of a picture as a data URI. The API takes 10 MB; so the text fits, and the file in it all the more."""
+
 MOST_PIXELS = 4096 * 4096
 """What is decoded; the API's own largest picture is 2048x2048."""
 
 
-def native_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the API's picture of a picture: about 1024x1024 pixels in its aspect.
+class Size(NamedTuple):
+    """An output size in pixels: exact, or a square with as many pixels as the picture of another aspect gets."""
 
-    Sides are multiples of 16, 512 to 2048. Raises QilError when one side is more than 4 times the other.
+    width: int
+    height: int
+    exact: bool = False
+
+
+AUTO = Size(AUTO_SIDE, AUTO_SIDE)
+
+
+def parse_size(text: str) -> Size:
+    """A size from "auto" (about 1024 x 1024 pixels in the picture's aspect), "1536" (as many pixels as a square of that
+    side, in the picture's aspect) or "1536*1024" (just that). Raises QilError: another text, sides not 512..2048.
     """
+    if text.strip() in ("", "auto"):
+        return AUTO
+    low, most = OUTPUT_SIDES
+    found = re.fullmatch(r"([0-9]{3,4})(?:[*x]([0-9]{3,4}))?", text.lower().replace(" ", "")[:20])
+    sides = [int(side) for side in found.groups() if side] if found else []
+    if not sides or not all(low <= side <= most for side in sides):
+        raise QilError(
+            f"The size must be auto, one side such as 1536, or width*height such as 1536*1024, each {low} to {most}; "
+            f"got {text[:40]!a}."
+        )
+    return Size(sides[0], sides[-1], exact=len(sides) == 2)
+
+
+def native_size(width: int, height: int, size: Size = AUTO) -> tuple[int, int]:
+    """Width and height of the API's picture of a picture of width x height: as many pixels as size, in its aspect.
+
+    Sides are multiples of 16, 512 to 2048. Raises QilError when one side is more than 4 times the other, or when an
+    exact size has another aspect than the picture, whose edit would not fit into its place.
+    """
+    low, most = OUTPUT_SIDES
+    if size.exact:
+        if not same_aspect((width, height), (size.width, size.height)):
+            raise QilError(
+                f"The picture is {width}x{height} and the size {size.width}*{size.height}: that is another aspect, so "
+                f"the edit would not fit into its place. Use size auto, or one side such as {size.width}."
+            )
+        return size.width, size.height
     if max(width, height) > WIDEST_OUTPUT * min(width, height):
         raise QilError(
-            f"The picture is {width}x{height}: Model Studio gives sides of {OUTPUT_SIDES[0]} to {OUTPUT_SIDES[1]} px, "
+            f"The picture is {width}x{height}: Model Studio gives sides of {low} to {most} px, "
             f"so one side can be {WIDEST_OUTPUT} times the other at most. Crop or pad the picture first."
         )
-    scale = math.sqrt(PIXELS / (width * height))
+    scale = min(math.sqrt(size.width * size.height / (width * height)), most / max(width, height))
     wide, high = (round(side * scale / GRID) * GRID for side in (width, height))
-    low, most = OUTPUT_SIDES
     return min(max(wide, low), most), min(max(high, low), most)
 
 

@@ -15,19 +15,32 @@ LONGEST_QUOTE = 300
 HINTS = {
     "InvalidApiKey": "Check the key, and that it was made for this region: a key belongs to one region.",
     "Arrearage": "The account has to be paid up in Alibaba Cloud's console.",
+    "Throttling.AllocationQuota": "The account's quota of this model is used up: wait until it is renewed, or ask for "
+    "a larger one in Model Studio's console.",
     "Throttling": "The account's limit is reached: wait, or ask for a larger quota in Model Studio's console.",
+    "AllocationQuota.FreeTierOnly": "The free pictures are used up. The console can allow others, which are charged.",
     "DataInspectionFailed": "The content check refused the words or a picture: change them.",
+    "IPInfringementSuspect": "The content check sees a protected work in the words or a picture: change them.",
+    "ModelNotFound": "The region has no model of this name: check the name and the region in Model Studio's list.",
+    "Model.AccessDenied": "The key's workspace may not use this model: allow it in Model Studio's console.",
+    "AccessDenied.Unpurchased": "Model Studio has to be activated for this account in Alibaba Cloud's console.",
+    "AccessDenied": "The account or the key's workspace may not use this model: see Model Studio's console.",
+    "InvalidURL": "Model Studio could not read the address of a picture: it must be public.",
+    "InvalidParameter": "Model Studio does not take a value that was sent: see its own words.",
 }
-"""What to do, by the beginning of the error's code."""
+"""What to do, by how the error's code begins, longer beginnings first (Model Studio's "Error codes", 2026). The API
+also writes codes in lower case with underscores; they are compared without regard to that."""
+
 CHARGED = "The pictures may have been made and charged, so they are not asked for again by themselves."
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a successful answer names: addresses of pictures, and the request's id."""
+    """What a successful answer says: addresses of pictures, the request's id, and what was counted, for people."""
 
     urls: tuple[str, ...]
     request_id: str
+    usage: str = ""
 
 
 def read_reply(outcome: Answer | Lost, clean: Clean) -> Reply:
@@ -44,7 +57,7 @@ def read_reply(outcome: Answer | Lost, clean: Clean) -> Reply:
         raise QilError(
             f"Model Studio's answer holds no picture. {CHARGED} request_id: {request_id}. The answer begins: {start}"
         )
-    return Reply(urls, request_id)
+    return Reply(urls, request_id, _usage(said))
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -66,6 +79,20 @@ def picture_urls(said: dict[str, Any]) -> tuple[str, ...]:
     return tuple(url for url in urls if isinstance(url, str))
 
 
+def _usage(said: dict[str, Any]) -> str:
+    """Pictures, width and height that the account was charged for, as far as the answer says so."""
+    usage = said.get("usage")
+    numbers = [usage.get(name) if isinstance(usage, dict) else None for name in ("image_count", "width", "height")]
+    count, width, height = (n if type(n) is int and 0 <= n < 10**6 else None for n in numbers)
+    size = f" of {width} x {height} px" if width and height else ""
+    return "" if count is None else f"Model Studio counted {count} picture{'s' * (count != 1)}{size}."
+
+
+def _hint(code: str) -> str:
+    plain = code.replace("_", "").lower()
+    return next((hint for start, hint in HINTS.items() if plain.startswith(start.lower())), "")
+
+
 def _lost(lost: Lost) -> str:
     if lost.sent:
         return (
@@ -81,9 +108,8 @@ def _lost(lost: Lost) -> str:
 def _refused(answer: Answer, said: dict[str, Any], request_id: str, clean: Clean) -> str:
     code = str(said.get("code") or "")
     words = quote(said.get("message") or answer.body.decode("utf-8", "replace") or "(nothing)", clean)
-    hint = next((f" {hint}" for start, hint in HINTS.items() if code.startswith(start)), "")
-    if answer.status == 429 and not hint:
-        hint = f" {HINTS['Throttling']}"
+    hint = _hint(code) or (HINTS["Throttling"] if answer.status == 429 else "")
+    hint = f" {hint}" if hint else ""
     if answer.retry_after:
         hint += f" It asks to wait {answer.retry_after:.0f} s."
     if answer.status == 504:

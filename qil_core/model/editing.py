@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..edit import EditRequest
+from ..edit_request import EditRequest
 from ..errors import QilError
 from ..progress import Preview, Progress, part, unseen
 from . import denoise, words

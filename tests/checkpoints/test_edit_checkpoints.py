@@ -27,7 +27,7 @@ from tiny_model import build, build_edit
 from torch import Tensor
 
 from qil_core.checkpoints.folders import SHIPPED, Files
-from qil_core.edit import EditRequest
+from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
 from qil_core.model import editing, parts
 from qil_core.model.editing import EditModel

@@ -18,10 +18,8 @@ from comfy_client import Client
 from comfy_pictures import put_pictures
 from comfy_server import Server, ServerError, running
 from finder import PLACES, Checkout, find_checkout
-from studio_server import KEY
-
-STUDIO = {"DASHSCOPE_API_KEY": KEY, "DASHSCOPE_HTTP_BASE_URL": "https://our-gateway.example/api/v1"}
-"""What the server's environment says of Model Studio, in place of anybody's own key."""
+from studio_server import KEY, Studio
+from studio_server import running as running_studio
 
 SKIPPED = pytest.StashKey[list[str]]()
 
@@ -58,10 +56,18 @@ def checkout(skip_loudly: Callable[[str], NoReturn]) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def server(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def session_studio() -> Iterator[Studio]:
+    """A Model Studio on this machine: the one address besides Alibaba's to which ComfyUI may send the key."""
+    with running_studio() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def server(checkout: Checkout, session_studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("comfy") / "base"
+    own = {"DASHSCOPE_API_KEY": KEY, "DASHSCOPE_HTTP_BASE_URL": f"{session_studio.url}/api/v1"}
     try:
-        with mock.patch.dict(os.environ, STUDIO), running(checkout, base) as started:
+        with mock.patch.dict(os.environ, own), running(checkout, base) as started:
             put_pictures(base / "input")
             yield started
     except ServerError as error:

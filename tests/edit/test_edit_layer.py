@@ -11,9 +11,11 @@ from torch import Tensor
 from benchmarks.fake_editors import FakeEditor, answers, key_of, noisy, resampled, turned_colors, unchanged
 from benchmarks.scenes import draw
 from qil_core.composite import composite
-from qil_core.edit import EditRequest
+from qil_core.edit.answer import Alpha
 from qil_core.edit.frame import frame_of
-from qil_core.edit.run import Alpha, EditReport, edit_image, edit_layer
+from qil_core.edit.report import EditReport
+from qil_core.edit.run import edit_image, edit_layer
+from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
 from qil_core.stack import LayerStack, quantized
 
@@ -160,6 +162,42 @@ def test_a_shadow_moves_along_without_the_key_in_it() -> None:
     assert (layer[..., 3] - wanted[..., 3]).abs().mean() < 0.01
     on_white = [composite(LayerStack(torch.stack([torch.ones_like(one), one]), ("", ""))) for one in (layer, wanted)]
     assert (on_white[0] - on_white[1]).abs().amax(-1).mean() < 0.01
+
+
+class Interrupted(BaseException):
+    """As ComfyUI's own: no Exception."""
+
+
+def calls_while_moving(stop_after: int = 10**6, variants: int = 2) -> list[tuple[float, str]]:
+    """What progress was called with while a silhouette that moved was read back; it raises at one of the calls."""
+    stack, calls = stack_of(disc(30, RED)), []
+
+    def progress(fraction: float, what: str) -> None:
+        calls.append((fraction, what))
+        if len(calls) > stop_after:
+            raise Interrupted
+
+    editor = shown(disc(36, RED, at=0.47), editor_of(), stack)
+    edit_layer(editor, stack, 1, EditRequest("move it", variants=variants), "auto", progress=progress)
+    return calls
+
+
+def test_reading_an_answer_reports_each_of_its_steps() -> None:
+    calls = calls_while_moving()
+    fractions = [fraction for fraction, _ in calls]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    for variant in (1, 2):
+        steps = [what for _, what in calls if what.startswith(f"variant {variant}: ")]
+        assert len(steps) >= 15, "each is a fraction of a second for 3 megapixels"
+        for step in ("looking for soft parts", "explaining the answer", "solving colours", "putting the edit into"):
+            assert any(step in what for what in steps)
+
+
+def test_reading_an_answer_can_be_stopped_at_each_of_its_steps() -> None:
+    for calls in range(len(calls_while_moving(variants=1)) - 1):
+        with pytest.raises(Interrupted):
+            calls_while_moving(calls, variants=1)
 
 
 def test_keep_keeps_alpha_whatever_the_silhouette_does() -> None:

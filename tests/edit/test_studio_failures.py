@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
@@ -150,7 +151,8 @@ def test_a_failure_in_an_answer_of_200_is_a_failure(studio: Studio) -> None:
         editor(studio).edit([flat(512, 512)], ASKED, silent)
 
 
-def test_a_server_that_is_not_there_costs_nothing(studio: Studio) -> None:
+def test_a_server_that_is_not_there_costs_nothing(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", "http://127.0.0.1:9")
     clock = FastClock()
     client = ModelStudio(base_url="http://127.0.0.1:9", clock=Clock(clock.now, clock.sleep), limiter=Limiter(0))
     with pytest.raises(QilError, match=r"could not be reached .ConnectError.*Nothing was charged"):
@@ -215,6 +217,22 @@ def test_an_interrupt_comes_through_at_once_and_frees_everything(
     with pytest.raises(stop, match="enough"):
         editor(studio).edit([flat(512, 512)], ASKED, progress)
     assert studio.hung_up.wait(5)
+    assert threads() == []
+
+
+def test_a_server_that_never_greets_can_be_left_at_once(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection stands and its encryption is never agreed on: before, that held the thread."""
+    with socket.create_server(("127.0.0.1", 0)) as silent_server:
+        monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", f"https://127.0.0.1:{silent_server.getsockname()[1]}")
+        studio.url = f"https://127.0.0.1:{silent_server.getsockname()[1]}"
+
+        def progress(fraction: float, what: str) -> None:
+            if what.endswith(" 0 s"):
+                silent_server.accept()[0].recv(1)  # the client has said hello and waits
+                raise Interrupted
+
+        with pytest.raises(Interrupted):
+            editor(studio).edit([flat(512, 512)], ASKED, progress)
     assert threads() == []
 
 

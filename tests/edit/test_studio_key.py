@@ -75,6 +75,63 @@ def test_a_key_in_place_of_its_path_is_not_repeated() -> None:
     assert KEY not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "AKIAIOSFODNN7EXAMPLE",
+        "password",
+        "sk-short",
+        "sk-" + "a" * 254,
+        "sk-0123456789abcdef ghij",
+        "machine example.com login me password sk-0123456789abcdef0123",
+        KEY + "=",
+    ],
+)
+def test_a_file_that_holds_something_else_than_a_key_is_not_sent(studio: Studio, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "some_file"
+    path.write_text(text + "\n")
+    path.chmod(0o600)
+    with pytest.raises(QilError, match="holds is not a key") as error:
+        editor(studio, key_file=path).edit([flat(512, 512)], ASKED, silent)
+    assert text not in str(error.value)
+    assert studio.asked == []
+
+
+@pytest.mark.parametrize("text", [KEY, "sk-sp-0123456789abcdef", "\ufeffsk-ws-H.abc.DEF_0123456789"])
+def test_every_kind_of_key_is_taken(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(text + "\r\n", encoding="utf-8")
+    path.chmod(0o600)
+    assert read_key(path).authorization() == {"Authorization": f"Bearer {text.removeprefix(chr(0xFEFF))}"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        f"Bearer {KEY}",
+        f"DASHSCOPE_API_KEY={KEY}",
+        f"~/{KEY}",
+        f"/home/me/{KEY}/x",
+        KEY + "\0",
+        "0a1b2c3d4e5f60718293a4b5",
+    ],
+)
+def test_a_key_in_place_of_a_path_is_in_no_message(text: str) -> None:
+    with pytest.raises(QilError) as error:
+        read_key(Path(text))
+    secret = KEY if KEY in text else text
+    assert not [secret[i : i + 8] for i in range(len(secret) - 7) if secret[i : i + 8] in str(error.value)]
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize("text", ["~nosuchuser/key", "key\0", "x" * 5000, "\ud83d", ".", "/dev/null"])
+def test_odd_paths_of_a_key_file_are_clear_errors(text: str) -> None:
+    with pytest.raises(QilError, match=r"There is no key file|cannot be read: "):
+        read_key(Path(text))
+
+
 def test_a_missing_key_says_where_it_belongs(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(QilError, match="There is no key file"):
         read_key(tmp_path / "none")

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qil_core.edit import EditRequest
 from qil_core.edit.model_studio import ModelStudio
 from qil_core.edit.studio_http import Clock, Limiter
+from qil_core.edit.studio_request import Options
+from qil_core.edit_request import EditRequest
 from qil_core.files import png
 
 ID = "4f0b8d9e-1111-2222-3333-444455556666"
@@ -51,6 +52,7 @@ class Studio:
     gets: list[Act] = field(default_factory=list)
     asked: list[Seen] = field(default_factory=list)
     fetched: list[Seen] = field(default_factory=list)
+    tunnels: list[str] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -75,6 +77,11 @@ class Handler(BaseHTTPRequestHandler):
         if act is not reset:
             seen.body = self.rfile.read(int(self.headers["Content-Length"]))
         self._do(act)
+
+    def do_CONNECT(self) -> None:
+        """What a proxy is asked: a tunnel to a host, which is not given."""
+        self.studio.tunnels.append(self.path)
+        self._do(answer(502, b""))
 
     def do_GET(self) -> None:
         self.studio.fetched.append(Seen(self.path, {name.lower(): value for name, value in self.headers.items()}))
@@ -219,10 +226,13 @@ class FastClock:
         self.skipped += seconds
 
 
-def editor(studio: Studio, model: str = PLUS, **options: Any) -> ModelStudio:
+def editor(studio: Studio, model: str = PLUS, **more: Any) -> ModelStudio:
+    """A client of this server that waits no time. more: fields of Options, and what ModelStudio takes."""
     fast = FastClock()
-    options = {"clock": Clock(fast.now, fast.sleep), "limiter": Limiter(0), **options}
-    return ModelStudio(model, base_url=studio.url, **options)
+    asked = {name: more.pop(name) for name in ("size", "prompt_extend", "watermark") if name in more}
+    options = Options(model, **asked)
+    more = {"clock": Clock(fast.now, fast.sleep), "limiter": Limiter(0), **more}
+    return ModelStudio(options, base_url=studio.url, **more)
 
 
 def flat(width: int, height: int, value: float = 0.5) -> Tensor:

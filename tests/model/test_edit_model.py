@@ -19,8 +19,8 @@ from stock import Spy, stock_pipeline
 from torch import Tensor
 
 from qil_core.checkpoints.folders import Files
-from qil_core.edit import EditRequest
 from qil_core.edit.local import LocalEditor
+from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
 from qil_core.model import editing, modulation, vae, words
 from qil_core.model.editing import EditModel, native_size
