@@ -14,8 +14,10 @@ from ..qil_core.edit import Editor
 from ..qil_core.edit.model_studio import MODELS, REGIONS, ModelStudio, check_base, is_loopback
 from ..qil_core.errors import QilError
 from ..qil_core.model.models import EDITIONS
+from ..qil_core.model.sources import Wanted
+from ..qil_core.options import Option
 from . import host
-from .load import Wanted, load_runtime, local_options
+from .load import load_runtime, local_options
 from .sockets import CATEGORY, EditModel, chosen
 
 STUDIO, AUTO = "Model Studio", "auto"
@@ -52,7 +54,7 @@ class LoadEditModel(io.ComfyNode):
             inputs=[
                 io.DynamicCombo.Input(
                     "source",
-                    options=[*local_options(EDIT, [_edition_input()]), option],
+                    options=[*local_options(EDIT, [_edition_option()]), option],
                     tooltip="Model Studio: no weights and no GPU, but pictures leave this machine and cost money. The "
                     "others: Qwen-Image-Edit, 20 billion parameters, on this machine.",
                 )
@@ -66,12 +68,12 @@ class LoadEditModel(io.ComfyNode):
         return io.NodeOutput(_studio(choice) if choice["source"] == STUDIO else _load(choice))
 
 
-def _edition_input() -> io.Input:
+def _edition_option() -> Option:
     tooltip = (
         "auto: told from the file or folder, by its contents or its name. Choose one where they say nothing. 2509 and "
         "2511 take up to 3 pictures, the first edition takes one."
     )
-    return io.Combo.Input("edition", options=[AUTO, *(model.label for model in EDITIONS)], tooltip=tooltip)
+    return Option("edition", AUTO, tooltip, choices=(AUTO, *(model.label for model in EDITIONS)))
 
 
 def _studio_inputs() -> list[io.Input]:

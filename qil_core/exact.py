@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .composite import composite
 from .errors import QilError
+from .progress import Progress, silent
 from .stack import GRID, LayerStack, bands, quantize
 
 LEAST = 1e-6
@@ -48,7 +49,7 @@ def visible_weights(alpha: Tensor) -> Tensor:
     return through * alpha
 
 
-def make_exact(stack: LayerStack, target: Tensor) -> LayerStack:
+def make_exact(stack: LayerStack, target: Tensor, progress: Progress = silent) -> LayerStack:
     """The stack on the 8-bit grid, its colours changed as little as possible so that it composites to `target`.
 
     target: float32 (H, W, 4) in [0, 1]. The bottom layer's alpha absorbs what alpha is missing; then
@@ -58,6 +59,7 @@ def make_exact(stack: LayerStack, target: Tensor) -> LayerStack:
     _check_target(stack, target)
     out = torch.empty_like(stack.pixels)
     for rows in bands(stack.pixels):
+        progress(rows.start / stack.height, "making the layers exact")
         out[:, rows] = _exact_band(stack.pixels[:, rows], target[rows])
     return LayerStack(out, stack.names)
 
@@ -122,11 +124,12 @@ def _spread_residual(colors: Tensor, weights: Tensor, target: Tensor) -> None:
         colors.add_(push * torch.where(strength > 0, residual / strength, 0)).clamp_(0, 1)
 
 
-def recomposition(stack: LayerStack, target: Tensor) -> Recomposition:
+def recomposition(stack: LayerStack, target: Tensor, progress: Progress = silent) -> Recomposition:
     """Measure a stack's "over" composite against target (H, W, 4) in [0, 1], band by band."""
     _check_target(stack, target)
     worst, squares = 0.0, 0.0
     for rows in bands(stack.pixels):
+        progress(rows.start / stack.height, "measuring")
         ours = composite(LayerStack(stack.pixels[:, rows], stack.names))
         want = target[rows]
         difference = (ours - want).abs_()
