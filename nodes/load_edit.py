@@ -12,9 +12,11 @@ from ..qil_core.edit.model_studio import ModelStudio
 from ..qil_core.edit.studio_address import ENVIRONMENT, REGIONS
 from ..qil_core.edit.studio_request import DEFAULT_MODEL, MODELS, Options
 from ..qil_core.model.models import EDITIONS
+from ..qil_core.model.sources import Wanted
+from ..qil_core.options import Option
 from . import host
 from .door import Node, check_typed, refusal
-from .load import Wanted, load_runtime, local_options
+from .load import load_runtime, local_options
 from .sockets import CATEGORY, EditModel
 
 STUDIO, AUTO = "Model Studio", "auto"
@@ -46,7 +48,7 @@ class LoadEditModel(Node):
             inputs=[
                 io.DynamicCombo.Input(
                     "source",
-                    options=[*local_options(EDIT, [_edition_input()]), option],
+                    options=[*local_options(EDIT, [_edition_option()]), option],
                     tooltip="Model Studio: no weights and no GPU, but pictures leave this machine and cost money. The "
                     "others: Qwen-Image-Edit, 20 billion parameters, on this machine.",
                 )
@@ -72,12 +74,12 @@ def _check_source(schema: io.Schema, source: dict[str, Any]) -> None:
             editor.check_key()
 
 
-def _edition_input() -> io.Input:
+def _edition_option() -> Option:
     tooltip = (
         "auto: told from the file or folder, by its contents or its name. Choose one where they say nothing. 2509 and "
         "2511 take up to 3 pictures, the first edition takes one."
     )
-    return io.Combo.Input("edition", options=[AUTO, *(model.label for model in EDITIONS)], tooltip=tooltip)
+    return Option("edition", AUTO, tooltip, choices=(AUTO, *(model.label for model in EDITIONS)))
 
 
 def _studio_inputs() -> list[io.Input]:

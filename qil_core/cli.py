@@ -8,8 +8,9 @@ import json
 import platform
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from . import __version__
 from .blend import BLEND_MODES
 from .composite import composite, modes_for, onto_color
 from .decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
-from .decompose.builtin import Builtin
+from .decompose.registry import DECOMPOSERS, open_by_name
 from .decompose.run import Report, decompose
 from .errors import QilError
 from .files import loading, png
@@ -27,7 +28,7 @@ from .files.format import Format
 from .files.layered import Layered
 from .files.picture import load_picture
 from .files.registry import FORMATS
-from .progress import Progress
+from .progress import Progress, unseen
 from .stack import LayerStack
 
 DEFAULT_FORMATS = "png,pptx"
@@ -78,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument(
         "--model", type=Path, metavar="FOLDER", help="diffusers folder of Qwen-Image-Layered (else built-in)"
     )
+    names = [each.name for each in DECOMPOSERS]
+    take.add_argument("--decomposer", choices=names, help="(default: builtin, or with --model qwen)")
+    take.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the decomposer")
     take.add_argument(
         "--prompt", default="", help="for the model: describes the whole picture (default: its own caption)"
     )
@@ -150,18 +154,31 @@ def _take_apart(
 
 
 def _decomposer(options: argparse.Namespace) -> Decomposer:
-    """The built-in one, or the model of a folder, on the GPU where there is one."""
-    if options.model is None:
-        return Builtin()
-    from .checkpoints.folders import Files
-    from .decompose.qwen import Qwen
-    from .model.parts import load
-    from .model.pipeline import LayeredModel
+    """The one that was asked for; a model's folder and memory are options of it."""
+    given = [f"folder={options.model}", f"memory={options.memory}"] if options.model else []
+    return open_by_name(options.decomposer or ("qwen" if options.model else "builtin"), given + options.set, _Shell)
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with _bar(str(options.model)) as progress:
-        parts = load(Files.of_folder(options.model), torch.bfloat16, progress)
-    return Qwen(LayeredModel(parts, device, options.memory))
+
+class _Shell:
+    """The command line as a Place (see `decompose`): models from a folder, on the GPU where there is one."""
+
+    preview = staticmethod(unseen)
+
+    @staticmethod
+    def runtime(kind: Any, values: Mapping[str, Any], wanted: Any, known: Sequence[Any]) -> Any:
+        from .checkpoints.folders import Files
+        from .model.parts import load
+
+        if "folder" not in values:
+            raise QilError(f'"{values["source"]}" is for ComfyUI. Here, give the model\'s folder with --model.')
+        if values["loras"]:
+            raise QilError("LoRAs are for ComfyUI's node Load Layered Model: leave them out here.")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        with _bar(values["folder"]) as progress:
+            parts = load(Files.of_folder(Path(values["folder"])), torch.bfloat16, progress, known)
+        runtime = kind(parts, device, values["memory"])
+        runtime.tune(values["attention"], values["compile"], values["first_block_cache"])
+        return runtime
 
 
 def _formats(text: str) -> list[Format]:
@@ -222,8 +239,9 @@ def _info(options: argparse.Namespace) -> None:
     if options.layers:
         return _layer_table(_read(options.layers).stack)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA GPU"
+    names = [f"{each.name} ({each.label})" for each in DECOMPOSERS]
     print(f"qil {__version__}, Python {platform.python_version()}, torch {torch.__version__}, {device}")
-    print(f"decomposers: {Builtin.label}")
+    print(f"decomposers: {', '.join(names)}")
     print(f"formats: {', '.join(FORMATS)}")
 
 

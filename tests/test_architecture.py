@@ -122,7 +122,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_importing_everything_the_nodes_use_loads_no_heavy_library() -> None:
     modules = ["composite", "transform", "recolor", "exact", "restore", "sheet", "order", "cli", "decompose.recursive"]
-    modules += ["decompose.builtin", "files.pptx", "files.png", "files.archive", "files.picture"]
+    modules += ["decompose.builtin", "decompose.registry", "files.pptx", "files.png", "files.archive", "files.picture"]
     modules += ["files.psd", "files.psd_reader", "files.ora", "files.loading", "files.document"]
     modules += ["edit.model_studio", "edit.local"]
     everything = ", ".join("qil_core." + module for module in modules)

@@ -98,7 +98,7 @@ def test_info_lists_the_layers_of_a_folder(tmp_path: Path, capsys: pytest.Captur
     assert main(["info", str(tmp_path / "l")]) == 0
     assert "4 x 2 at 5,2" in capsys.readouterr().out
     assert main(["info"]) == 0
-    assert "Built-in (no weights)" in capsys.readouterr().out
+    assert "built-in (no weights)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

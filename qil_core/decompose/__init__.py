@@ -1,16 +1,22 @@
-"""Taking pictures apart. One protocol, several decomposers: the built-in one here, the model beside it."""
+"""Taking pictures apart. One protocol, several decomposers: the built-in one here, the model beside it.
+
+`registry` lists them; `run` is the one way to use them, with `automatic` and `recursive` on top of it.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from ..options import Option
 from ..progress import Progress
 from ..request import MAX_LAYERS, MIN_LAYERS, Request
 from ..stack import LayerStack
 
-__all__ = ["MAX_LAYERS", "MIN_LAYERS", "Decomposed", "Decomposer", "Request"]
+__all__ = ["MAX_LAYERS", "MIN_LAYERS", "Decomposed", "Decomposer", "Entry", "Place", "Request"]
 
 
 class Decomposed(NamedTuple):
@@ -34,3 +40,32 @@ class Decomposer(Protocol):
         Raises QilError.
         """
         ...
+
+
+class Place(Protocol):
+    """Where a decomposer is opened, the command line or ComfyUI: what differs between them."""
+
+    def preview(self, make: Callable[[], Tensor]) -> None:
+        """Show the layers while they form: a `progress.Preview`."""
+        ...
+
+    def runtime(self, kind: Any, values: Mapping[str, Any], wanted: Any, known: Sequence[Any]) -> Any:
+        """A Runtime of this kind (`model.runtime`) of the files that the values of a loader's options name.
+
+        wanted: a `model.sources.Wanted`. known: the models (`model.models`) that the files may be. Raises QilError.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A decomposer as the registry lists it.
+
+    name: for the command line. label: for people, and in saved workflows, so it must not change. options: what can be
+    set. open: makes the decomposer from the options' values and the place; heavy imports belong in there.
+    """
+
+    name: str
+    label: str
+    options: tuple[Option, ...]
+    open: Callable[[Mapping[str, Any], Place], Decomposer]

@@ -27,9 +27,25 @@ from . import Decomposer, Request
 from .recursive import split
 from .run import Report, decompose, with_alpha
 
-EMPTY, SAME, WORTH = 0.001, 0.02, 0.02
-MAX_TOTAL, MAX_DEPTH = 50, 4
-LOOK = 256
+MIN_COVERAGE = 0.001
+"""Mean alpha below which a layer is empty (rule 1)."""
+
+MAX_SAME = 0.02
+"""Mean difference, in 0..1, below which two layers are the same (rule 2)."""
+
+MIN_SHOWN_ALPHA = 0.05
+"""Alpha from which a layer shows, where two are compared."""
+
+MIN_PART = 0.02
+"""Coverage of a part, as a share of the layer's that was split, from which it counts (rule 3)."""
+
+MAX_TOTAL = 50
+"""Largest number of layers in all that may be asked for."""
+
+MAX_DEPTH = 4
+"""How often a part may be split again, at the most."""
+
+COMPARED_SIDE_PX = 256
 """Longest side at which layers are compared."""
 
 
@@ -56,28 +72,28 @@ def decompose_automatically(
     """
     limits.check()
     first = min(request.layers, limits.max_layers)
-    done = 0.4  # how many splits will follow is not known: each gets a quarter of what is left of the bar
+    done = 0.4  # how many splits will follow is not known: each gets a quarter of the bar's remainder
     stack, report = decompose(decomposer, picture, replace(request, layers=first), part(progress, 0, done))
     stack = without_repeats(stack)
     tried: set[str] = set()
     seconds = report.seconds
     while (at := _next(stack, limits, tried)) is not None:
         tried.add(stack.names[at])
-        share = part(progress, done, done + (1 - done) / 4)
-        done += (1 - done) / 4
+        share = part(progress, done, done + (0.9 - done) / 4)
+        done += (0.9 - done) / 4
         parts, split_report = split(decomposer, stack, at, request, share)
         seconds += split_report.seconds
         parts = _cleaned(parts, stack, at)
         if len(parts) <= limits.max_layers and _pays(parts, stack, at):
             stack = parts
     target = with_alpha(picture)
-    exact = make_exact(stack, target)
+    exact = make_exact(stack, target, part(progress, 0.9, 0.95))
     note = f"Automatic: {len(exact)} layers, {len(tried)} of them or their parents tried again."
     return exact, replace(
         report,
         layers=len(exact),
         seconds=seconds,
-        after=recomposition(exact, target),
+        after=recomposition(exact, target, part(progress, 0.95, 1)),
         notes=(*report.notes, note),
     )
 
@@ -85,21 +101,21 @@ def decompose_automatically(
 def without_repeats(stack: LayerStack) -> LayerStack:
     """The stack without its empty layers and without layers that the one above repeats (rules 1 and 2)."""
     small = torch.stack([_look(layer) for layer in stack.pixels])
-    kept = [i for i in range(len(stack)) if stack.coverage(i) >= EMPTY]
+    kept = [i for i in range(len(stack)) if stack.coverage(i) >= MIN_COVERAGE]
     kept = [i for i in kept if not any(_same(small[i], small[j]) for j in kept if j > i)]
     return stack.select(kept) if kept else stack.select([0])
 
 
 def _look(layer: Tensor) -> Tensor:
     """Premultiplied (4, h, w), small."""
-    scale = min(1.0, LOOK / max(layer.shape[:2]))
+    scale = min(1.0, COMPARED_SIDE_PX / max(layer.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in layer.shape[:2])
     return shrink(premultiplied(layer), height, width).permute(2, 0, 1)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    shows = torch.maximum(a[3], b[3]) > 0.05
-    return bool(shows.any()) and float((a - b).abs()[:, shows].mean()) < SAME
+    shows = torch.maximum(a[3], b[3]) > MIN_SHOWN_ALPHA
+    return bool(shows.any()) and float((a - b).abs()[:, shows].mean()) < MAX_SAME
 
 
 def _next(stack: LayerStack, limits: Limits, tried: set[str]) -> int | None:
@@ -122,4 +138,4 @@ def _cleaned(parts: LayerStack, stack: LayerStack, at: int) -> LayerStack:
 def _pays(parts: LayerStack, stack: LayerStack, at: int) -> bool:
     count = len(parts) - len(stack) + 1
     whole = stack.coverage(at)
-    return sum(parts.coverage(i) >= WORTH * whole for i in range(at, at + count)) >= 2
+    return sum(parts.coverage(i) >= MIN_PART * whole for i in range(at, at + count)) >= 2

@@ -68,10 +68,9 @@ def decompose(
     target = with_alpha(picture)
     stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), request, part(progress, 0, 0.8))
     stack = LayerStack(stack.pixels.to(target.device), stack.names)
-    progress(0.8, "making the layers exact")
-    exact = make_exact(stack, target)
-    progress(0.9, "measuring")
-    before, after = recomposition(stack, target), recomposition(exact, target)
+    exact = make_exact(stack, target, part(progress, 0.8, 0.9))
+    before = recomposition(stack, target, part(progress, 0.9, 0.95))
+    after = recomposition(exact, target, part(progress, 0.95, 1))
     progress(1.0, "done")
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started

@@ -90,6 +90,41 @@ def test_no_split_passes_the_limit() -> None:
     assert result.names == ("back", "warm", "cold")
 
 
+def test_a_split_that_would_pass_the_limit_is_not_taken() -> None:
+    class ThreeParts(ByColor):
+        """The whole picture is a background and one thing; that thing is red, green and blue."""
+
+        def decompose(self, picture: torch.Tensor, request: Request, progress: Progress) -> Decomposed:
+            parts = super().decompose(picture, request, progress).stack
+            if self.calls > 1:
+                return Decomposed(parts, ())
+            thing = parts.pixels[1] + parts.pixels[2]
+            return Decomposed(stack(back=parts.pixels[0], thing=thing), ())
+
+    whole, _ = decompose_automatically(ThreeParts(), scene(), Request(3), Limits(max_layers=3, depth=1))
+    assert whole.names == ("back", "thing"), "three parts and the background are four layers"
+    split, _ = decompose_automatically(ThreeParts(), scene(), Request(3), Limits(max_layers=4, depth=1))
+    assert split.names == ("back", "thing/red", "thing/green", "thing/blue")
+
+
+def test_at_the_limit_no_run_is_spent_on_another_split() -> None:
+    decomposer = ByColor()
+    decompose_automatically(decomposer, scene(), Request(3), Limits(max_layers=3, depth=2))
+    assert decomposer.calls == 1
+
+
+def test_the_first_answer_is_not_asked_for_more_layers_than_the_limit() -> None:
+    asked: list[int] = []
+
+    class Counting(ByColor):
+        def decompose(self, picture: torch.Tensor, request: Request, progress: Progress) -> Decomposed:
+            asked.append(request.layers)
+            return super().decompose(picture, request, progress)
+
+    decompose_automatically(Counting(), scene(), Request(7), Limits(max_layers=3, depth=0))
+    assert asked == [3]
+
+
 def test_splitting_ends_although_every_part_can_be_split_again() -> None:
     class Halves:
         label = "Halves"

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from ...progress import Progress, part
 from ...stack import LayerStack
-from .. import Decomposed, Request
+from .. import Decomposed, Entry, Request
 from .step01_look import working_copy
 from .step02_strokes import find_strokes
 from .step03_ground import Background, find_background, salient_background
@@ -102,3 +102,6 @@ def _largest_region(regions: Labels) -> tuple[int, float]:
     sizes = np.bincount(regions.ravel(), minlength=2)
     sizes[0] = 0
     return int(sizes.argmax()), float(sizes.max()) / regions.size
+
+
+ENTRY = Entry("builtin", "built-in (no weights)", (), lambda values, place: Builtin())

@@ -53,9 +53,11 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
     fits = [fit_gradient(small, degree, tolerance, progress) for degree in degrees]
     degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY, strict=True)]))
     coefficients, share = fits[degree]
+    progress(1, "drawing the background")
     close = np.abs(evaluate(coefficients, degree, small.shape) - small).max(2) < tolerance
     seen = small[close] if close.any() else small.reshape(-1, 3)
     model = evaluate(coefficients, degree, rgb.shape)
+    progress(1, "drawing the background")
     return np.clip(model, seen.min(0) - tolerance, seen.max(0) + tolerance), degree, share
 
 

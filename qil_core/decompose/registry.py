@@ -1,0 +1,32 @@
+"""All decomposers, in the order in which people are offered them.
+
+The command line (`--decomposer`), the node Load Layered Model and the report of `qil info` read this list. A new
+decomposer is one file with a class (see `Decomposer`) and an `Entry` or several, and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import QilError
+from ..options import read_all
+from . import Decomposer, Entry, Place, builtin, qwen
+
+DECOMPOSERS: tuple[Entry, ...] = (
+    builtin.ENTRY,
+    *qwen.ENTRIES,
+)
+
+
+def entry(name: str) -> Entry:
+    """The decomposer of this name or label. Raises QilError that says which there are."""
+    for each in DECOMPOSERS:
+        if name in (each.name, each.label):
+            return each
+    raise QilError(f'There is no decomposer "{name}": choose one of {", ".join(each.name for each in DECOMPOSERS)}.')
+
+
+def open_by_name(name: str, given: Sequence[str], place: Place) -> Decomposer:
+    """The decomposer of this name with options as texts such as "memory=auto"; the others have their defaults."""
+    found = entry(name)
+    return found.open({"source": found.label, **read_all(found.options, given)}, place)
