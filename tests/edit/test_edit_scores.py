@@ -1,6 +1,6 @@
 """Small scores of benchmark `editing`, frozen: a threshold of colors, changes or matte cannot move unnoticed.
 
-They are measured on four scenes at a fifth of the benchmark's pixels; five per cent of slack are for other versions of
+They are measured on six scenes at a tenth of the benchmark's pixels; five per cent of slack are for other versions of
 torch and OpenCV. A change for the better is welcome: lower the figure then.
 """
 
@@ -18,12 +18,15 @@ from qil_core.stack import LayerStack
 
 SLACK = 1.05
 SIDE, EDITED = 128, 160
-FROZEN_ALPHA = 0.01963
-FROZEN_WHITE = 0.01178
-FROZEN_SPILL = 0.00987
+FROZEN_ALPHA = 0.04330
+FROZEN_WHITE = 0.02830
+FROZEN_SPILL = 0.01240
 """Mean errors of alpha, of colours on white, and of colours along the key in soft edges; measured in November 2026."""
 
-SCENES = (("shapes", "flat"), ("text", "photo"), ("shadows", "flat"), ("panels", "gradient"))
+SCENES = (
+    *(("text", "flat"), ("strokes", "flat"), ("strokes", "photo")),
+    *(("shadows", "flat"), ("shapes", "photo"), ("poster", "flat")),
+)
 
 
 @pytest.fixture
