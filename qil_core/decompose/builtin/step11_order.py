@@ -74,8 +74,8 @@ Layer = int | Panel
 
 def occlusion_order(labels: Labels, kinds: NDArray[np.int8], progress: Progress = silent) -> NDArray[np.int64]:
     """Units bottom first, 0 (the background) leading, for a label map (h, w)."""
-    small = labels[::2, ::2]  # half as fine is enough for areas
-    count = int(labels.max()) + 1
+    small = labels[::2, ::2]  # half as fine is enough for areas; a thin unit may have no pixel there
+    count = len(kinds)
     sizes = np.bincount(small.ravel(), minlength=count)
     below = JUNCTION_WEIGHT * _at_junctions(labels, kinds, progress)
     for unit in range(1, count):
@@ -85,7 +85,7 @@ def occlusion_order(labels: Labels, kinds: NDArray[np.int8], progress: Progress 
         if kinds[unit] in (STROKES, GLOW):
             continue
         visible = small == unit
-        beside = _pixels_beside(small, visible) > 0
+        beside = _pixels_beside(small, visible, count) > 0
         below[unit] += np.where(kinds == GLOW, 0, _reached(small, unit, beside, progress))
         below[unit] += _enclosed(small, visible, sizes)
         below[unit] += GLOW_ABOVE_NEIGHBOUR * (beside & (kinds == GLOW) & (kinds[unit] == SHAPE))
@@ -118,7 +118,7 @@ def _at_junctions(labels: Labels, kinds: NDArray[np.int8], progress: Progress) -
 
 def _at_crossings(labels: Labels, kinds: NDArray[np.int8], unit: int) -> NDArray[np.int64]:
     """How many pixels of the other strokes (n,) lie beside these strokes: the upper ones are whole there."""
-    return np.where(kinds == STROKES, _pixels_beside(labels, labels == unit), 0)
+    return np.where(kinds == STROKES, _pixels_beside(labels, labels == unit, len(kinds)), 0)
 
 
 def _reached(labels: Labels, unit: int, beside: Mask, progress: Progress) -> NDArray[np.int64]:
@@ -127,15 +127,15 @@ def _reached(labels: Labels, unit: int, beside: Mask, progress: Progress) -> NDA
     Completed under all others at once, and under each neighbour alone.
     """
     visible = labels == unit
-    reached = _reach(labels, visible, (labels > 0) & ~visible, progress)
+    reached = np.bincount(labels[_reach(visible, (labels > 0) & ~visible, progress)], minlength=len(beside))
     for other in np.flatnonzero(beside[1:]) + 1:
-        reached[other] = max(reached[other], _reach(labels, visible, labels == other, progress)[other])
+        reached[other] = max(reached[other], _reach(visible, labels == other, progress).sum())
     return reached
 
 
-def _reach(labels: Labels, visible: Mask, others: Mask, progress: Progress) -> NDArray[np.int64]:
-    reached = completed(visible, others, lambda _, what: progress(0, what)) & others
-    return np.bincount(labels[reached], minlength=int(labels.max()) + 1)
+def _reach(visible: Mask, others: Mask, progress: Progress) -> Mask:
+    """Where others are that the completed shape of a mask takes in."""
+    return completed(visible, others, lambda _, what: progress(0, what)) & others
 
 
 def _enclosed(labels: Labels, visible: Mask, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -144,9 +144,9 @@ def _enclosed(labels: Labels, visible: Mask, sizes: NDArray[np.int64]) -> NDArra
     return np.where(held > HULL_CONTAINED * sizes, HULL_WEIGHT * held, 0)
 
 
-def _pixels_beside(labels: Labels, mask: Mask) -> NDArray[np.int64]:
-    """How many pixels of each unit lie beside a mask."""
-    return np.bincount(labels[grown(mask, 1) & ~mask], minlength=int(labels.max()) + 1)
+def _pixels_beside(labels: Labels, mask: Mask, count: int) -> NDArray[np.int64]:
+    """How many pixels of each of `count` units (count,) lie beside a mask."""
+    return np.bincount(labels[grown(mask, 1) & ~mask], minlength=count)
 
 
 def _sorted_by(below: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,11 +25,16 @@ class Units:
         return len(self.kinds)
 
     def with_more(self, numbers: Labels, kind: int) -> Units:
-        """These units, and one of a kind for every number 1.. of a map (h, w)."""
+        """These units, and one of a kind for every number 1.. of a map (h, w); those that are covered whole are gone."""
         there, kinds = numbers > 0, np.full(int(numbers.max()), kind, np.int8)
         labels = np.where(there, numbers + (len(self) - 1), self.labels).astype(np.int32)
         pieces = np.where(there, numbers + self.pieces.max(), self.pieces).astype(np.int32)
-        return Units(labels, np.append(self.kinds, kinds), pieces)
+        return Units(labels, np.append(self.kinds, kinds), pieces)._without_empty()
+
+    def _without_empty(self) -> Units:
+        """The units that have a pixel, and the background, numbered without gaps."""
+        kept = np.union1d(0, self.labels)
+        return Units(np.searchsorted(kept, self.labels).astype(np.int32), self.kinds[kept], self.pieces)
 
     def in_order(self, order: NDArray[np.int64]) -> Units:
         """The same units, renumbered: order[i] becomes i."""

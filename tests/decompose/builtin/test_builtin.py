@@ -12,6 +12,7 @@ from torch import Tensor
 from qil_core.composite import composite
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
+from qil_core.decompose.run import decompose
 from qil_core.exact import make_exact, recomposition
 from qil_core.example import draw_poster
 from qil_core.progress import silent
@@ -207,3 +208,13 @@ def test_progress_is_reported_and_may_stop_the_work() -> None:
         Builtin().decompose(painted(flat(), (DISC, RED)), Request(), stop)
     assert said == sorted(said)
     assert len(said) > 2
+
+
+@pytest.mark.parametrize("seed", [0, 32, 54])
+def test_what_is_covered_whole_is_no_layer_and_no_trouble(seed: int) -> None:
+    """Alpha of noise: strokes cover whole regions, and thin ones have no pixel at half the size."""
+    alpha = 1 - torch.rand(12, 12, 1, generator=torch.Generator().manual_seed(seed)).bfloat16().float()
+    picture = torch.cat([torch.tensor([0.2, 0.4, 0.6]).expand(12, 12, 3), alpha], -1)
+    stack, report = decompose(Builtin(), picture, Request(4))
+    assert all(stack.coverage(i) > 0 for i in range(len(stack)))
+    assert report.after.max_error <= 1
