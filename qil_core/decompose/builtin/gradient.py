@@ -13,7 +13,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import linked_areas
 from .rim import common_colors, rim_mask
-from .working import Floats, reported
+from .working import Floats, reduced, reported
 
 FIT_SIDE_PX = 128
 """Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
@@ -48,7 +48,7 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
 
     Its colours are clipped to those seen where it fits: polynomials run away where nothing holds them.
     """
-    small = _small(rgb)
+    small = reduced(rgb, FIT_SIDE_PX)
     degrees = range(len(SIMPLICITY))
     fits = [fit_gradient(small, degree, tolerance, progress) for degree in degrees]
     degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY, strict=True)]))
@@ -59,15 +59,6 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
     model = evaluate(coefficients, degree, rgb.shape)
     progress(1, "drawing the background")
     return np.clip(model, seen.min(0) - tolerance, seen.max(0) + tolerance), degree, share
-
-
-def _small(rgb: Floats) -> Floats:
-    import cv2
-
-    height, width = rgb.shape[:2]
-    scale = min(1.0, FIT_SIDE_PX / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def terms(degree: int, height: int, width: int) -> Floats:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .working import Floats, Working
+from .working import Floats, Working, reduced
 
 WORKING_SIDE_PX = 1024
 """Longest side of the working copy in pixels. It bounds the time of steps 2 to 12, whatever the picture's size."""
@@ -27,7 +27,7 @@ NORMAL_MEDIAN = 0.6745
 
 def working_copy(picture: Floats) -> Working:
     """The working copy of straight-alpha (H, W, 4) in [0, 1]: premultiplied, at most WORKING_SIDE_PX a side."""
-    rgba = np.ascontiguousarray(_reduced(premultiplied(picture))) * np.float32(255)
+    rgba = np.ascontiguousarray(reduced(premultiplied(picture), WORKING_SIDE_PX)) * np.float32(255)
     return Working(rgba, noise_level(rgba))
 
 
@@ -36,17 +36,6 @@ def premultiplied(picture: Floats) -> Floats:
     if float(picture[..., 3].min()) >= 1:
         return picture
     return np.concatenate([picture[..., :3] * picture[..., 3:], picture[..., 3:]], axis=-1)
-
-
-def _reduced(picture: Floats) -> Floats:
-    import cv2
-
-    height, width = picture.shape[:2]
-    scale = WORKING_SIDE_PX / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def noise_level(rgba: Floats) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...progress import Progress, silent
 from .rim import common_colors, rim_mask
-from .working import Floats, Mask
+from .working import Floats, Mask, reduced
 
 CUT_SIDE_PX = 320
 """Longest side on which GrabCut runs: its time grows with the pixels."""
@@ -46,10 +46,7 @@ def salient(rgb: Floats, progress: Progress = silent) -> Mask:
     import cv2
 
     height, width = rgb.shape[:2]
-    scale = min(1.0, CUT_SIDE_PX / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)).clip(0, 255).astype(np.uint8)
-    cut = _cut(small, progress)
+    cut = _cut(reduced(rgb, CUT_SIDE_PX).clip(0, 255).astype(np.uint8), progress)
     return np.asarray(cv2.resize(cut.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5)
 
 

@@ -25,7 +25,7 @@ class Units:
         return len(self.kinds)
 
     def with_more(self, numbers: Labels, kind: int) -> Units:
-        """These units, and one of a kind for every number 1.. of a map (h, w); those that are covered whole are gone."""
+        """These units and one of a kind for every number 1.. of a map (h, w), without those that are covered whole."""
         there, kinds = numbers > 0, np.full(int(numbers.max()), kind, np.int8)
         labels = np.where(there, numbers + (len(self) - 1), self.labels).astype(np.int32)
         pieces = np.where(there, numbers + self.pieces.max(), self.pieces).astype(np.int32)

@@ -49,6 +49,18 @@ class Tolerance(NamedTuple):
         return self.floor + self.per_noise * noise
 
 
+def reduced(image: Floats, side: int) -> Floats:
+    """An image (h, w, c) whose longer side is at most `side` pixels, by means of areas; a small one as it is."""
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
 def reported(items: Sequence[Item], progress: Progress, what: str) -> Iterator[Item]:
     """The items one by one; before each, `progress` is called, which may stop the work."""
     for number, item in enumerate(items):
