@@ -137,6 +137,7 @@ class DecomposeToLayers(Node):
             share = part(show, i / len(pictures), (i + 1) / len(pictures))
             each = replace(request, seed=(seed + i) % SEEDS)
             results.append(_decompose(model, picture, each, count, share))
+            share(1, "done")  # a remembered result reports nothing by itself
         stacks = [stack for stack, _ in results]
         return io.NodeOutput(
             [stack.pixels for stack in stacks],
