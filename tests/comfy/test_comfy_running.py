@@ -18,7 +18,7 @@ def test_progress_rises_to_the_end(client: Client) -> None:
 
 
 def test_progress_of_a_batch_counts_all_pictures(client: Client) -> None:
-    graph = taken_apart("second.png", layers=5) | {"see": node("PreviewAny", source=["decompose", 3])}  # not remembered
+    graph = taken_apart("second.png", layers=6) | {"see": node("PreviewAny", source=["decompose", 3])}  # not remembered
     graph["twice"] = node("RepeatImageBatch", image=["picture", 0], amount=2)
     graph["decompose"]["inputs"]["image"] = ["twice", 0]
     fractions = client.succeed(graph).progress("decompose")
