@@ -60,23 +60,23 @@ def quantize(values: Tensor) -> Tensor:
 
 def quantized(image: Tensor) -> Tensor:
     """A copy of an image (..., H, W, C) on the 8-bit grid, made band by band."""
-    out = torch.empty_like(image)
-
-    def fill(rows: slice) -> None:
-        out[..., rows, :, :] = quantize(image[..., rows, :, :])
-
-    each_band(image, fill)
-    return out
+    return _by_rows(image, image.dtype, quantize)
 
 
 def to_bytes(values: Tensor) -> Tensor:
-    """Values in [0, 1] as uint8 0..255, rounded to nearest; band by band, so that 8000 px pictures fit."""
-    out = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
+    """Values (..., H, W, C) in [0, 1] as uint8 0..255, rounded to nearest, made band by band."""
+    return _by_rows(values, torch.uint8, lambda rows: (rows * GRID).round_())
+
+
+def _by_rows(image: Tensor, dtype: torch.dtype, work: Callable[[Tensor], Tensor]) -> Tensor:
+    """work(rows) of all rows of an image (..., H, W, C), those of all its layers being one tall picture."""
+    out = torch.empty(image.shape, dtype=dtype, device=image.device)
+    tall, given = out.flatten(0, -3), image.reshape(-1, *image.shape[-2:])
 
     def fill(rows: slice) -> None:
-        out[..., rows, :, :] = (values[..., rows, :, :] * GRID).round_().to(torch.uint8)
+        tall[rows] = work(given[rows])
 
-    each_band(values, fill)
+    each_band(tall, fill)
     return out
 
 
