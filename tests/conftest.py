@@ -24,6 +24,8 @@ SLOW = (
     "model/test_attention.py",
     "model/test_edit_model.py",
     "test_progress.py",
+    "decompose/builtin/test_builtin.py",
+    "decompose/builtin/test_progress.py",
 )
 """Needs a tiny model, another program or ComfyUI, or takes many pictures apart: `pytest -m "not slow"` leaves it out.
 

@@ -236,6 +236,7 @@ def test_no_proxy_stands_between_this_machine_and_itself(studio: Studio, monkeyp
     assert len(editor(studio).edit([flat(512, 512)], ASKED, silent).pictures) == 1
 
 
+@pytest.mark.slow  # an address that cannot be reached is tried again, after waits
 def test_other_addresses_are_reached_through_the_proxy_of_the_environment(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
