@@ -44,6 +44,12 @@ settings.load_profile("steady")
 
 
 @pytest.fixture
+def same_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes are drawn with Pillow's own font alone, so that they are the same on machines with other fonts."""
+    monkeypatch.setattr("benchmarks.scenes.fonts", lambda names: ())
+
+
+@pytest.fixture
 def random_stack() -> LayerStack:
     """Four layers of noise with every kind of alpha: 0, 1 and between."""
     generator = torch.Generator().manual_seed(0)

@@ -30,7 +30,7 @@ SCENES = (
 
 
 @pytest.fixture
-def layers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[LayerStack, int]]:
+def layers(same_letters: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[LayerStack, int]]:
     """Every layer of the scenes but the bottom ones."""
     monkeypatch.setattr(editing, "EDITED", EDITED)
     stacks = [draw(content, background, 0, SIDE) for content, background in SCENES]
