@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from qil_core.composite import composite
-from qil_core.exact import make_exact, premultiplied, recomposition
+from qil_core.composite import composite, premultiplied
+from qil_core.exact import make_exact, recomposition
 from qil_core.metrics import edge_band, edge_error
 from qil_core.restore import restore
 from qil_core.stack import LayerStack

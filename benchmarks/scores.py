@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from qil_core.composite import composite
+from qil_core.composite import composite, premultiplied, visible_weights
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
-from qil_core.exact import make_exact, premultiplied, recomposition, visible_weights
+from qil_core.exact import make_exact, recomposition
 from qil_core.metrics import edge_band, edge_error, layers_edit_dist
 from qil_core.restore import restore
 from qil_core.stack import LayerStack, quantized

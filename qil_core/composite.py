@@ -89,3 +89,16 @@ def _blend(pixels: Tensor, out: Tensor, blends: Sequence[Blend]) -> None:
 def _in_linear_light(over: Callable[[Tensor, Tensor], None], pixels: Tensor, out: Tensor) -> None:
     over(torch.cat([srgb_to_linear(pixels[..., :3]), pixels[..., 3:]], dim=-1), out)
     out[..., :3] = linear_to_srgb(out[..., :3])
+
+
+def visible_weights(alpha: Tensor) -> Tensor:
+    """Weight (N, ...) with which each layer shows in the "over" composite, for alpha (N, ...) bottom first."""
+    through = torch.ones_like(alpha)
+    for i in range(len(alpha) - 2, -1, -1):
+        torch.mul(through[i + 1], 1 - alpha[i + 1], out=through[i])
+    return through * alpha
+
+
+def premultiplied(image: Tensor) -> Tensor:
+    """An image (..., 4) with its colours multiplied by alpha."""
+    return torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], dim=-1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .composite import composite
+from .composite import composite, premultiplied, visible_weights
 from .errors import QilError
 from .progress import Progress, silent
 from .stack import GRID, LayerStack, each_band, quantize
@@ -48,14 +48,6 @@ class Recomposition:
 
     def __str__(self) -> str:
         return f"max error {self.max_error:.2f}/255, PSNR {self.psnr:.1f} dB (of colours times alpha, and of alpha)"
-
-
-def visible_weights(alpha: Tensor) -> Tensor:
-    """Weight (N, ...) with which each layer shows in the "over" composite, for alpha (N, ...) bottom first."""
-    through = torch.ones_like(alpha)
-    for i in range(len(alpha) - 2, -1, -1):
-        torch.mul(through[i + 1], 1 - alpha[i + 1], out=through[i])
-    return through * alpha
 
 
 def make_exact(stack: LayerStack, target: Tensor, progress: Progress = silent) -> LayerStack:
@@ -147,8 +139,3 @@ def recomposition(stack: LayerStack, target: Tensor, progress: Progress = silent
     worst, squares = zip(*each_band(stack.pixels, compare, progress, "measuring"), strict=True)
     mse = sum(squares) / target.numel()
     return Recomposition(max(worst) * GRID, float("inf") if mse == 0 else -10 * math.log10(mse))
-
-
-def premultiplied(image: Tensor) -> Tensor:
-    """An image (..., 4) with its colours multiplied by alpha."""
-    return torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], dim=-1)

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .composite import composite
+from .composite import composite, premultiplied
 from .errors import QilError
-from .exact import Recomposition, premultiplied, recomposition
+from .exact import Recomposition, recomposition
 from .parallel import each
 from .stack import LayerStack, each_band, quantized
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .exact import premultiplied
+from .composite import premultiplied
 from .filters import scaled
 
 PHASES = 4096

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .composite import premultiplied, visible_weights
 from .errors import QilError
-from .exact import premultiplied, visible_weights
 from .filters import box_mean, enlarge, shrink, spread
 from .opencv import check_opencv
 from .parallel import each

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .composite import composite
-from .exact import premultiplied
+from .composite import composite, premultiplied
 from .filters import scaled
 from .stack import GRID, LayerStack
 

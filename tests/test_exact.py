@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qil_core.composite import composite
+from qil_core.composite import composite, visible_weights
 from qil_core.errors import QilError
-from qil_core.exact import make_exact, recomposition, visible_weights
+from qil_core.exact import make_exact, recomposition
 from qil_core.stack import LayerStack, quantize
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
-from qil_core.composite import composite
+from qil_core.composite import composite, premultiplied
 from qil_core.errors import QilError
-from qil_core.exact import make_exact, premultiplied, recomposition
+from qil_core.exact import make_exact, recomposition
 from qil_core.resample import resize
 from qil_core.restore import check_aspect, restore, settled, spread_colors, toned
 from qil_core.stack import LayerStack, quantize

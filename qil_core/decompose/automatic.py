@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..composite import premultiplied
 from ..errors import QilError
-from ..exact import make_exact, premultiplied, recomposition
+from ..exact import make_exact, recomposition
 from ..filters import shrink
 from ..progress import Progress, part, silent
 from ..stack import LayerStack
