@@ -15,9 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CODE = """
 import gc, importlib.machinery, importlib.util, sys, time, types
 import torch, numpy, PIL.Image
-class Anything:
-    def __getattr__(self, name): return Anything()
-    def __call__(self, *args, **more): return Anything()
+class Any(type):  # classes that have every class as an attribute, so that one can also derive from them
+    def __getattr__(cls, name): return Anything
+class Anything(metaclass=Any):
+    def __init__(self, *args, **more): pass
+    def __getattr__(self, name): return Anything
 class Stand:  # any module of ComfyUI's, empty
     def find_spec(self, name, path=None, target=None):
         if name.startswith(("comfy", "folder_paths", "node_helpers", "latent_preview")):
@@ -26,9 +28,8 @@ class Stand:  # any module of ComfyUI's, empty
         module = types.ModuleType(spec.name)
         for name in ("ComfyExtension", "ModelSamplingDiscreteFlow", "CONST"):
             setattr(module, name, type(name, (), {}))
-        module.io = Anything()
-        module.io.ComfyNode = type("ComfyNode", (), {})
-        module.__getattr__ = lambda name: Anything()
+        module.io = type("io", (Anything,), {"ComfyNode": type("ComfyNode", (), {})})
+        module.__getattr__ = lambda name: Anything
         return module
     def exec_module(self, module): pass
 sys.meta_path.insert(0, Stand())
