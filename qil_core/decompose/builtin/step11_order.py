@@ -3,9 +3,8 @@
 Evidence that unit A lies below unit B, in pixels of hidden area:
 1. `_at_junctions`: at a T-junction, where three units meet, the outline that ends belongs to the lower one.
 2. `_reached`: A's completed shape (see `shapes`) reaches under B.
-3. `_enclosed`: A's convex hull contains B.
-4. `_at_crossings`: of two bundles of strokes that cross, the upper one is whole right beside the lower one's.
-5. Kind: shapes lie below glows, these below strokes, and texts on top.
+3. `_at_crossings`: of two bundles of strokes that cross, the upper one is whole right beside the lower one's.
+4. Kind: shapes lie below glows, these below strokes, and texts on top.
 The sum over all pairs orders the units (`_sorted_by`); then `placed` puts each panel right above what it lies on.
 """
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...progress import Progress, silent
 from .meetings import meetings
-from .shapes import completed, grown, hulls
+from .shapes import completed, grown
 from .step06_panels import Panel
 from .units import GLOW, KINDS, SHAPE, STROKES, Units
 from .working import Labels, Mask
@@ -34,18 +33,6 @@ JUNCTION_RADIUS = 40
 
 MIN_RADIUS_PX = 6
 """The same radius in working pixels, at the least."""
-
-MAX_BEND = 0.12
-"""How far from a half of the disc a unit's share may be for its outline to be straight there: the bar of the T."""
-
-HULL_CONTAINED = 0.9
-"""Share of B that must be within A's convex hull for A to contain it."""
-
-HULL_WEIGHT = 0.25
-"""What a pixel of B within A's hull counts."""
-
-GLOW_ABOVE_NEIGHBOUR = 1000
-"""What counts, in pixels of hidden area, for a glow's lying above a shape beside it: it shines on it."""
 
 RANKS = {"shape": 0, "glow": 1, "strokes": 2, "text": 3}
 """Where there is no other evidence, kinds lie in this order, the lowest first."""
@@ -87,8 +74,6 @@ def occlusion_order(labels: Labels, kinds: NDArray[np.int8], progress: Progress 
         visible = small == unit
         beside = _pixels_beside(small, visible, count) > 0
         below[unit] += np.where(kinds == GLOW, 0, _reached(small, unit, beside, progress))
-        below[unit] += _enclosed(small, visible, sizes)
-        below[unit] += GLOW_ABOVE_NEIGHBOUR * (beside & (kinds == GLOW) & (kinds[unit] == SHAPE))
     rank = np.array([RANKS[kind] for kind in KINDS])[kinds]
     earlier = np.less.outer(rank, rank)
     return _sorted_by(below - below.T + RANK_WEIGHT * (earlier.astype(float) - earlier.T), sizes)
@@ -111,7 +96,7 @@ def _at_junctions(labels: Labels, kinds: NDArray[np.int8], progress: Progress) -
         met = np.argsort(-share)[:3]
         bend = np.abs(share[met] - 0.5)
         bar = int(bend.argmin())
-        if kinds[met[bar]] == SHAPE and bend[bar] < MAX_BEND and met[bar]:
+        if kinds[met[bar]] == SHAPE and met[bar]:
             below[met, met[bar]] += (kinds[met] == SHAPE) * (bend - bend[bar])
     return below
 
@@ -136,12 +121,6 @@ def _reached(labels: Labels, unit: int, beside: Mask, progress: Progress) -> NDA
 def _reach(visible: Mask, others: Mask, progress: Progress) -> Mask:
     """Where others are that the completed shape of a mask takes in."""
     return completed(visible, others, lambda _, what: progress(0, what)) & others
-
-
-def _enclosed(labels: Labels, visible: Mask, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What counts for the others (n,) that lie within the convex hulls of a mask's pieces."""
-    held = np.bincount(labels[hulls(visible) & (labels > 0) & ~visible], minlength=len(sizes))
-    return np.where(held > HULL_CONTAINED * sizes, HULL_WEIGHT * held, 0)
 
 
 def _pixels_beside(labels: Labels, mask: Mask, count: int) -> NDArray[np.int64]:
