@@ -282,6 +282,7 @@ def test_pictures_that_would_share_a_folder_are_refused_before_the_work(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_file_name_that_is_no_text_is_printed_as_its_escape(picture: Path, tmp_path: Path, encoding: str) -> None:
