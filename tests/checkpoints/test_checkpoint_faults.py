@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_forms import QUERY, State, saved, scaled_fp8, single_files, state, to_wan, values, write_gguf
-from tiny_model import build
+from checkpoint_forms import QUERY, State, saved, scaled_fp8, state, to_wan, values, write_gguf
 
 from qil_core.checkpoints.folders import Files
 from qil_core.checkpoints.lora import with_loras
@@ -21,17 +20,6 @@ from qil_core.checkpoints.readers import open_readers
 from qil_core.checkpoints.recognize import Kind, expect, recognize
 from qil_core.errors import QilError
 from qil_core.model.parts import load
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("checkpoints") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def files(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return single_files(tiny, tmp_path_factory.mktemp("configs"))
-
 
 # Wrong and broken files
 

@@ -22,13 +22,11 @@ from checkpoint_forms import (
     lora_pair,
     saved,
     scaled_fp8,
-    single_files,
     state,
     to_wan,
     values,
     write_gguf,
 )
-from tiny_model import build
 from torch import Tensor
 
 from qil_core.checkpoints import readers
@@ -40,17 +38,6 @@ from qil_core.checkpoints.recognize import Kind, recognize
 from qil_core.errors import QilError
 from qil_core.model import modulation, parts, vae
 from qil_core.model.parts import load
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("checkpoints") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def files(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return single_files(tiny, tmp_path_factory.mktemp("configs"))
-
 
 # Whole checkpoints
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import subprocess
 import sys
@@ -124,19 +123,3 @@ def test_the_table_is_light_to_import() -> None:
     code = f"import sys, qil_core.files.registry; print(*(m for m in {heavy} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
-
-
-def neighbours(module: Path) -> set[str]:
-    """The modules beside it that a module imports, inside of functions too."""
-    found = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.ImportFrom)]
-    beside = [node for node in found if node.level == 1]
-    return {node.module or name.name for node in beside for name in node.names}
-
-
-def test_no_module_of_the_formats_imports_itself_by_way_of_others() -> None:
-    needs = {path.stem: neighbours(path) for path in (ROOT / "qil_core" / "files").glob("[!_]*.py")}
-    while needs:
-        free = [name for name, wanted in needs.items() if not wanted & needs.keys()]
-        assert free, f"a circle: {needs}"
-        for name in free:
-            del needs[name]
