@@ -75,7 +75,7 @@ def loggable() -> Iterator[None]:
     raise QilError(message)  # outside of the except blocks, so that it carries no unprintable context along
 
 
-def refusal(check: Callable[[Any], None], value: Any) -> bool | str:
+def refusal(check: Callable[[Any], object], value: Any) -> bool | str:
     """For validate_inputs: True, or what `check` says against the value. None, a link, has no value yet."""
     try:
         if value is not None:

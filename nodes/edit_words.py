@@ -17,7 +17,7 @@ from ..qil_core.progress import part
 from ..qil_core.stack import LayerStack
 from . import host
 from .decompose import with_mask
-from .door import Node
+from .door import Node, refusal
 from .sockets import CATEGORY, EditModel, index_input, layers_input, names_input
 
 LOCAL = "For models on this machine; Model Studio decides it by itself."
@@ -74,13 +74,9 @@ def _references(second: torch.Tensor | None, third: torch.Tensor | None) -> list
 
 
 def _said(instruction: str | None, picture_urls: str | None) -> bool | str:
-    """For validate_inputs: what is wrong with the words and the addresses. None: it is linked, or not there."""
-    try:
-        EditRequest("linked" if instruction is None else instruction).check()
-        _addresses(picture_urls)
-    except QilError as error:
-        return str(error)
-    return True
+    """For validate_inputs: what is wrong with the words or the addresses. None: it is linked, or not there."""
+    words = refusal(lambda text: EditRequest(text).check(), instruction)
+    return refusal(_addresses, picture_urls) if words is True else words
 
 
 def _addresses(text: str | None) -> tuple[str, ...]:
