@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ import torch
 
 from ..qil_core.decompose import Decomposer, Request
 from ..qil_core.decompose.run import Report
+from ..qil_core.model.cache import content_key
 from ..qil_core.stack import GRID, LayerStack, to_bytes
 
 Result = tuple[LayerStack, Report]
@@ -31,7 +31,7 @@ def remembered(model: Decomposer, request: Request, given: Sequence[Any], comput
     """
     if getattr(model, "uses_seed", True):
         return compute()
-    key = _key([model.label, replace(request, seed=0), *given])
+    key = content_key(model.label, replace(request, seed=0), *given)
     if key not in _kept:
         stack, report = compute()
         _keep(key, stack, report)
@@ -52,15 +52,3 @@ def _keep(key: str, stack: LayerStack, report: Report) -> None:
     _kept[key] = pixels, stack.names, report
     while sum(pixels.nbytes for pixels, _, _ in _kept.values()) > KEPT_BYTES:
         _kept.popitem(last=False)
-
-
-def _key(values: Sequence[Any]) -> str:
-    """The same for the same contents."""
-    digest = hashlib.blake2b()
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            digest.update(repr((value.shape, value.dtype)).encode())
-            digest.update(value.cpu().contiguous().numpy().data)
-        else:
-            digest.update(repr(value).encode())
-    return digest.hexdigest()

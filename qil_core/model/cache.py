@@ -16,8 +16,11 @@ LIMIT = 256 << 20
 Value = TypeVar("Value", str, Tensor)
 
 
-def content_key(*parts: Tensor | str | int | float) -> str:
-    """A name for these contents: equal contents have equal names, however they came about."""
+def content_key(*parts: object) -> str:
+    """A name for these contents: equal contents have equal names, however they came about.
+
+    Parts are tensors and plain values, whose repr says all of them.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, Tensor):
