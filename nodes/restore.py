@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..qil_core.decompose.run import with_alpha
 from ..qil_core.errors import QilError
-from ..qil_core.exact import make_exact, recomposition
+from ..qil_core.exact import edge_changes, make_exact, recomposition
 from ..qil_core.progress import part
 from ..qil_core.restore import check_aspect, restore
 from ..qil_core.stack import LayerStack, quantized
@@ -74,6 +74,7 @@ class RestoreLayers(Node):
         progress(1.0, "done")
         size = f"{small.width} x {small.height} to {done.width} x {done.height} px"
         report = f"{len(done)} layers from {size}\nRecomposition: {after} (before the residual: {before})"
+        report += f"\nExactness: {edge_changes(solved, done)}"
         pixels = done.pixels
         return io.NodeOutput(pixels, done.name_text, 1 - pixels[..., 3], report, after.max_error, after.psnr)
 

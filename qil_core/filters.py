@@ -1,6 +1,6 @@
 """Filters that several places need, and the one door to changes of size.
 
-1. `box_mean`: means in squares of pixels.
+1. `box_mean` and `grown`: means and largest values in squares of pixels.
 2. `enlarge` and `shrink`: small layers to the picture's size, and the picture to theirs.
 3. `scaled`: any other change of size of values that stand for themselves, such as opaque colours, masks or
    premultiplied pixels. For layers with straight alpha there is `resample.resize`, which premultiplies.
@@ -33,6 +33,18 @@ def box_mean(planes: Tensor, radius: int) -> Tensor:
     sums = cv2.boxFilter(pixels.numpy(), -1, (size, size), normalize=False, borderType=cv2.BORDER_CONSTANT)
     down, across = (_inside(side, radius, pixels) for side in pixels.shape[:2])
     return (torch.from_numpy(sums).view_as(pixels) / (down[:, None, None] * across[:, None])).permute(2, 0, 1)[None]
+
+
+def grown(plane: Tensor, radius: int) -> Tensor:
+    """The largest values of a plane or mask (h, w) within so many pixels along both axes: float32."""
+    values = plane.float()
+    if values.device.type == "cpu":  # twenty times as fast
+        import cv2
+
+        square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
+        return torch.from_numpy(cv2.dilate(values.contiguous().numpy(), square))
+    rows = F.max_pool2d(values[None, None], (1, 2 * radius + 1), stride=1, padding=(0, radius))
+    return F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[0, 0]
 
 
 def _inside(side: int, radius: int, like: Tensor) -> Tensor:

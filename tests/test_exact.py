@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qil_core.composite import composite, visible_weights
 from qil_core.errors import QilError
-from qil_core.exact import make_exact, recomposition
+from qil_core.exact import EdgeChanges, edge_changes, make_exact, recomposition
 from qil_core.stack import LayerStack, quantize
 
 
@@ -45,12 +45,62 @@ def test_a_stack_that_is_exact_already_keeps_its_bits(seed: int, layers: int) ->
     assert torch.equal(make_exact(stack, composite(stack)).pixels, pixels)
 
 
-def test_the_change_is_the_least_and_goes_where_a_layer_shows() -> None:
-    stack = LayerStack.from_image(torch.tensor([[[[0.4, 0.4, 0.4, 1.0]]], [[[0.6, 0.6, 0.6, 0.8]]]]))
-    target = torch.tensor([[[0.58, 0.58, 0.58, 1.0]]])
-    moved = make_exact(stack, target).pixels[..., 0].flatten() - torch.tensor([0.4, 0.6])
-    residual = 0.58 - (0.2 * 0.4 + 0.8 * 0.6)
-    assert moved.tolist() == pytest.approx([residual * 0.2 / 0.68, residual * 0.8 / 0.68], abs=0.5 / 255 + 1e-6)
+def edge_over_ground(
+    ground: torch.Tensor, picture_edge: float = 0.58, alpha: float = 0.8
+) -> tuple[LayerStack, torch.Tensor]:
+    """A soft edge down the middle of a layer over a ground (40, 40); and a picture that shows it otherwise.
+
+    The picture's ground is an even 0.4.
+    """
+    pixels = torch.ones(2, 40, 40, 4)
+    pixels[0, ..., :3], pixels[1, ..., :3] = ground[..., None], 0.6
+    pixels[1, :, :20, 3], pixels[1, :, 20, 3] = 0, alpha
+    picture = torch.full((40, 40, 4), 0.4)
+    picture[:, 20:, :3], picture[:, 20, :3], picture[..., 3] = 0.6, picture_edge, 1
+    return LayerStack.from_image(pixels), picture
+
+
+def test_the_residual_of_an_edge_goes_to_the_upper_layer_and_leaves_no_trace_below() -> None:
+    stack, picture = edge_over_ground(torch.full((40, 40), 0.4))
+    exact = make_exact(stack, picture)
+    assert float((exact.pixels[0] - quantize(stack.pixels[0])).abs().max()) == 0
+    assert float((composite(exact) - picture).abs().max()) <= 1 / 255
+    assert exact.pixels[1, 5, 20, 0].item() == pytest.approx(0.625, abs=1 / 255), "0.58 is 0.2 x 0.4 and 0.8 x 0.625"
+
+
+def test_what_noise_of_the_ground_explains_is_shared_by_both_layers() -> None:
+    noise = 0.02 * torch.randn(40, 40, generator=torch.Generator().manual_seed(3))
+    stack, picture = edge_over_ground(0.4 + noise, picture_edge=0.5, alpha=0.5)
+    before = stack.pixels[0, :, 20, 0]
+    after = make_exact(stack, picture).pixels[0, :, 20, 0]
+    change = (after - before) / noise[:, 20]
+    assert float(change[noise[:, 20].abs() > 0.01].mean()) == pytest.approx(-0.5, abs=0.05), "least squares"
+
+
+def test_alpha_rises_where_no_colour_in_range_is_enough() -> None:
+    stack, picture = edge_over_ground(torch.full((40, 40), 0.4), picture_edge=0.98)
+    exact = make_exact(stack, picture)
+    assert float((exact.pixels[0] - quantize(stack.pixels[0])).abs().max()) == 0
+    assert float(exact.pixels[1, :, 20, 3].min()) >= 0.58 / 0.6 - 1 / 255, "white over 0.4 makes 0.98 with alpha 0.967"
+
+
+def test_beside_a_layer_its_colour_is_taken_but_far_from_it_the_ground_changes() -> None:
+    stack, picture = edge_over_ground(torch.full((40, 40), 0.4))
+    picture[5, 18, :3], picture[5, 5, :3] = 0.5, 128 / 255
+    exact = make_exact(stack, picture)
+    assert exact.pixels[0, 5, 18, 0].item() == pytest.approx(0.4, abs=0.5 / 255), "the layer reaches so far"
+    assert exact.pixels[1, 5, 18].tolist() == pytest.approx([0.6, 0.6, 0.6, 0.5], abs=0.03), "half its colour"
+    assert exact.pixels[0, 5, 5, 0].item() == pytest.approx(128 / 255, abs=1e-6)
+    assert exact.pixels[1, 5, 5, 3].item() == 0
+
+
+def test_changes_are_counted_in_soft_edges_and_below_them() -> None:
+    stack, picture = edge_over_ground(torch.full((40, 40), 0.4), picture_edge=0.64)
+    assert edge_changes(stack, make_exact(stack, picture)) == EdgeChanges(soft=1 / 40, below=0)
+    other = stack.pixels.clone()
+    other[0, :, 20:22, :3] = 0.5
+    assert edge_changes(stack, LayerStack(other, stack.names)) == EdgeChanges(soft=0, below=2 / 40)
+    assert str(EdgeChanges(0.025, 0)).startswith("2.50% of the pixels changed by over 10/255 in soft edges, 0.00%")
 
 
 def test_hidden_colours_stay_as_they_are() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..exact import Recomposition, make_exact, recomposition
+from ..exact import EdgeChanges, Recomposition, edge_changes, make_exact, recomposition
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..stack import LayerStack, check_image, quantized
@@ -17,7 +17,10 @@ from . import Decomposer, Request
 
 @dataclass(frozen=True)
 class Report:
-    """What was done and how exact it is. before: the decomposer's own layers; after: the stack that was given out."""
+    """What was done and how exact it is. before: the decomposer's own layers; after: the stack that was given out.
+
+    edges: what it cost to get from the one to the other.
+    """
 
     label: str
     layers: int
@@ -25,6 +28,7 @@ class Report:
     seconds: float
     before: Recomposition
     after: Recomposition
+    edges: EdgeChanges
     notes: tuple[str, ...]
     prompt: str = ""
 
@@ -35,6 +39,7 @@ class Report:
             f"{self.label}: {self.layers} layers of {width} x {height} px in {self.seconds:.1f} s",
             *self.notes,
             f"Recomposition: {self.after} (before the residual: {self.before})",
+            f"Exactness: {self.edges}",
         ]
         return "\n".join(lines)
 
@@ -50,6 +55,7 @@ class Report:
             "prompt": self.prompt,
             "before": self.before.as_dict(),
             "after": self.after.as_dict(),
+            "edges": self.edges.as_dict(),
         }
 
 
@@ -69,12 +75,13 @@ def decompose(
     stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), request, part(progress, 0, 0.8))
     stack = LayerStack(stack.pixels.to(target.device), stack.names)
     exact = make_exact(stack, target, part(progress, 0.8, 0.9))
-    before = recomposition(stack, target, part(progress, 0.9, 0.95))
-    after = recomposition(exact, target, part(progress, 0.95, 1))
+    before = recomposition(stack, target, part(progress, 0.9, 0.94))
+    edges = edge_changes(stack, exact, part(progress, 0.94, 0.96))
+    after = recomposition(exact, target, part(progress, 0.96, 1))
     progress(1.0, "done")
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started
-    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, notes, prompt)
+    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, edges, notes, prompt)
 
 
 def with_alpha(picture: Tensor) -> Tensor:

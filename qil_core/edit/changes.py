@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..filters import box_mean, spread
-from .colors import RIDGE, grown
+from ..filters import box_mean, grown, spread
+from .colors import RIDGE
 
 TONE = 10 / 255
 """Shifts of tone of all colours alike, up to this, are no edit: editors make them by themselves."""

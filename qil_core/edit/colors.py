@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..filters import box_mean, spread
+from ..filters import box_mean, grown, spread
 from ..progress import Progress, silent
 
 RIDGE = 0.02
@@ -77,15 +76,3 @@ def colors_behind(
 def wide_parts(alpha: Tensor, edge: int) -> Tensor:
     """What is soft or clear over a wide stretch, as a shadow, bool (h, w): not solid and no edge of something solid."""
     return (grown(alpha, edge) + grown(-alpha, edge) < MOST_ALPHA_ACROSS_EDGE) & (alpha <= SOLID)
-
-
-def grown(mask: Tensor, radius: int) -> Tensor:
-    """Largest values of (h, w) within so many pixels along both axes."""
-    values = mask.float()
-    if values.device.type == "cpu":  # twenty times as fast
-        import cv2
-
-        square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
-        return torch.from_numpy(cv2.dilate(values.contiguous().numpy(), square))
-    rows = F.max_pool2d(values[None, None], (1, 2 * radius + 1), stride=1, padding=(0, radius))
-    return F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[0, 0]

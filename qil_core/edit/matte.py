@@ -21,10 +21,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..filters import FAINT, box_mean
+from ..filters import FAINT, box_mean, grown
 from ..progress import Progress, part, silent
 from .changes import connected, feathered
-from .colors import SOLID, Pixels, colors_behind, grown, wide_parts
+from .colors import SOLID, Pixels, colors_behind, wide_parts
 
 MOVED = 0.08
 """Distance of colours to within which a layer's alpha explains an answer. With half of it the error of alpha rises by

@@ -1,0 +1,197 @@
+"""Where the difference between a stack and its picture goes: mostly to the uppermost layer that is seen there.
+
+A residual that is written into a lower layer stays behind as an outline when the upper one is moved. One that is
+written into the upper layer goes with it as a fringe. Which of the two is at fault is estimated from what is known of
+their errors (empirical Bayes). From the top layer down, for every pixel that is off:
+
+1. The layers below show b, the layer's own colour and alpha are F and a0, and d must be seen (b and d premultiplied).
+   With premultiplied colour p and alpha a, the layers below must show (d - p) / (1 - a), which is b and a change t.
+2. `ground_variance`: V_below, how far what lies below may be off. It is the mean squared difference from the picture
+   where the bottom layer alone is seen: its noise, or the texture that it leaves out.
+3. `_own_variance`: V_own, how far the layer may be off. At the least a^2 V_below; where the residual of a0 F over b is
+   larger than noise of what lies below explains, the layer must be off by that much, as its edge is not quite right.
+4. `_solved`: the most likely p and a minimise
+
+       |t|^2 V_own / V_below  +  |p - a F|^2  +  (a - a0)^2,   with p between 0 and a in every channel.
+
+   The first term is the trace that is seen below when the layer is moved away, the second the fringe that goes with it,
+   the third the change of its shape. For a given a, p is a mean of what is exact and of a F, kept in its range. A few
+   values of a are tried: none, a0, the one of matting (d between b and F: Smith and Blinn, 1996), and steps from there
+   to the least one at which a colour in range leaves no trace.
+5. `_passed_on`: the next layer must show b + t. A change that rounding explains is not passed on, since dividing by
+   1 - a would make it large.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .composite import composite, premultiplied
+from .filters import box_mean, grown
+from .stack import GRID, LayerStack, quantize
+
+STEP = (1 / GRID) ** 2
+"""Variance of what lies below at the least: one step of the 8-bit grid, squared."""
+
+MOST_VARIANCE = 25 * STEP
+"""The same at the most, (5/255)^2: larger changes are seen on every ground, as outlines. Twice of it, or none, changes
+the traces on the five pictures by less than a point."""
+
+MISFIT = 4.0
+"""What the ground explains of a squared residual, in variances: two standard deviations. With 1 the colours in soft
+edges of noisy layers are off by half as much again; with 9 the traces on four pictures grow by half a point."""
+
+REACH = 4
+"""Pixels around a layer in which it may take a residual: anti-aliased edges and their blur end within."""
+
+TEXTURE_RADIUS = 16
+"""Half the side of the square, in pixels, in which the variance of the ground is measured."""
+
+ROUNDING = 0.5 / GRID + 1e-6
+"""Half a step of the 8-bit grid: a smaller difference is rounding."""
+
+THIN = 0.05
+"""Alpha under which a layer's colour may be noise: there the colour of the layer's solid pixels nearby is taken."""
+
+STEPS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
+"""Where between matting's alpha and the least exact one others are tried."""
+
+MISSED = 1e4
+"""Weight of what no colour of the layers below can make up for: nearly forbidden, as exactness goes before all."""
+
+TINY = 1e-6
+
+
+def ground_variance(stack: LayerStack, target: Tensor) -> Tensor:
+    """V_below (H, W) of a stack and its picture (H, W, 4): squared differences of colours in 0..1, mean of channels.
+
+    It is a mean over squares around each pixel, of places where more than half of the bottom layer is seen and no edge
+    is near; where there are none, over the whole picture.
+    """
+    edges, through = torch.zeros_like(target[..., 3], dtype=torch.bool), torch.ones_like(target[..., 3])
+    for alpha in stack.pixels[1:, ..., 3]:
+        solid = (alpha > 0.5).float()
+        edges |= (grown(solid, REACH) > 0) & (grown(1 - solid, REACH) > 0)
+        through *= 1 - alpha
+    plain = ((through > 0.5) & ~edges).float()
+    squares = (premultiplied(composite(stack)) - premultiplied(target))[..., :3].square().mean(-1)
+    planes = torch.stack([squares * plain, plain])[None]
+    near = box_mean(planes, TEXTURE_RADIUS) + 1e-3 * planes.mean((2, 3), keepdim=True)
+    return (STEP + near[0, 0] / near[0, 1].clamp(min=TINY)).clamp(max=MOST_VARIANCE)
+
+
+def given_upward(pixels: Tensor, target: Tensor, variance: Tensor, inner: slice) -> Tensor:
+    """The rows `inner` of layers (N, h, W, 4) on the 8-bit grid, their residual given to the uppermost layer there.
+
+    target: (h, W, 4). variance: (h, W), of `ground_variance`. The rows around the inner ones, REACH of them where there
+    are as many, say what is near.
+    """
+    layers = quantize(pixels[:, inner])
+    below = _below(layers)
+    wanted = premultiplied(target[inner])
+    y, x = ((wanted - below[-1]).abs().amax(-1) > ROUNDING).nonzero().unbind(-1)
+    if not len(y):
+        return layers
+    asked, variance = wanted[y, x], variance[inner][y, x]
+    for i in range(len(pixels) - 1, 0, -1):
+        near, hides, pure = (values[inner][y, x] for values in _neighbourhood(pixels[i]))
+        at = near.nonzero()[:, 0]
+        place = y[at], x[at]
+        own = torch.cat([pure[at], pixels[i, inner][place][:, 3:]], -1)
+        under, asked_here = below[i][place], asked[at]
+        hides = hides[at] & (asked_here[:, 3] >= 1)
+        points = quantize(asked_here)
+        points[~hides] = _solved(asked_here[~hides], under[~hides], own[~hides], variance[at][~hides])
+        layers[i][place] = points
+        asked[at] = _passed_on(asked_here, points, under)
+    layers[0][y, x] = quantize(_straight(asked))
+    return layers
+
+
+def _below(layers: Tensor) -> Tensor:
+    """What is seen, (N + 1, h, W, 4) premultiplied, of the layers below each one of (N, h, W, 4), and of all."""
+    shown = [torch.zeros_like(layers[0])]
+    for layer in layers:
+        shown.append(premultiplied(layer) + (1 - layer[..., 3:]) * shown[-1])
+    return torch.stack(shown)
+
+
+def _neighbourhood(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where a layer (h, W, 4) may take a residual and where it hides all, bool (h, W), and its colours F (h, W, 3).
+
+    Where the layer is thin, its colour is that of its solid pixels nearby.
+    """
+    alpha = layer[..., 3]
+    near = (grown(alpha, REACH) > 0.5) | (alpha > 0)
+    hides = grown(1 - alpha, REACH) <= 0
+    trust = alpha.square().square()
+    sums = box_mean(torch.cat([layer[..., :3] * trust[..., None], trust[..., None]], -1).permute(2, 0, 1)[None], REACH)
+    nearby = (sums[0, :3] / sums[0, 3].clamp(min=TINY)).permute(1, 2, 0)
+    thin = (alpha < THIN) & (sums[0, 3] > TINY)
+    return near, hides, torch.where(thin[..., None], nearby, layer[..., :3])
+
+
+def _solved(asked: Tensor, under: Tensor, own: Tensor, variance: Tensor) -> Tensor:
+    """Straight colours and alpha (P, 4) on the 8-bit grid, the best of a few alphas (step 4).
+
+    asked, under: premultiplied (P, 4). own: the layer's straight colours and alpha (P, 4). variance: V_below (P,).
+    """
+    weight = (_own_variance(asked, under, own, variance) / variance)[:, None]
+    best, least = own, torch.full_like(variance, float("inf"))
+    ceiling = (asked[:, 3] * GRID + 1e-3).floor() / GRID
+    for alpha in _alphas(asked[:, :3], under[:, :3], own):
+        alpha = torch.minimum(quantize(alpha), ceiling)
+        tried, cost = _at_alpha(alpha[:, None], asked, under, own, weight)
+        better = cost < least
+        best, least = torch.where(better[:, None], tried, best), torch.where(better, cost, least)
+    return best
+
+
+def _own_variance(asked: Tensor, under: Tensor, own: Tensor, variance: Tensor) -> Tensor:
+    """V_own (P,): how far the layer itself may be off, given the residual of its own colour and alpha (step 3)."""
+    alpha = own[:, 3]
+    residual = asked[:, :3] - alpha[:, None] * own[:, :3] - (1 - alpha[:, None]) * under[:, :3]
+    unexplained = residual.square().mean(-1) - MISFIT * (1 - alpha).square() * variance
+    return torch.maximum(alpha.square() * variance, unexplained)
+
+
+def _alphas(asked: Tensor, under: Tensor, own: Tensor) -> list[Tensor]:
+    """Values of alpha (P,) that are tried, for colours asked and under (P, 3) and a layer's own pixels (P, 4)."""
+    difference, reach = asked - under, own[:, :3] - under
+    matting = (difference * reach).sum(-1) + own[:, 3] * STEP
+    matting = (matting / (reach.square().sum(-1) + STEP)).clamp(0, 1)
+    room = torch.where(difference < 0, under, 1 - under).clamp(min=1e-4)
+    exact = (difference.abs() / room).amax(-1).clamp(max=1)
+    exact = (torch.maximum(exact, matting) * GRID - 1e-3).ceil() / GRID
+    return [torch.zeros_like(matting), own[:, 3], *(torch.lerp(matting, exact, step) for step in STEPS)]
+
+
+def _at_alpha(alpha: Tensor, asked: Tensor, under: Tensor, own: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The best pixels (P, 4) with an alpha (P, 1), straight and on the 8-bit grid, and what they cost (P,)."""
+    through = 1 - alpha
+    fringeless, traceless = alpha * own[:, :3], asked[:, :3] - through * under[:, :3]
+    share = weight / (weight + through.square())
+    colors = quantize((torch.lerp(fringeless, traceless, share) / alpha.clamp(min=TINY)).clamp(0, 1))
+    pixels = torch.cat([colors, alpha], -1)
+    change = _passed_on(asked, pixels, under) - under
+    missed = asked - premultiplied(pixels) - through * (under + change)
+    missed = torch.where(missed.abs() > ROUNDING, missed, 0)
+    cost = (weight * change.square()).sum(-1) + (alpha * colors - fringeless).square().sum(-1)
+    cost = cost + (alpha - own[:, 3:])[:, 0].square() + MISSED * missed.square().sum(-1)
+    return pixels, cost
+
+
+def _passed_on(asked: Tensor, pixels: Tensor, under: Tensor) -> Tensor:
+    """What the layers below must show (P, 4), premultiplied, if pixels (P, 4) lie on them and `asked` is to be seen."""
+    left, through = asked - premultiplied(pixels), 1 - pixels[:, 3:]
+    rounding = ((left - through * under).abs() <= ROUNDING).all(-1, keepdim=True)
+    below = (left / through.clamp(min=1 / GRID)).clamp(0, 1)
+    below = torch.cat([torch.minimum(below[:, :3], below[:, 3:]), below[:, 3:]], -1)
+    return torch.where(rounding | (through <= 0), under, below)
+
+
+def _straight(pixels: Tensor) -> Tensor:
+    """Straight colours of premultiplied pixels (P, 4), divided by the alpha that they get on the 8-bit grid."""
+    alpha = quantize(pixels[:, 3:])
+    return torch.cat([(pixels[:, :3] / alpha.clamp(min=1 / GRID)).clamp(0, 1), alpha], -1)
