@@ -87,49 +87,56 @@ def given_upward(pixels: Tensor, target: Tensor, variance: Tensor, inner: slice)
     target: (h, W, 4). variance: (h, W), of `ground_variance`. The rows around the inner ones, REACH of them where there
     are as many, say what is near.
     """
-    layers = quantize(pixels[:, inner])
-    below = _below(layers)
-    wanted = premultiplied(target[inner])
-    y, x = ((wanted - below[-1]).abs().amax(-1) > ROUNDING).nonzero().unbind(-1)
+    layers, wanted = quantize(pixels[:, inner]), premultiplied(target[inner])
+    shown = premultiplied(composite(LayerStack(layers, ("",) * len(layers))))
+    y, x = ((wanted - shown).abs_().amax(-1) > ROUNDING).nonzero().unbind(-1)
     if not len(y):
         return layers
-    asked, variance = wanted[y, x], variance[inner][y, x]
+    asked, variance, points = wanted[y, x], variance[inner][y, x], layers[:, y, x]
+    below = _below(points)
     for i in range(len(pixels) - 1, 0, -1):
-        near, hides, pure = (values[inner][y, x] for values in _neighbourhood(pixels[i]))
-        at = near.nonzero()[:, 0]
-        place = y[at], x[at]
-        own = torch.cat([pure[at], pixels[i, inner][place][:, 3:]], -1)
-        under, asked_here = below[i][place], asked[at]
-        hides = hides[at] & (asked_here[:, 3] >= 1)
-        points = quantize(asked_here)
-        points[~hides] = _solved(asked_here[~hides], under[~hides], own[~hides], variance[at][~hides])
-        layers[i][place] = points
-        asked[at] = _passed_on(asked_here, points, under)
-    layers[0][y, x] = quantize(_straight(asked))
+        at, hides, own = _neighbourhood(pixels[i], y + inner.start, x)
+        under, asked_here = below[i, at], asked[at]
+        hides &= asked_here[:, 3] >= 1
+        taken = quantize(asked_here)
+        taken[~hides] = _solved(asked_here[~hides], under[~hides], own[~hides], variance[at][~hides])
+        points[i, at] = taken
+        asked[at] = _passed_on(asked_here, taken, under)
+    points[0] = quantize(_straight(asked))
+    layers[:, y, x] = points
     return layers
 
 
-def _below(layers: Tensor) -> Tensor:
-    """What is seen, (N + 1, h, W, 4) premultiplied, of the layers below each one of (N, h, W, 4), and of all."""
-    shown = [torch.zeros_like(layers[0])]
-    for layer in layers:
+def _below(points: Tensor) -> Tensor:
+    """What is seen, (N, P, 4) premultiplied, of the layers below each one of (N, P, 4)."""
+    shown = [torch.zeros_like(points[0])]
+    for layer in points[:-1]:
         shown.append(premultiplied(layer) + (1 - layer[..., 3:]) * shown[-1])
     return torch.stack(shown)
 
 
-def _neighbourhood(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where a layer (h, W, 4) may take a residual and where it hides all, bool (h, W), and its colours F (h, W, 3).
+def _neighbourhood(layer: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which of the points (P,) in a layer (h, W, 4) may take a residual: indices (K,). Of these, bool (K,), which lie
+    where the layer hides all, and (K, 4) the layer's colour F and alpha a0.
 
     Where the layer is thin, its colour is that of its solid pixels nearby.
     """
+    columns = layer[..., 3].amax(0).nonzero()[:, 0]
+    if not len(columns):
+        return columns, columns > 0, layer[0, columns]
+    left, right = max(int(columns[0]) - REACH, 0), int(columns[-1]) + REACH + 1
+    layer = layer[:, left:right]
     alpha = layer[..., 3]
     near = (grown(alpha, REACH) > 0.5) | (alpha > 0)
-    hides = grown(1 - alpha, REACH) <= 0
+    at = ((x >= left) & (x < right)).nonzero()[:, 0]
+    at = at[near[y[at], x[at] - left]]
+    place = y[at], x[at] - left
     trust = alpha.square().square()
     sums = box_mean(torch.cat([layer[..., :3] * trust[..., None], trust[..., None]], -1).permute(2, 0, 1)[None], REACH)
-    nearby = (sums[0, :3] / sums[0, 3].clamp(min=TINY)).permute(1, 2, 0)
-    thin = (alpha < THIN) & (sums[0, 3] > TINY)
-    return near, hides, torch.where(thin[..., None], nearby, layer[..., :3])
+    total, own = sums[0, 3][place][:, None], layer[place]
+    thin = (own[:, 3:] < THIN) & (total > TINY)
+    pure = torch.where(thin, sums[0, :3].movedim(0, -1)[place] / total.clamp(min=TINY), own[:, :3])
+    return at, (grown(1 - alpha, REACH) <= 0)[place], torch.cat([pure, own[:, 3:]], -1)
 
 
 def _solved(asked: Tensor, under: Tensor, own: Tensor, variance: Tensor) -> Tensor:
