@@ -34,10 +34,6 @@ from .stack import GRID, LayerStack, quantize
 STEP = (1 / GRID) ** 2
 """Variance of what lies below at the least: one step of the 8-bit grid, squared."""
 
-MOST_VARIANCE = 25 * STEP
-"""The same at the most, (5/255)^2: larger changes are seen on every ground, as outlines. Twice of it, or none, changes
-the traces on the five pictures by less than a point."""
-
 MISFIT = 4.0
 """What the ground explains of a squared residual, in variances: two standard deviations. With 1 the colours in soft
 edges of noisy layers are off by half as much again; with 9 the traces on four pictures grow by half a point."""
@@ -78,7 +74,7 @@ def ground_variance(stack: LayerStack, target: Tensor) -> Tensor:
     squares = (premultiplied(composite(stack)) - premultiplied(target))[..., :3].square().mean(-1)
     planes = torch.stack([squares * plain, plain])[None]
     near = box_mean(planes, TEXTURE_RADIUS) + 1e-3 * planes.mean((2, 3), keepdim=True)
-    return (STEP + near[0, 0] / near[0, 1].clamp(min=TINY)).clamp(max=MOST_VARIANCE)
+    return STEP + near[0, 0] / near[0, 1].clamp(min=TINY)
 
 
 def given_upward(pixels: Tensor, target: Tensor, variance: Tensor, inner: slice) -> Tensor:
