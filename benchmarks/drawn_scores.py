@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from qil_core.decompose import Decomposed, Request
+from qil_core.decompose import MAX_LAYERS, Decomposed, Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
 from qil_core.progress import Progress
@@ -86,10 +86,10 @@ def cases(seeds: Sequence[int], plain_seeds: range, side: int = SIDE) -> Iterato
 def judged(case: Case, pairs: list[tuple[Tensor, Tensor]]) -> Row:
     """The figures of one picture; appends it and itself with the largest layer moved to pairs."""
     decomposer = Remembering()
-    found, report = decompose(decomposer, case.picture, Request(len(case.true)))
+    found, report = decompose(decomposer, case.picture, Request(min(len(case.true), MAX_LAYERS)))
     pairs.append((case.picture, _largest_moved(found)))
     ious = things(found, case.true)
-    row = {
+    return {
         "moved /255": moved_error(found, case.true),
         "traces %": 100 * traces(found, case.true),
         "before %": 100 * traces(decomposer.stack, case.true),
@@ -101,7 +101,6 @@ def judged(case: Case, pairs: list[tuple[Tensor, Tensor]]) -> Row:
         "max error": report.after.max_error,
         "seconds": report.seconds,
     }
-    return row
 
 
 def _largest_moved(found: LayerStack) -> Tensor:
