@@ -46,6 +46,10 @@ TONE_WEIGHT = 4.0
 """What a difference in tone counts, a difference at one of a patch's 16 compared pixels counting 1: without it large
 holes fill with what is common elsewhere."""
 
+RISE_WEIGHT = 120_000.0
+"""What it costs to be copied from another height, a whole height counting so much: skies are above, grounds below. A
+fifth of the height counts as a difference of 10 of 255 in every channel of a patch."""
+
 SEED = 5
 """Of the random search: the same picture is filled in the same way."""
 
@@ -157,7 +161,8 @@ class _Search:
         """Sums of squared differences between the patches at places and those of the targets, some or all."""
         here = self.at[:, which]
         tones = self.tones[here[0], here[1]] - self.tones[places[0], places[1]]
-        total = np.asarray(TONE_WEIGHT * (tones**2).sum(1), np.float32)
+        rise = (places[0] - here[0]) / self.height
+        total = np.asarray(TONE_WEIGHT * (tones**2).sum(1) + RISE_WEIGHT * rise**2, np.float32)
         for dy in range(0, 2 * PATCH + 1, 2):
             for dx in range(0, 2 * PATCH + 1, 2):
                 one = self.padded[here[0] + dy, here[1] + dx]
