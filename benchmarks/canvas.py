@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Floats = NDArray[np.float32]
@@ -87,3 +87,33 @@ class Canvas:
     def _averaged(self, sheet: Image.Image) -> Floats:
         small = sheet.resize((self.width, self.height), Image.Resampling.BOX)
         return np.asarray(small, np.float32) / np.float32(255)
+
+
+def rgb(color: ArrayLike) -> Floats:
+    """A colour (3,), or any numbers, as float32."""
+    return np.asarray(color, np.float32)
+
+
+def opaque(colors: Floats) -> Floats:
+    """RGBA (H, W, 4) of colours (H, W, 3) that hide what is below."""
+    return np.concatenate([colors, np.ones_like(colors[..., :1])], -1)
+
+
+def layer(colors: Floats, alpha: Floats) -> Floats:
+    """Colours (3,) or (H, W, 3) with alpha (H, W)."""
+    return np.concatenate([np.broadcast_to(colors, (*alpha.shape, 3)), alpha[..., None]], -1).astype(np.float32)
+
+
+def over(top: Floats, bottom: Floats) -> Floats:
+    """Straight RGBA (H, W, 4) of one thing over another; where both are clear, the top's colour."""
+    below = bottom[..., 3:] * (1 - top[..., 3:])
+    alpha = top[..., 3:] + below
+    colors = top[..., :3] * top[..., 3:] + bottom[..., :3] * below
+    straight = np.where(alpha > 0, colors / np.maximum(alpha, 1e-6), top[..., :3])
+    return np.concatenate([straight, alpha], -1).astype(np.float32)
+
+
+def round_outline(radius: Callable[[Points], Points]) -> Points:
+    """An outline (n, 2) around 0 by its radius at an angle."""
+    angle = np.linspace(0, 2 * math.pi, 360, endpoint=False)
+    return radius(angle)[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)

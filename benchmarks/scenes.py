@@ -17,7 +17,7 @@ import torch
 
 from qil_core.stack import LayerStack, quantized
 
-from .canvas import CJK, LATIN, OWN, Canvas, Floats, Points, fonts
+from .canvas import CJK, LATIN, OWN, Canvas, Floats, Points, fonts, layer, opaque, over, round_outline
 
 BACKGROUNDS = ("flat", "gradient", "textured", "photo")
 ASPECTS = ((1.0, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 0.625))
@@ -126,7 +126,7 @@ class Planner:
             "textured": lambda canvas: one + 0.03 * canvas.noise(seed, range(4, 10), 0.9),
             "photo": lambda canvas: one + 0.3 * _grayish(canvas.noise(seed, range(1, 10), 0.6)),
         }
-        return lambda canvas: _opaque(np.clip(grounds[kind](canvas), 0, 1))
+        return lambda canvas: opaque(np.clip(grounds[kind](canvas), 0, 1))
 
     def place(self, radius: float) -> Points:
         """A centre whose thing of this radius lies for the most part inside the page."""
@@ -139,7 +139,7 @@ class Planner:
         outline = self.place(radius) + radius * OUTLINES[kind](self.random, corners, turn)
         center = outline.mean(0)
         holes = [center + 0.6 * (outline - center)] if kind == "ring" else []
-        return lambda canvas: _layer(fill(canvas), canvas.mask([outline], holes))
+        return lambda canvas: layer(fill(canvas), canvas.mask([outline], holes))
 
     def text(self) -> Thing:
         """One to three lines in one font and colour, where no other text is."""
@@ -154,7 +154,7 @@ class Planner:
 
         def draw_text(canvas: Canvas) -> Floats:
             masks = [canvas.words(line, font, size, x, at) for line, at in lines]
-            return _layer(color, np.maximum.reduce(masks))
+            return layer(color, np.maximum.reduce(masks))
 
         return draw_text
 
@@ -170,7 +170,7 @@ class Planner:
         color, reach, angle = self.color(), self.between(0.4, 0.7), self.between(0, 2 * math.pi)
         center, count = self.place(reach / 2), self.count(4, 12)
         outlines = [self._hair(center, reach, angle + self.random.normal(0, 0.35)) for _ in range(count)]
-        return lambda canvas: _layer(color, canvas.mask(outlines))
+        return lambda canvas: layer(color, canvas.mask(outlines))
 
     def _hair(self, center: Points, reach: float, angle: float) -> Points:
         along = np.linspace(-1, 1, 80)
@@ -190,20 +190,20 @@ class Planner:
 
         def draw_card(canvas: Canvas) -> Floats:
             shadow = canvas.blurred(canvas.mask([outline + np.array([0.3 * drop, drop])]), sigma) * strength
-            return _over(_layer(fill(canvas), canvas.mask([outline])), _layer(np.zeros(3, np.float32), shadow))
+            return over(layer(fill(canvas), canvas.mask([outline])), layer(np.zeros(3, np.float32), shadow))
 
         return draw_card
 
     def glow(self) -> Thing:
         """A disc in its glow, or a glow alone."""
         radius, fill, light = self.between(0.05, 0.14), self.fill(), self.color()
-        outline = self.place(2 * radius) + radius * _round(lambda t: 1 + 0 * t)
+        outline = self.place(2 * radius) + radius * round_outline(lambda t: 1 + 0 * t)
         sigma, alone = radius * self.between(0.3, 0.6), self.random.random() < 0.5
 
         def draw_glow(canvas: Canvas) -> Floats:
             disc = canvas.mask([outline])
-            soft = _layer(light, canvas.blurred(disc, sigma) * np.float32(0.85))
-            return soft if alone else _over(_layer(fill(canvas), disc), soft)
+            soft = layer(light, canvas.blurred(disc, sigma) * np.float32(0.85))
+            return soft if alone else over(layer(fill(canvas), disc), soft)
 
         return draw_glow
 
@@ -211,7 +211,7 @@ class Planner:
         """A rounded box that one can see through."""
         radius, fill, strength = self.between(0.15, 0.3), self.fill(), self.between(0.4, 0.8)
         outline = self.place(radius) + _box(self.random, radius)
-        return lambda canvas: _layer(fill(canvas), canvas.mask([outline]) * np.float32(strength))
+        return lambda canvas: layer(fill(canvas), canvas.mask([outline]) * np.float32(strength))
 
 
 Plans = Iterator[Callable[[], Thing]]
@@ -243,35 +243,11 @@ def _grayish(noise: Floats) -> Floats:
     return 0.3 * noise + 1.2 * noise.mean(-1, keepdims=True)
 
 
-def _opaque(colors: Floats) -> Floats:
-    return np.concatenate([colors, np.ones_like(colors[..., :1])], -1)
-
-
-def _layer(colors: Floats, alpha: Floats) -> Floats:
-    """Colours (3,) or (H, W, 3) with alpha (H, W)."""
-    return np.concatenate([np.broadcast_to(colors, (*alpha.shape, 3)), alpha[..., None]], -1).astype(np.float32)
-
-
-def _over(top: Floats, bottom: Floats) -> Floats:
-    """Straight RGBA (H, W, 4) of one thing over another; where both are clear, the top's colour."""
-    below = bottom[..., 3:] * (1 - top[..., 3:])
-    alpha = top[..., 3:] + below
-    colors = top[..., :3] * top[..., 3:] + bottom[..., :3] * below
-    straight = np.where(alpha > 0, colors / np.maximum(alpha, 1e-6), top[..., :3])
-    return np.concatenate([straight, alpha], -1).astype(np.float32)
-
-
-def _round(radius: Callable[[Points], Points]) -> Points:
-    """An outline (n, 2) around 0 by its radius at an angle."""
-    angle = np.linspace(0, 2 * math.pi, 360, endpoint=False)
-    return radius(angle)[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
-
-
 def _box(random: np.random.Generator, radius: float) -> Points:
     """A rounded box (n, 2) around 0, at the most 2 * radius wide and high."""
     half = radius * np.array([random.uniform(0.7, 1), random.uniform(0.45, 1)])
     corner = random.uniform(0, 0.5) * half.min()
-    arc = corner * _round(lambda t: 1 + 0 * t)
+    arc = corner * round_outline(lambda t: 1 + 0 * t)
     return arc + np.where(arc >= -1e-9, 1, -1) * (half - corner)
 
 
@@ -287,12 +263,12 @@ def _corners(corners: int, turn: float) -> Points:
 
 def _blob(random: np.random.Generator, turn: float) -> Points:
     waves = random.uniform(-0.12, 0.12, 4)
-    return _round(lambda t: 1 + sum((w * np.sin((i + 2) * t + turn * i) for i, w in enumerate(waves)), 0 * t))
+    return round_outline(lambda t: 1 + sum((w * np.sin((i + 2) * t + turn * i) for i, w in enumerate(waves)), 0 * t))
 
 
 OUTLINES: dict[str, Callable[[np.random.Generator, int, float], Points]] = {
-    "disc": lambda random, corners, turn: _round(lambda t: 1 + 0 * t),
-    "ring": lambda random, corners, turn: _round(lambda t: 1 + 0 * t),
+    "disc": lambda random, corners, turn: round_outline(lambda t: 1 + 0 * t),
+    "ring": lambda random, corners, turn: round_outline(lambda t: 1 + 0 * t),
     "box": lambda random, corners, turn: _box(random, 1.0),
     "star": lambda random, corners, turn: _star(corners + 2, turn),
     "blob": lambda random, corners, turn: _blob(random, turn),

@@ -1,9 +1,9 @@
-"""Quality on scenes with known layers: the built-in decomposer, and restoring small blurred noisy layers."""
+"""Quality on scenes with known layers: the built-in decomposer, restoring small blurred noisy layers, and use."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -20,7 +20,9 @@ from qil_core.metrics import edge_band, edge_error, layers_edit_dist
 from qil_core.restore import restore
 from qil_core.stack import LayerStack, quantized
 
+from . import drawn_scores
 from .scenes import BACKGROUNDS, CONTENTS, Scene, scenes
+from .tables import print_table
 
 BLUR, NOISE = 0.7, 0.02
 """What a model does to small layers: standard deviations, in pixels of them and in 0..1."""
@@ -37,6 +39,7 @@ Row = dict[str, float]
 def run() -> None:
     decomposed()
     restored()
+    drawn_scores.tuning()
 
 
 def decomposed(side: int = 768, seeds: int = 4) -> None:
@@ -82,7 +85,8 @@ def restored_row(scene: Scene, scale: float) -> Row:
         usual = color_error(lanczos, true.pixels, seen)
         shares["c. seen/L."] = color_error(ours.pixels, true.pixels, seen) / usual
         shares["PyMatting/L."] = color_error(colors, true.pixels, seen) / usual
-    return {"alpha error": mine, **shares, "max error": recomposition(ours, picture).max_error}
+    hidden = 255 * hidden_error(ours, true)
+    return {"alpha error": mine, **shares, "hidden /255": hidden, "max error": recomposition(ours, picture).max_error}
 
 
 def pymatting_colors(picture: Tensor, layers: Tensor) -> Tensor | None:
@@ -97,6 +101,13 @@ def pymatting_colors(picture: Tensor, layers: Tensor) -> Tensor | None:
     image = picture[..., :3].double().numpy()
     colors = [torch.from_numpy(estimate_foreground_ml(image, layer[..., 3].double().numpy())) for layer in layers]
     return torch.stack(colors).float()
+
+
+def hidden_error(layers: LayerStack, true: LayerStack) -> float:
+    """Mean difference of colours, 0..1, of all true layers where they are solid and nothing of them shows."""
+    alpha = true.pixels[..., 3]
+    hidden = (alpha > 0.99) & (visible_weights(alpha) < 0.01)
+    return float((layers.pixels[..., :3] - true.pixels[..., :3]).abs()[hidden].mean()) if hidden.any() else math.nan
 
 
 def color_error(pixels: Tensor, true: Tensor, soft: Tensor) -> float:
@@ -128,16 +139,9 @@ def straight(layers: Tensor) -> Tensor:
 
 
 def show(title: str, rows: Sequence[tuple[Scene, Row]]) -> None:
-    """A table: means over the scenes of each background, of each content, and of all; the largest "max error"."""
-    columns = list(rows[0][1])
-    print(f"  {title}\n  {'':10}" + "".join(f"{name:>16}" for name in columns))
-    groups = [
-        (kind, [row for scene, row in rows if kind in (scene.background, scene.content)])
+    """A table: the scenes of each background, of each content, and all."""
+    kinds = {
+        kind: [row for scene, row in rows if kind in (scene.background, scene.content)]
         for kind in (*BACKGROUNDS, *CONTENTS)
-    ]
-    for kind, group in [*groups, ("all", [row for _, row in rows])]:
-        print(f"  {kind:10}" + "".join(f"{summary(name)([row[name] for row in group]):16.4f}" for name in columns))
-
-
-def summary(column: str) -> Callable[[Sequence[float]], float]:
-    return max if column.startswith("max") else statistics.fmean
+    }
+    print_table(title, {**kinds, "all": [row for _, row in rows]})

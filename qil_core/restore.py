@@ -3,10 +3,10 @@
 A decomposer's small layers say what a layer looks like (F), what lies under it (B), and roughly where it is (a0).
 Where its edge is uncertain, the original picture I then decides. The steps, in the order of `restore`:
 
-1. `toned`: hidden parts of a layer take the tone that the picture shows of its visible parts beside them.
-2. `spread_colors`: the colours of solid parts are carried outwards over soft and clear ones, by normalised blurs
+1. `settled`: alpha that only wavers becomes even (Lee's filter, 1980); what does not is where an edge may be.
+2. `hidden.cleaned`: hidden parts of a layer take the tone and the texture that the picture shows of it beside them.
+3. `spread_colors`: the colours of solid parts are carried outwards over soft and clear ones, by normalised blurs
    (Knutsson and Westin, "Normalized and differential convolution", 1993), so that F is pure at an edge.
-3. `settled`: alpha that only wavers becomes even (Lee's filter, 1980); what does not is where an edge may be.
 4. Both are enlarged to the picture's size, which gives F, B and a0 at every pixel.
 5. `_solve`: at the edges alpha is the minimiser of |I - aF - (1 - a)B|^2 + s (a - a0)^2, which is
    a = ((I - B).(F - B) + s a0) / (|F - B|^2 + s): the known-background equation of matting (Smith and Blinn, "Blue
@@ -24,9 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .composite import premultiplied, visible_weights
+from .composite import premultiplied
 from .errors import QilError
-from .filters import box_mean, enlarge, shrink, spread
+from .filters import box_mean, enlarge
+from .hidden import cleaned
 from .opencv import check_opencv
 from .parallel import each
 from .progress import Progress, part, silent
@@ -44,12 +45,6 @@ the alpha error by +46 per cent, 0.05 by +8."""
 ROUNDS = 2
 """Sweeps from the top layer to the bottom one; the second sees what lies below as the first has solved it. One makes
 the alpha error 9 per cent larger, three make it 2 per cent smaller."""
-
-PLAIN_SIGHT = 0.9
-"""Least share with which a layer shows in a window of PLAIN_WINDOW pixels for its tones to be compared there."""
-
-PLAIN_WINDOW = 9
-"""Pixels: an edge that is this near and slightly off would be taken for a difference in tone."""
 
 CLEAR = 0.06
 """Alpha below this may be noise and says nothing of colours. With 0.02 or 0.15 the errors of colours at soft edges
@@ -90,11 +85,12 @@ def restore(small: LayerStack, picture: Tensor, progress: Progress = silent) -> 
         return LayerStack(resize(small.pixels.to(picture.device), height, width), small.names)
     out = picture.new_empty(len(small), height, width, 4)
     edges = torch.empty(len(small), height, width, dtype=torch.bool, device=picture.device)
-    layers = toned(small.pixels.to(picture.device), picture)
+    settled_ = [settled(layer) for layer in small.pixels.to(picture.device)]
+    layers = cleaned(torch.stack([layer for _, layer in settled_]), picture)
 
     def place(i: int) -> _Other:
+        edge = settled_[i][0]
         layer, soft, differs = spread_colors(layers[i])
-        edge, layer = settled(layer)
         enlarge(layer, out[i])
         edges[i] = _nearest(edge, height, width)
         return _Other(soft, _nearest(differs, height, width))
@@ -126,28 +122,6 @@ def check_aspect(small: LayerStack, picture: Tensor) -> None:
             f"The layers are {small.width} x {small.height} and the picture {width} x {height} pixels: these are "
             "different aspects. Use the picture that the layers were made of."
         )
-
-
-def toned(layers: Tensor, picture: Tensor) -> Tensor:
-    """Small layers (N, h, w, 4) in the tones of picture (H, W, 4), those of hidden parts as they are seen beside them.
-
-    What a layer's plain sight lacks of the picture is spread over its hidden parts.
-    """
-    small = premultiplied(shrink(picture, *layers.shape[1:3]))
-    alpha = layers[..., 3]
-    seen = visible_weights(alpha)
-    lacks = small[..., :3] - (seen[..., None] * layers[..., :3]).sum(0)
-    plain = -F.max_pool2d(-seen, PLAIN_WINDOW, stride=1, padding=PLAIN_WINDOW // 2)
-    toned_ = layers.clone()
-
-    def tone(i: int) -> None:
-        trust = ((plain[i] - PLAIN_SIGHT) / (1 - PLAIN_SIGHT)).clamp(min=0)
-        shift = spread(lacks * trust[..., None], trust)
-        hidden = (2 * (alpha[i] - seen[i]) - 1).clamp(min=0)
-        toned_[i, ..., :3] += shift * hidden[..., None]
-
-    each(range(len(layers) - 1), tone, layers.device)
-    return toned_.clamp_(0, 1)
 
 
 def spread_colors(layer: Tensor) -> tuple[Tensor, Tensor, Tensor]:

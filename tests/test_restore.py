@@ -14,7 +14,7 @@ from qil_core.composite import composite, premultiplied
 from qil_core.errors import QilError
 from qil_core.exact import make_exact, recomposition
 from qil_core.resample import resize
-from qil_core.restore import check_aspect, restore, settled, spread_colors, toned
+from qil_core.restore import check_aspect, restore, settled, spread_colors
 from qil_core.stack import LayerStack, quantize
 
 SIDE, FACTOR = 640, 4
@@ -191,17 +191,3 @@ def test_what_is_restored_and_made_exact_is_within_1_of_255(
         picture[..., 3] = 1
     exact = make_exact(restore(LayerStack.from_image(layers), picture), quantize(picture))
     assert recomposition(exact, quantize(picture)).max_error <= 1
-
-
-def test_hidden_parts_take_the_tone_that_is_seen_beside_them() -> None:
-    ground = torch.full((200, 200, 4), 0.5)
-    lid = torch.zeros(200, 200, 4)
-    ground[..., 3], lid[60:140, 60:140] = 1, torch.tensor([0.9, 0.2, 0.1, 1])
-    true = LayerStack.from_image(torch.stack([ground, lid]))
-    small = true.pixels[:, ::4, ::4].clone()
-    small[0, ..., :3] += torch.tensor([0.06, -0.05, 0.04])
-    done = toned(small, composite(true))
-    covered = small[1, ..., 3] > 0
-    assert (done[0, ..., :3] - 0.5).abs()[covered].max() < 0.005
-    assert torch.equal(done[0][~covered], small[0][~covered]), "what is seen is the picture's affair"
-    assert torch.equal(done[1], small[1])
