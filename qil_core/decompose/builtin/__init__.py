@@ -18,8 +18,9 @@ A picture passes these steps, each in the file of its number, where its own step
 14. names          names of the layers, and notes for the report
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
-(interpolation), `gradient` (polynomials), `lines` (mixtures of two colours), `meetings` (points where regions meet),
-`rim` (the picture's border), `shapes` (outlines, completion), `table` (measures of regions), `units` (their type).
+(interpolation), `gradient` (polynomials), `jpeg` (blocks and ringing), `lines` (mixtures of two colours), `meetings`
+(points where regions meet), `rim` (the picture's border), `shapes` (outlines, completion), `table` (measures of
+regions), `texture` (grain and paper), `units` (their type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 
@@ -70,7 +71,7 @@ class Builtin:
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
         units = find_units(clean, regions, part(progress, 0.2, 0.25))
-        softs = find_softs(clean, background, units.labels, part(progress, 0.25, 0.35))
+        softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
         units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .working import Floats, Labels, Tolerance
+from .working import Floats, Labels, Tolerance, strongest
 
 LINK = Tolerance(5, 3)
 """Largest step between two neighbours inside one region."""
@@ -25,13 +25,12 @@ def linked_areas(rgba: Floats, step: float) -> Labels:
     """
     import cv2
 
-    calm = rgba.clip(0, 255).astype(np.uint8)
-    calm = np.dstack([cv2.medianBlur(np.ascontiguousarray(calm[..., c]), 3) for c in range(4)]).astype(np.int16)
+    calm = np.asarray(cv2.medianBlur(rgba.clip(0, 255).astype(np.uint8), 3), np.int16)
     height, width = rgba.shape[:2]
     grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
     grid[::2, ::2] = 1
-    grid[1::2, ::2] = np.abs(np.diff(calm, axis=0)).max(2) < step
-    grid[::2, 1::2] = np.abs(np.diff(calm, axis=1)).max(2) < step
+    grid[1::2, ::2] = strongest(calm[1:] - calm[:-1]) < step
+    grid[::2, 1::2] = strongest(calm[:, 1:] - calm[:, :-1]) < step
     _, areas = cv2.connectedComponents(grid, connectivity=4)
     return np.ascontiguousarray(areas[::2, ::2])
 

@@ -2,6 +2,7 @@
 
 1. `working_copy`: the picture, premultiplied, reduced by means of areas.
 2. `noise_level`: the noise of its calm parts (Immerkaer, "Fast noise variance estimation", 1996).
+3. `jpeg`: where the picture shows blocks of JPEG, the ringing around its edges is measured and calmed.
 
 All steps up to `step12_plan` work on this copy; `step13_render` goes back to the full picture for the edges.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .jpeg import BLOCK_PX, CALM_LEFT, MIN_BLOCKINESS, blockiness, calmed, ringing
 from .working import Floats, Working, reduced
 
 WORKING_SIDE_PX = 1024
@@ -28,7 +30,12 @@ NORMAL_MEDIAN = 0.6745
 def working_copy(picture: Floats) -> Working:
     """The working copy of straight-alpha (H, W, 4) in [0, 1]: premultiplied, at most WORKING_SIDE_PX a side."""
     rgba = np.ascontiguousarray(reduced(premultiplied(picture), WORKING_SIDE_PX)) * np.float32(255)
-    return Working(rgba, noise_level(rgba))
+    noise = noise_level(rgba)
+    reach = BLOCK_PX * rgba.shape[0] / picture.shape[0]
+    around_edges = ringing(rgba, reach) if blockiness(picture) > MIN_BLOCKINESS else None
+    if around_edges is None:
+        return Working(rgba, noise)
+    return Working(calmed(rgba, float(around_edges.max())), noise, CALM_LEFT * around_edges)
 
 
 def premultiplied(picture: Floats) -> Floats:

@@ -13,7 +13,7 @@ what lies behind to F (see `lines`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .areas import compact
 from .fill import smooth_fill
 from .lines import by_color
 from .shapes import grown
-from .working import Floats, Labels, Mask, Tolerance, Working
+from .working import Floats, Labels, Mask, Tolerance, Working, strongest
 
 MEDIAN_WINDOW_PX = 11
 """Side of the median's window in working pixels: strokes are thinner than half of it."""
@@ -80,12 +80,12 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     import cv2
 
     progress(0, "finding strokes")
-    slack = APART.at(work.noise)
+    slack = APART.around(work.local_noise)[..., None]
     behind = _median(work.rgba)
     square = np.ones((2 * AROUND_PX + 1, 2 * AROUND_PX + 1), np.uint8)
     low, high = cv2.erode(behind, square) - slack, cv2.dilate(behind, square) + slack
     apart = ((work.rgba < low) | (work.rgba > high)).any(2)
-    lines = _long(np.asarray(apart), (high - low).max(2) > 2 * slack + MAX_STEP_BEHIND)
+    lines = _long(np.asarray(apart), strongest(high - low) > 2 * slack[..., 0] + MAX_STEP_BEHIND)
     numbers = np.zeros(lines.shape, np.int32)
     if lines.mean() > MAX_SHARE:
         return Strokes(numbers, work)
@@ -93,8 +93,8 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     numbers[lines] = by_color(change[lines], behind[lines], ON_LINE.at(work.noise), MAX_COLORS, least, progress)
     progress(1, "lifting strokes off")
     numbers = compact(_without_scraps(numbers))
-    gone = grown(lines, AROUND_PX) & (np.abs(change).max(2) > MIN_CHANGE) & (numbers.max() > 0)
-    return Strokes(numbers, Working(smooth_fill(work.rgba, (~gone).astype(np.float32)), work.noise))
+    gone = grown(lines, AROUND_PX) & (strongest(change) > MIN_CHANGE) & (numbers.max() > 0)
+    return Strokes(numbers, replace(work, rgba=smooth_fill(work.rgba, (~gone).astype(np.float32))))
 
 
 def _median(rgba: Floats) -> Floats:

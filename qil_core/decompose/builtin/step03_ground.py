@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from .fill import smooth_fill
 from .gradient import best_gradient
 from .rim import rim_mask
 from .step04_saliency import salient
-from .working import Floats, Mask, Tolerance, Working
+from .texture import stationary_texture
+from .working import Floats, Mask, Tolerance, Working, strongest
 
 KINDS = ("flat", "gradient", "gradient", "gradient")
 """What a polynomial of degree 0..3 is called in the report."""
@@ -41,8 +42,27 @@ CLEAR_ALPHA = 128
 SEEN_ALPHA = 2
 """Alpha, in 1/255, above which something of a cut-out is seen."""
 
-STRONG = 2.5
-"""A difference of so many tolerances is strong: fainter ones count where they are connected to one."""
+STRONG = Tolerance(15, 5)
+"""A difference by more is strong: fainter ones count where they are connected to one."""
+
+PER_TEXTURE = 2
+"""What a background's texture adds to FIT, in its standard deviations."""
+
+STRONG_PER_TEXTURE = 3.5
+"""What it adds to STRONG: the three channels of a hundred thousand pixels hardly go as far in five places."""
+
+MIN_TEXTURE = 0.7
+"""Standard deviation, in 1/255, below which a texture is rounding or noise that FIT allows for."""
+
+MAX_SPREAD = 2
+"""A texture's root mean square, in its standard deviations in a cell, at the most.
+
+That of the strongest of three channels is 1.8 for a stationary texture; scenery, whose parts differ from each other
+more than the pixels in them, has 2.2 and more.
+"""
+
+TEXTURE_RANGE = 4
+"""Pixels up to so many standard deviations from the polynomial say how strong the texture is."""
 
 MIN_STRONG_PX = 3
 """How many pixels with strong differences a piece must have: fewer are noise."""
@@ -68,29 +88,59 @@ MIN_AREAS = 0.15
 
 @dataclass(frozen=True)
 class Background:
-    """model: float32 (h, w, 3) in 0..255. front: where something covers it. kind: for the report."""
+    """model: float32 (h, w, 3) in 0..255. front: where something covers it. kind: for the report.
+
+    roughness: standard deviation of its texture, in 1/255.
+    """
 
     model: Floats
     front: Mask
     kind: str
+    roughness: float = 0.0
 
     @property
     def has_formula(self) -> bool:
         """Whether its colours are known everywhere, also under what covers it."""
         return self.kind in KINDS
 
+    def roughened(self, work: Working) -> Working:
+        """The working copy with this background's texture, and the ringing before it, counted as noise."""
+        return replace(work, noise=max(work.noise, self.roughness, float(np.max(work.local_noise))))
+
 
 def find_background(work: Working, progress: Progress = silent) -> Background:
     """The background of a working copy; a picture with clear parts has none ("transparent")."""
     if is_cut_out(work):
         return Background(work.rgba[..., :3] * 0, work.rgba[..., 3] > SEEN_ALPHA, "transparent")
-    rgb = np.ascontiguousarray(work.rgba[..., :3])
-    tolerance = FIT.at(work.noise)
-    model, degree, share = best_gradient(rgb, tolerance, progress)
+    texture = stationary_texture(np.ascontiguousarray(work.rgba[..., :3]))
+    found = _with_formula(work, texture, progress) if texture > MIN_TEXTURE else None
+    found = found or _with_formula(work, 0.0, progress)
     progress(1, "finding what covers the background")
+    return found or _without_formula(work, progress)
+
+
+def _with_formula(work: Working, texture: float, progress: Progress) -> Background | None:
+    """A polynomial and this texture as background; None where they explain too little, or something else than texture.
+
+    texture: its standard deviation in cells of a small copy, in 1/255.
+    """
+    rgb = np.ascontiguousarray(work.rgba[..., :3])
+    model, degree, share = best_gradient(rgb, FIT.at(work.noise) + PER_TEXTURE * texture, progress)
     if share < MIN_EXPLAINED:
-        return _without_formula(work, progress)
-    return Background(model, differing(rgb, model, tolerance), KINDS[degree])
+        return None
+    difference = strongest(rgb - model)
+    roughness = _roughness(difference, texture)
+    if roughness > MAX_SPREAD * texture:
+        return None
+    faint = FIT.around(work.local_noise) + PER_TEXTURE * roughness
+    strong = STRONG.around(work.local_noise) + STRONG_PER_TEXTURE * roughness
+    return Background(model, differing(difference, faint, strong), KINDS[degree], roughness)
+
+
+def _roughness(difference: Floats, texture: float) -> float:
+    """Root mean square of the differences (h, w) that a texture explains, in 1/255; 0 where there is none."""
+    near = difference[difference < TEXTURE_RANGE * texture]
+    return float(np.sqrt(np.square(near).mean())) if len(near) else 0.0
 
 
 def salient_background(work: Working, progress: Progress = silent, things: Mask | None = None) -> Background:
@@ -105,16 +155,17 @@ def is_cut_out(work: Working) -> bool:
     return float((work.rgba[..., 3] < CLEAR_ALPHA).mean()) > MIN_CLEAR
 
 
-def differing(rgb: Floats, model: Floats, tolerance: float) -> Mask:
-    """Where a picture differs from its background: faint differences count where they touch strong ones."""
+def differing(difference: Floats, faint: Floats, strong: Floats) -> Mask:
+    """Where a picture differs (h, w) from its background: faint differences count where they touch strong ones.
+
+    faint, strong: (h, w), or one number, in 1/255.
+    """
     import cv2
 
-    difference = np.abs(rgb - model).max(2)
-    faint = (difference > tolerance).astype(np.uint8)
-    count, labels = cv2.connectedComponents(faint, connectivity=8)
-    strong = np.bincount(labels[difference > STRONG * tolerance], minlength=count) >= MIN_STRONG_PX
-    strong[0] = False
-    return np.asarray(strong[labels])
+    count, labels = cv2.connectedComponents((difference > faint).astype(np.uint8), connectivity=8)
+    kept = np.bincount(labels[difference > strong], minlength=count) >= MIN_STRONG_PX
+    kept[0] = False
+    return np.asarray(kept[labels])
 
 
 def completed_colors(rgb: Floats, background: Background, covered: Mask) -> Floats:

@@ -63,7 +63,7 @@ def find_regions(work: Working, background: Background, progress: Progress = sil
     if background.kind == "inpainted":  # nothing but the cut itself parts what stands out from what it stands on
         smooth = np.where(background.front, smooth + smooth.max() + 1, smooth)
     seeds = _with_core(smooth)
-    labels = absorb_edges(work.rgba, seeds, MIX.at(work.noise), progress)
+    labels = absorb_edges(work.rgba, seeds, MIX.around(work.local_noise), progress)
     progress(1, "finding regions")
     return compact(_without_background(labels, background.front))
 
@@ -84,7 +84,7 @@ def _nth_largest(sizes: NDArray[np.int64], number: int) -> int:
     return int(np.partition(sizes, at)[at])
 
 
-def absorb_edges(rgba: Floats, seeds: Labels, tolerance: float, progress: Progress = silent) -> Labels:
+def absorb_edges(rgba: Floats, seeds: Labels, tolerance: Floats, progress: Progress = silent) -> Labels:
     """Give the pixels between seeds (0 in `seeds`) to the seed they look like; what no mix explains is thin.
 
     An anti-aliased pixel is a mix of the nearest seed's colour and the colour found as far behind it.
