@@ -15,7 +15,7 @@ import numpy as np
 
 from ...progress import Progress, part, silent
 from .fill import smooth_fill
-from .shapes import completed, signed_distance
+from .shapes import completed, continued, signed_distance
 from .step03_ground import Background, completed_colors
 from .step06_panels import Panel
 from .step09_soft import Soft, without_softs
@@ -124,8 +124,9 @@ def _unit_plan(work: Working, units: Units, below: Floats, unit: int, softs: lis
     progress(0.6, "completing layers")
     depth = signed_distance(visible)
     depth = np.minimum(depth, SOLVED_PX) if units.kinds[unit] == TEXT else depth
-    extent = completed(visible, above, part(progress, 0.7, 1))
-    return Plan(color, depth, signed_distance(extent), signed_distance(above), tuple(softs))
+    extent = continued(visible, above, part(progress, 0.7, 1))
+    shadows = tuple(replace(soft, alpha=soft.under(above)) for soft in softs)
+    return Plan(color, depth, signed_distance(extent), signed_distance(above), shadows)
 
 
 def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
