@@ -20,6 +20,9 @@ from ...progress import Progress, silent
 from .fill import smooth_fill
 from .working import Floats, Mask, reported
 
+Box = tuple[slice, slice]
+"""Rows and columns of a part of a picture."""
+
 MIN_FIT = 0.975
 """Least intersection over union of a shape and what is visible for the shape to be believed."""
 
@@ -61,13 +64,13 @@ def grown(mask: Mask, radius: int) -> Mask:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0)
 
 
-def box_around(mask: Mask, spare: int) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around a mask, with so many pixels more on each side; empty for none."""
+def box_around(mask: Mask, spare: int) -> Box:
+    """The smallest box around a mask, with so many pixels more on each side; the first pixel for an empty one."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    top, left = max(0, int(rows[0]) - spare), max(0, int(columns[0]) - spare)
-    return slice(top, int(rows[-1]) + 1 + spare), slice(left, int(columns[-1]) + 1 + spare)
+        return slice(0, 1), slice(0, 1)
+    (top, bottom), (left, right) = ((int(line[0]) - spare, int(line[-1]) + 1 + spare) for line in (rows, columns))
+    return slice(max(0, top), min(mask.shape[0], bottom)), slice(max(0, left), min(mask.shape[1], right))
 
 
 def contours(mask: Mask) -> list[NDArray[np.int32]]:
@@ -142,7 +145,7 @@ def _hull(mask: Mask) -> Mask:
     return canvas > 0
 
 
-def _window(contour: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[tuple[slice, slice], NDArray[np.int32]]:
+def _window(contour: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[Box, NDArray[np.int32]]:
     """The part of a picture around a contour, half as much again on each side, and its corner (x, y)."""
     low, high = contour[:, 0].min(0), contour[:, 0].max(0) + 1
     spare = (high - low) // 2 + WINDOW_SPARE_PX

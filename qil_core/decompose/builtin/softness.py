@@ -68,7 +68,7 @@ def falls_off(alpha: Floats, where: Mask, source: Mask) -> bool:
 
     distance = cv2.distanceTransform((~source).astype(np.uint8), cv2.DIST_L2, 5)
     step = max(1, int(where.sum()) // RANKED_PIXELS)
-    return _correlation(alpha[where][::step], distance[where][::step]) < MAX_CORRELATION
+    return _correlation(alpha[where][::step], np.asarray(distance[where][::step], np.float32)) < MAX_CORRELATION
 
 
 def _roughness(alpha: Floats, inner: Mask) -> float:
@@ -97,4 +97,5 @@ def _correlation(first: Floats, second: Floats) -> float:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     ranks = [np.argsort(np.argsort(series, kind="stable"), kind="stable") for series in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    (a, b), middle = ranks, (len(first) - 1) / 2
+    return float(((a - middle) * (b - middle)).sum() / ((a - middle) ** 2).sum())
