@@ -78,7 +78,7 @@ class Builtin:
         units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
-        out = torch.empty((len(plans.layers), *picture.shape))
+        out = torch.zeros((len(plans.layers), *picture.shape))
         render(pixels, plans, out.numpy(), part(progress, 0.6, 1.0))
         names = layer_names(seen, background, units, order)
         said = notes(work, background, regions, len(order), request.layers)

@@ -28,7 +28,7 @@ from .step06_panels import Panel
 from .step09_soft import Soft, without_softs
 from .step11_order import Layer
 from .units import STROKES, TEXT, Units
-from .working import Floats, Labels, Mask, Tolerance, Working
+from .working import Floats, Labels, Mask, Tolerance, Working, strongest
 
 THIN_PX = 4
 """Depth, in working pixels, below which a piece is thin, and shows its own colour only on its spine."""
@@ -158,7 +158,7 @@ def grain(work: Working, labels: Labels) -> Floats:
     import cv2
 
     rgb = np.ascontiguousarray(work.rgba[..., :3])
-    difference = np.square(rgb - cv2.GaussianBlur(rgb, (0, 0), GRAIN_BLUR_PX)).max(2)
+    difference = strongest(rgb - cv2.GaussianBlur(rgb, (0, 0), GRAIN_BLUR_PX)) ** 2
     edges = np.zeros(labels.shape, bool)
     edges[1:] |= labels[1:] != labels[:-1]
     edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
@@ -226,7 +226,7 @@ def _unit_plan(
     visible, above, own = labels == unit, labels > unit, units.kinds[unit] == TEXT
     rgba = work.rgba[box]
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
-    trust = color_trust(visible, units.pieces[box], own, np.abs(straight - below[box]).max(2))
+    trust = color_trust(visible, units.pieces[box], own, strongest(straight - below[box]))
     color = np.clip(smooth_fill(straight, trust), 0, 255)
     depth = signed_distance(visible)
     rim = _soft_rim(straight, color, below[box], rough[box], visible, above | shaded[box])
@@ -240,12 +240,14 @@ def _soft_rim(shown: Floats, color: Floats, below: Floats, rough: Floats, visibl
     """What is visible of a unit (h, w), and the mixtures of its colour with what is below that touch it."""
     import cv2
 
-    tolerance = SEEN.floor + SEEN.per_noise * rough
-    _, off = between(shown, below, color, 0)
-    mixed = (np.abs(shown - below).max(2) > tolerance) & (off < tolerance) & grown(visible, RIM_PX) & ~taken
-    count, pieces = cv2.connectedComponents((mixed | visible).astype(np.uint8), connectivity=8)
+    rim = grown(visible, RIM_PX) & ~visible & ~taken
+    tolerance = SEEN.floor + SEEN.per_noise * rough[rim]
+    _, off = between(shown[rim], below[rim], color[rim], 0)
+    mixed = visible.copy()
+    mixed[rim] = (strongest(shown[rim] - below[rim]) > tolerance) & (off < tolerance)
+    count, pieces = cv2.connectedComponents(mixed.astype(np.uint8), connectivity=8)
     touching = np.bincount(pieces[visible], minlength=count) > 0
-    return np.asarray((mixed & touching[pieces]) | visible)
+    return mixed & touching[pieces]
 
 
 def color_trust(visible: Mask, pieces_map: Labels, is_text: bool, contrast: Floats) -> Floats:

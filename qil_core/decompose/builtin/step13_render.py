@@ -51,7 +51,7 @@ EDGE_DEVIATION = 0.35
 
 
 def render(picture: Floats, plans: Plans, out: Floats, progress: Progress) -> None:
-    """Draw the layers (N, H, W, 4) of picture (H, W, 4), straight alpha in [0, 1], into out."""
+    """Draw the layers (N, H, W, 4) of picture (H, W, 4), straight alpha in [0, 1], into out, which is 0 everywhere."""
     height, width = picture.shape[:2]
     step = max(1, ROWS_PIXELS // width)
     bands = [slice(top, min(top + step, height)) for top in range(0, height, step)]
@@ -66,7 +66,6 @@ def _render_rows(picture: Floats, plans: Plans, rows: slice, out: Floats) -> Non
     frame = _Frame(picture.shape[:2], plans.size)
     below = np.zeros_like(picture[rows])
     bands = _unveiled(picture[rows], plans.layers, frame, rows)
-    out[:, rows] = 0
     for i, (plan, band) in enumerate(zip(plans.layers, bands, strict=True)):
         view = frame.view(plan.box, rows)
         if view is None:
@@ -75,10 +74,11 @@ def _render_rows(picture: Floats, plans: Plans, rows: slice, out: Floats) -> Non
         alpha, color = _layer_rows(shown, _shaded(under, plan, view), plan, view, plans.grain[plan.box])
         for shade in plan.shades:
             alpha, color = _over_shade(alpha, color, shade, view, shown[..., 3])
-        out[i, rows][view.place] = np.dstack([color, alpha])
-        under *= (1 - alpha)[..., None]
-        under[..., :3] += color * alpha[..., None]
-        under[..., 3] += alpha
+        layer, alpha = out[i, rows][view.place], alpha[..., None]
+        layer[..., :3], layer[..., 3:] = color, alpha
+        under *= 1 - alpha
+        under[..., :3] += color * alpha
+        under[..., 3:] += alpha
 
 
 def _unveiled(band: Floats, plans: Sequence[Plan], frame: _Frame, rows: slice) -> list[Floats]:
@@ -123,7 +123,10 @@ def _layer_rows(band: Floats, below: Floats, plan: Plan, view: _View, rough: Flo
     alpha[hidden] = np.clip(extent[hidden] * view.scale + 0.5, 0, 1)
     alpha = np.minimum(alpha, band[..., 3])
     own: Mask = (alpha >= band[..., 3]) & (alpha > 0) & (above < -BAND_PX) & (visible > 0)
-    color[own] = _solved(band[own], below[own], plan.opacity)
+    if plan.opacity == 1:
+        np.copyto(color, band[..., :3], where=own[..., None])
+    else:
+        color[own] = _uncovered(band[own], below[own], plan.opacity)
     color[(alpha == 0) & (extent < -CLEARED_PX)] = 0
     return alpha * np.float32(plan.opacity), color
 
@@ -132,10 +135,8 @@ def _premultiplied(straight: Floats) -> Floats:
     return np.append(straight[..., :3] * straight[..., 3:], straight[..., 3:], axis=-1)
 
 
-def _solved(band: Floats, below: Floats, opacity: float) -> Floats:
+def _uncovered(band: Floats, below: Floats, opacity: float) -> Floats:
     """The colour (k, 3) of a layer that covers pixels (k, 4) wholly, with this opacity over what lies below."""
-    if opacity == 1:
-        return band[:, :3]
     return np.clip((band[:, :3] - (1 - opacity) * below[:, :3]) / opacity, 0, 1)
 
 
