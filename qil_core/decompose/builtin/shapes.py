@@ -2,8 +2,11 @@
 
 Completion (`completed`), for each piece of a mask:
 1. `_filling`: its holes are filled where something above fills them.
-2. `_best_shape`: the first of rectangle, tilted rectangle, ellipse, triangle and convex hull that fits what is visible
-   (intersection over union) continues it under what lies above; where none fits, narrow gaps are closed.
+2. `_evident_shape`: the first of rectangle, tilted rectangle, ellipse and triangle that fits what is visible and whose
+   outline is seen for the most part (`_is_evident`) continues it under what lies above.
+Where no shape is evident, `continued` interpolates (`_between`): a hidden pixel belongs to the mask where what is
+visible around it does, for the most part (push-pull: see `fill`), and only inside the convex hull of what it links.
+Nothing is completed to more than twice what is visible.
 """
 
 from __future__ import annotations
@@ -14,19 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
+from .fill import smooth_fill
 from .working import Floats, Mask, reported
+
+Box = tuple[slice, slice]
+"""Rows and columns of a part of a picture."""
 
 MIN_FIT = 0.975
 """Least intersection over union of a shape and what is visible for the shape to be believed."""
+
+MIN_OUTLINE_SEEN = 0.5
+"""Share of a shape's outline that must be seen as the edge of what is visible."""
+
+OUTLINE_PX = 2
+"""How far a seen edge may be from the shape's outline."""
+
+MAX_HIDDEN = 1.0
+"""Largest area that is completed, as a multiple of the area that is visible."""
 
 MAX_PIECES = 40
 """How many pieces of a mask are looked at, the largest first."""
 
 MIN_PIECE = 1e-3
 """Area of the smallest piece that is looked at, as a share of the largest one's."""
-
-MIN_SHOWN = 0.3
-"""Share of an outline that must not touch what lies above, before a shape is read from it."""
 
 MIN_POINTS = 12
 """Least number of outline points to which an ellipse or triangle is fitted."""
@@ -36,9 +49,6 @@ MAX_REACH = 4
 
 MIN_FILLED = 0.97
 """Share of a hole that what lies above must fill: through another hole one sees what is below."""
-
-CLOSED_GAP = 60
-"""Gaps up to two such parts (a thirtieth) of the window's longer side are closed."""
 
 TOUCH_PX = 2
 """How near an outline's point must be to what lies above to touch it."""
@@ -52,6 +62,15 @@ def grown(mask: Mask, radius: int) -> Mask:
     import cv2
 
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)) > 0)
+
+
+def box_around(mask: Mask, spare: int) -> Box:
+    """The smallest box around a mask, with so many pixels more on each side; the first pixel for an empty one."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 1), slice(0, 1)
+    (top, bottom), (left, right) = ((int(line[0]) - spare, int(line[-1]) + 1 + spare) for line in (rows, columns))
+    return slice(max(0, top), min(mask.shape[0], bottom)), slice(max(0, left), min(mask.shape[1], right))
 
 
 def contours(mask: Mask) -> list[NDArray[np.int32]]:
@@ -74,7 +93,7 @@ def hulls(mask: Mask) -> Mask:
 
 
 def completed(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
-    """A layer's full extent (h, w): what is visible, and what a plausible shape adds under the layers above."""
+    """What is visible (h, w), and what evident shapes add to it under the layers above."""
     out = visible.copy()
     if not above.any():
         return out
@@ -84,7 +103,49 @@ def completed(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
     return out
 
 
-def _window(contour: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[tuple[slice, slice], NDArray[np.int32]]:
+def continued(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
+    """A layer's full extent (h, w): `completed`, and what interpolation adds between what is visible.
+
+    Where both are more than MAX_HIDDEN allows, the pixels with the most of the layer around them are taken.
+    """
+    out = completed(visible, above, progress)
+    if not (visible.any() and above.any()):
+        return out
+    tight = box_around(visible, 0)
+    box = box_around(visible, WINDOW_SPARE_PX + max(side.stop - side.start for side in tight) // 2)
+    share = smooth_fill(visible[box].astype(np.float32)[..., None], (~above[box]).astype(np.float32))[..., 0]
+    hidden = (out[box] & ~visible[box]) | _between(visible[box], (share > 0.5) & above[box])
+    most = int(MAX_HIDDEN * visible.sum())
+    if hidden.sum() > most:
+        hidden &= share >= np.sort(share[hidden])[::-1][most]
+    out[box] = visible[box] | hidden
+    return out
+
+
+def _between(visible: Mask, hidden: Mask) -> Mask:
+    """The hidden pixels that are inside the convex hull of the visible ones which they link."""
+    import cv2
+
+    _, linked = cv2.connectedComponents((hidden | visible).astype(np.uint8), connectivity=4)
+    size = np.bincount(linked[hidden], minlength=int(linked.max()) + 1)
+    inside = np.zeros_like(visible)
+    for piece in np.argsort(-size, kind="stable")[:MAX_PIECES]:
+        if size[piece]:
+            inside |= _hull(visible & (linked == piece))
+    return hidden & inside
+
+
+def _hull(mask: Mask) -> Mask:
+    """The convex hull of all pieces of a mask together."""
+    import cv2
+
+    canvas, points = _canvas(mask), cv2.findNonZero(mask.astype(np.uint8))
+    if points is not None:
+        cv2.fillConvexPoly(canvas, cv2.convexHull(points), 1)
+    return canvas > 0
+
+
+def _window(contour: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[Box, NDArray[np.int32]]:
     """The part of a picture around a contour, half as much again on each side, and its corner (x, y)."""
     low, high = contour[:, 0].min(0), contour[:, 0].max(0) + 1
     spare = (high - low) // 2 + WINDOW_SPARE_PX
@@ -98,7 +159,7 @@ def _completed_piece(contour: NDArray[np.int32], visible: Mask, above: Mask) -> 
 
     inside = cv2.drawContours(_canvas(visible), [contour], -1, 1, cv2.FILLED) > 0
     piece = inside & (visible | _filling(inside & ~visible, above))
-    return np.asarray(piece | (_best_shape(contour, inside & visible, above) & above))
+    return np.asarray(piece | (_evident_shape(contour, inside & visible, above) & above))
 
 
 def _filling(holes: Mask, above: Mask) -> Mask:
@@ -112,33 +173,32 @@ def _filling(holes: Mask, above: Mask) -> Mask:
     return np.asarray(filled[pieces])
 
 
-def _best_shape(contour: NDArray[np.int32], visible: Mask, above: Mask) -> Mask:
-    """The first of rectangle, tilted rectangle, ellipse, triangle and hull that fits what is visible; else a closing.
-
-    An outline that hardly shows proves nothing: then it is what is visible.
-    """
-    if len(_free(contour, above)) < MIN_SHOWN * len(contour):
+def _evident_shape(contour: NDArray[np.int32], visible: Mask, above: Mask) -> Mask:
+    """The first of rectangle, tilted rectangle, ellipse and triangle that is evident; else what is visible."""
+    if not grown(visible, 1)[above].any():
         return visible
     for draw in (_rectangle, _tilted, _ellipse, _triangle):
         shape = draw(contour, visible, above)
-        if _fits(shape, visible, above):
+        if _fits(shape, visible, above) and _is_evident(shape, visible, above):
             return shape
-    hull = hulls(visible)
-    return hull if _fits(hull, visible, above) else _closed(visible)
-
-
-def _closed(visible: Mask) -> Mask:
-    """The mask with its narrow gaps closed."""
-    import cv2
-
-    size = 2 * (max(visible.shape) // CLOSED_GAP) + 3
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return np.asarray(cv2.morphologyEx(visible.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0)
+    return visible
 
 
 def _fits(shape: Mask, visible: Mask, above: Mask) -> bool:
     shown = shape & ~above
     return bool((shown & visible).sum() >= MIN_FIT * (shown | visible).sum())
+
+
+def _is_evident(shape: Mask, visible: Mask, above: Mask) -> bool:
+    """Whether what a shape adds is no more than what is visible, and its outline is seen for the most part.
+
+    Where the shape leaves the window, it has no outline.
+    """
+    if (shape & ~visible).sum() > MAX_HIDDEN * visible.sum():
+        return False
+    outline = shape & grown(~shape, 1)
+    edge = visible & grown(~visible & ~above, 1)
+    return bool(grown(edge, OUTLINE_PX)[outline].mean() >= MIN_OUTLINE_SEEN) if outline.any() else False
 
 
 def _canvas(visible: Mask) -> NDArray[np.uint8]:

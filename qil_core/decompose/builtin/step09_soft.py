@@ -3,8 +3,9 @@
 1. `_pieces`: connected pieces of background that differ from its model, faint tails included.
 2. `_of_one_color`: the parts of a piece that one colour explains each (see `lines`).
 3. `_by_owner`: what is strongest beside a unit is cast by it, and goes into its layer; else it stands alone.
-4. `_soft`: its colour, and its alpha as the place on the line from background to that colour; carried on smoothly
-   under the unit that casts it.
+4. `_soft`: its colour, and its alpha as the place on the line from background to that colour. What is not smooth or
+   does not fade out (see `softness`) is none.
+5. `_carried`: its alpha is carried on smoothly under the unit that casts it, and under what may lie upon it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ...progress import Progress, part, silent
 from .fill import nearest_label, smooth_fill
 from .lines import along, by_color
 from .shapes import grown
+from .softness import falls_off, is_soft
 from .step03_ground import Background
 from .units import GLOW, Units
 from .working import Floats, Labels, Mask, Tolerance, Working, reported
@@ -90,13 +92,19 @@ CALM_BLUR_PX = 1.5
 class Soft:
     """A shadow or glow. alpha: (h, w) in 0..1. color: (3,) in 0..255. alone: nothing casts it, it is a layer itself.
 
-    pixel: row and column of a pixel of the unit that it belongs to, whatever number that has.
+    pixel: row and column of a pixel of the unit that it belongs to, whatever number that has. carried: (h, w), its
+    alpha also under the units beside it, for those that lie upon it.
     """
 
     alpha: Floats
     color: Floats
     alone: bool
     pixel: tuple[int, int]
+    carried: Floats
+
+    def under(self, upper: Mask) -> Floats:
+        """Its alpha (h, w) where also units (a mask) lie upon it."""
+        return np.where(upper, np.maximum(self.alpha, self.carried), self.alpha)
 
 
 def find_softs(work: Working, background: Background, labels: Labels, progress: Progress = silent) -> list[Soft]:
@@ -141,7 +149,7 @@ def _pieces(work: Working, change: Floats, labels: Labels) -> Iterator[Mask]:
     changed = (free & (np.abs(change).max(2) > CHANGED.at(work.noise))).astype(np.uint8)
     side = 2 * CHANGED_OPENING_PX + 1
     core = cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
-    with_tails = grown(core, max(MIN_TAIL_PX, max(labels.shape) // TAIL)) & free
+    with_tails = _reach(core) & free
     count, pieces = cv2.connectedComponents(with_tails.astype(np.uint8), connectivity=8)
     sizes = np.bincount(pieces.ravel(), minlength=count)
     sizes[0] = 0
@@ -168,7 +176,11 @@ def _of_one_color(
 
 
 def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int, Mask]]:
-    """Parts of an area by what casts them: the nearest unit where it is strongest beside units, else none (0)."""
+    """Parts of an area by what casts them: the nearest unit where it is strongest beside units, else none (0).
+
+    A part that does not fall off from its unit belongs to the unit of the largest part: letters cast no shadow of the
+    card that they stand on.
+    """
     strength = np.abs(change).max(2) * area
     strongest = area & (strength > STRONGEST * np.quantile(strength[area], 0.98))
     beside = grown(labels > 0, max(MIN_BESIDE_PX, max(labels.shape) // BESIDE))
@@ -176,23 +188,35 @@ def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int,
         yield 0, area
         return
     closest = nearest_label(labels)
-    for owner in np.unique(closest[area]):
-        yield int(owner), area & (closest == owner)
+    numbers = np.where(area, closest, 0)
+    size = np.bincount(numbers.ravel())
+    size[0] = 0
+    largest = int(size.argmax())
+    for owner in np.flatnonzero(size):
+        part = numbers == owner
+        if owner != largest and not falls_off(strength, part, labels == owner):
+            numbers[part] = largest
+    for owner in np.unique(numbers[area]):
+        yield int(owner), numbers == owner
 
 
 def _soft(work: Working, background: Background, change: Floats, labels: Labels, owner: int, area: Mask) -> Soft | None:
-    """The shadow or glow in an area; None where no single colour explains it."""
+    """The shadow or glow in an area; None where no single colour explains it, or it is not soft."""
     inner = area & ~grown(labels > 0, EDGE_PX)
     if not inner.any():
         return None
     color = _color(change[inner], background.model[inner], CAST_ALPHA if owner else ALONE_ALPHA)
-    alpha, misfit = along(change, color - background.model)
-    if misfit[inner].mean() > ON_LINE.at(work.noise) or np.quantile(alpha[inner], 1 - STRONGEST_SHARE) < UNIT_ALPHA:
+    line, misfit = along(change, color - background.model)
+    if misfit[inner].mean() > ON_LINE.at(work.noise) or np.quantile(line[inner], 1 - STRONGEST_SHARE) < UNIT_ALPHA:
         return None
-    caster = labels == owner if owner else area
-    soft = _carried(np.clip(alpha, 0, 1), area, inner, caster, work.noise)
+    alpha, caster = np.clip(line, 0, 1), labels == owner if owner else area
+    source = caster if owner else inner & (alpha >= STRONGEST * np.quantile(alpha[inner], 0.98))
+    if not is_soft(alpha, area, labels > 0, source, inner):
+        return None
+    everywhere = _carried(alpha, inner, work.noise)
+    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, _reach(area) & (labels > 0)))
     y, x = np.unravel_index(int((caster if owner else soft * area).argmax()), area.shape)
-    return Soft(soft, color, owner == 0, (int(y), int(x)))
+    return Soft(soft, color, owner == 0, (int(y), int(x)), under)
 
 
 def _color(change: Floats, behind: Floats, strongest: float) -> Floats:
@@ -206,12 +230,16 @@ def _color(change: Floats, behind: Floats, strongest: float) -> Floats:
     return np.asarray(np.clip(start + step / strongest, 0, 255), np.float32)
 
 
-def _carried(alpha: Floats, piece: Mask, inner: Mask, owner: Mask, noise: float) -> Floats:
-    """Alpha (h, w) where it is seen, calmed by a blur, carried under its owner, and none elsewhere."""
+def _carried(alpha: Floats, inner: Mask, noise: float) -> Floats:
+    """Alpha (h, w) where it is seen, calmed by a blur, and carried on everywhere else."""
     import cv2
 
     everywhere = smooth_fill(alpha[..., None], inner.astype(np.float32))[..., 0]
     if noise > NOISE_TO_CALM:
         everywhere = np.asarray(cv2.GaussianBlur(everywhere, (0, 0), CALM_BLUR_PX), np.float32)
-    soft = np.where(piece | owner, everywhere, 0)
-    return np.where(soft < 1 / 255, 0, soft).astype(np.float32)
+    return np.where(everywhere < 1 / 255, 0, everywhere).astype(np.float32)
+
+
+def _reach(area: Mask) -> Mask:
+    """The area and what may hide more of it: what is within the length of its tails."""
+    return grown(area, max(MIN_TAIL_PX, max(area.shape) // TAIL))

@@ -1,27 +1,34 @@
 """Step 12, plan: what is to be drawn for each layer, on the working copy.
 
-1. `_background_plan`, `_unit_plan`, `_panel_plan`: a layer's colours everywhere, completed under what covers it, and
-   the signed distances to the edges of what shows of it, of its full extent, and of what lies above it.
-2. `color_trust`: colours come from where a unit shows its own, away from edges and on the spine of thin pieces.
-3. `_beside_edges`: the edges of translucent panels count as hidden for the layers below.
+1. `grain`: how much the picture changes from pixel to pixel away from edges; what differs less is the same.
+2. `_extents`: what shows of each unit, completed under what covers it, in the unit's box.
+3. `_background_plan`, `_unit_plan`, `_panel_plan`: a layer's colours in its box, and the signed distances to the edges
+   of what shows of it, of its full extent, of what lies above it, and of its soft rim.
+4. `color_trust`: colours come from where a unit shows its own, away from edges and on the spine of thin pieces.
+5. `_soft_rim`: the pixels beside a unit that are mixtures of its colour and of what lies below it.
+6. `_beside_edges`: the edges of translucent panels count as hidden for the layers below.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from ...parallel import each
 from ...progress import Progress, part, silent
 from .fill import smooth_fill
-from .shapes import completed, signed_distance
+from .lines import between
+from .shapes import Box, box_around, continued, grown, signed_distance
 from .step03_ground import Background, completed_colors
 from .step06_panels import Panel
 from .step09_soft import Soft, without_softs
 from .step11_order import Layer
 from .units import STROKES, TEXT, Units
-from .working import Floats, Labels, Mask, Working
+from .working import Floats, Labels, Mask, Tolerance, Working, strongest
 
 THIN_PX = 4
 """Depth, in working pixels, below which a piece is thin, and shows its own colour only on its spine."""
@@ -45,21 +52,65 @@ PANEL_EDGE_PX = 1
 """Half width of a panel's edge, in working pixels, where two alphas are unknown at once."""
 
 
+BOX_SPARE_PX = 12
+"""How far a layer's box reaches beyond what is drawn of it, in working pixels: colours are cleared at half of that."""
+
+TUCK_PX = 3
+"""How far each layer goes on under what covers it, in working pixels: mixtures along that edge show its colour."""
+
+RINGING_PX = 1
+"""How far from what covers it, in working pixels, the background shows artefacts of filters and compression."""
+
+RIM_PX = 8
+"""How far from a unit its soft rim may reach, in working pixels."""
+
+GRAIN_BLUR_PX = 2
+"""Standard deviation of the blur, in working pixels, that the picture is compared with to measure its grain."""
+
+GRAIN_EDGE_PX = 4
+"""Distance from the edges of units, in working pixels, from which differences are grain."""
+
+GRAIN_SIDE_PX = 33
+"""Side of the square in which grain is averaged, in working pixels."""
+
+SEEN = Tolerance(3, 3)
+"""Difference from what lies below, for the grain, from which something is seen."""
+
+
+class Shade(NamedTuple):
+    """A shadow or glow in a layer's box. alpha: (h, w). color: (3,) in 0..255."""
+
+    alpha: Floats
+    color: Floats
+
+
 @dataclass(frozen=True)
 class Plan:
-    """One layer on the working copy; everything float32.
+    """One layer in its box of the working copy; everything float32.
 
-    color: (h, w, 3) in 0..255, completed. visible, extent, above: signed distances (h, w) to the edge of what
-    shows of the layer, of its full extent, and of what lies above it; positive inside. softs: its shadows.
-    opacity: its alpha where it covers wholly, below 1 for a translucent panel.
+    box: rows and columns of the working copy. color: (h, w, 3) in 0..255, completed. visible, extent, above, rim:
+    signed distances (h, w) to the edge of what shows of the layer, of its full extent, of what lies above it, and of
+    what shows with its soft rim; positive inside. shades: its shadows and glows. opacity: its alpha where it covers
+    wholly, below 1 for a translucent panel.
     """
 
+    box: Box
     color: Floats
     visible: Floats
     extent: Floats
     above: Floats
-    softs: tuple[Soft, ...] = ()
+    rim: Floats
+    shades: tuple[Shade, ...] = ()
     opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What is to be drawn on a working copy of this size (h, w), bottom first. grain: (h, w) in 1/255."""
+
+    layers: list[Plan]
+    size: tuple[int, int]
+    grain: Floats
 
 
 def plan_layers(
@@ -70,7 +121,7 @@ def plan_layers(
     softs: Sequence[Soft],
     order: Sequence[Layer],
     progress: Progress = silent,
-) -> list[Plan]:
+) -> Plans:
     """What is to be drawn, bottom first: the background where there is one, then units and panels in this order.
 
     clean: without strokes and panels.
@@ -78,68 +129,138 @@ def plan_layers(
     owners = [units.labels[soft.pixel] for soft in softs]
     units = without_softs(units, softs)
     progress(0, "completing the background")
+    rough = grain(work, units.labels)
     bottom = _background_plan(clean.rgba[..., :3], background, units.labels, softs)
     if background.kind == "transparent" and len(units) == 1:
-        return [bottom]
-    plans, below = [bottom] if background.kind != "transparent" else [], bottom.color
+        return Plans([bottom], work.shape, rough)
+    plans, below = [bottom] if background.kind != "transparent" else [], bottom.color.copy()
+    extents = _extents(units, part(progress, 0.1, 0.5))
     for i, layer in enumerate(order):
-        share = part(progress, (i + 1) / (len(order) + 1), (i + 2) / (len(order) + 1))
+        progress(0.5 + 0.5 * i / len(order), "completing layers")
         if isinstance(layer, Panel):
             above = np.isin(units.labels, [unit for unit in order[i:] if isinstance(unit, int)])
-            plan = _panel_plan(layer, above, share)
+            plan = _panel_plan(layer, above)
         else:
             own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == layer]
-            plan = _unit_plan(work if units.kinds[layer] == STROKES else clean, units, below, layer, own, share)
-        below = np.where((plan.extent > 0)[..., None], below + plan.opacity * (plan.color - below), below)
+            seen = work if units.kinds[layer] == STROKES else clean
+            plan = _unit_plan(seen, units, below, rough, layer, extents[layer], own)
+        change = np.float32(plan.opacity) * (plan.extent > 0)[..., None] * (plan.color - below[plan.box])
+        below[plan.box] += change
         plans.append(plan)
-    return [_beside_edges(plan, plans[i + 1 :]) for i, plan in enumerate(plans)]
+    return Plans([_beside_edges(plan, plans[i + 1 :]) for i, plan in enumerate(plans)], work.shape, rough)
 
 
-def _panel_plan(panel: Panel, above: Mask, progress: Progress) -> Plan:
+def grain(work: Working, labels: Labels) -> Floats:
+    """Standard deviation (h, w), in 1/255, of the picture around its own blur, away from the edges of units.
+
+    Of the channels the one that varies most. Near edges it is what it is farther away.
+    """
+    import cv2
+
+    rgb = np.ascontiguousarray(work.rgba[..., :3])
+    difference = strongest(rgb - cv2.GaussianBlur(rgb, (0, 0), GRAIN_BLUR_PX)) ** 2
+    edges = np.zeros(labels.shape, bool)
+    edges[1:] |= labels[1:] != labels[:-1]
+    edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    calm = (~grown(edges, GRAIN_EDGE_PX)).astype(np.float32)
+    square = (GRAIN_SIDE_PX, GRAIN_SIDE_PX)
+    weight = cv2.blur(calm, square)
+    mean = cv2.blur(difference * calm, square) / np.maximum(weight, 1e-6)
+    return np.sqrt(np.maximum(smooth_fill(np.asarray(mean)[..., None], np.asarray(weight)), 0))[..., 0]
+
+
+def _extents(units: Units, progress: Progress) -> list[Mask]:
+    """For each unit, 0 included, what shows of it and what continues that under what covers it (h, w)."""
+
+    def extent(unit: int) -> Mask:
+        visible, above = units.labels == unit, units.labels > unit
+        if unit == 0 or not visible.any():
+            return visible
+        near = box_around(visible, TUCK_PX)
+        whole = continued(visible, above)
+        whole[near] |= _tucked(visible[near], above[near])
+        return whole
+
+    return each(range(len(units)), extent, torch.device("cpu"), progress, "completing shapes")
+
+
+def _tucked(visible: Mask, above: Mask) -> Mask:
+    """A strip (h, w) of what lies above, beside what is visible and nearer to it than to anything else below."""
+    import cv2
+
+    own, other = (cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) for mask in (~visible, visible | above))
+    return np.asarray(above & (own <= TUCK_PX) & (own <= other))
+
+
+def _panel_plan(panel: Panel, above: Mask) -> Plan:
     covering = above & (panel.depth < 0)
-    extent = signed_distance(completed(panel.depth > 0, covering, progress))
-    return Plan(panel.color, panel.depth, extent, signed_distance(covering), opacity=panel.alpha)
+    extent = signed_distance(continued(panel.depth > 0, covering))
+    everything = slice(0, above.shape[0]), slice(0, above.shape[1])
+    over = signed_distance(covering)
+    return Plan(everything, panel.color, panel.depth, extent, over, panel.depth, opacity=panel.alpha)
 
 
 def _beside_edges(plan: Plan, upper: Sequence[Plan]) -> Plan:
     """The plan with the edges of the panels above counted as hidden: there two alphas are unknown at once."""
-    edges = [PANEL_EDGE_PX - np.abs(panel.visible) for panel in upper if panel.opacity < 1]
+    edges = [PANEL_EDGE_PX - np.abs(panel.visible[plan.box]) for panel in upper if panel.opacity < 1]
     return replace(plan, above=np.maximum.reduce([plan.above, *edges]))
 
 
 def _background_plan(rgb: Floats, background: Background, labels: Labels, softs: Sequence[Soft]) -> Plan:
-    everywhere = signed_distance(np.ones(labels.shape, bool))
+    everything = slice(0, labels.shape[0]), slice(0, labels.shape[1])
+    inside = signed_distance(np.ones(labels.shape, bool))
     covered = (labels > 0) | np.any([soft.alpha > 0 for soft in softs] or [labels < 0], axis=0)
-    return Plan(completed_colors(rgb, background, covered), everywhere, everywhere, signed_distance(covered))
+    if background.has_formula:
+        covered = grown(covered, RINGING_PX)
+    colors = completed_colors(rgb, background, covered)
+    return Plan(everything, colors, inside, inside, signed_distance(covered), inside)
 
 
-def _unit_plan(work: Working, units: Units, below: Floats, unit: int, softs: list[Soft], progress: Progress) -> Plan:
-    """The plan of a unit over the colours below it (h, w, 3)."""
-    progress(0, "completing layers")
-    visible, above = units.labels == unit, units.labels > unit
-    straight = np.asarray(work.rgba[..., :3] * (255 / np.maximum(work.rgba[..., 3:], 1)), np.float32)
-    trust = color_trust(units, unit, np.abs(straight - below).max(2))
-    progress(0.3, "completing layers")
+def _unit_plan(
+    work: Working, units: Units, below: Floats, rough: Floats, unit: int, extent: Mask, softs: Sequence[Soft]
+) -> Plan:
+    """The plan of a unit over the colours below it (H, W, 3), with its extent (H, W)."""
+    shaded = np.any([soft.alpha > 0 for soft in softs], axis=0) if softs else np.zeros_like(extent)
+    box = box_around(extent | shaded, BOX_SPARE_PX)
+    labels = units.labels[box]
+    visible, above, own = labels == unit, labels > unit, units.kinds[unit] == TEXT
+    rgba = work.rgba[box]
+    straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
+    trust = color_trust(visible, units.pieces[box], own, strongest(straight - below[box]))
     color = np.clip(smooth_fill(straight, trust), 0, 255)
-    progress(0.6, "completing layers")
     depth = signed_distance(visible)
-    depth = np.minimum(depth, SOLVED_PX) if units.kinds[unit] == TEXT else depth
-    extent = completed(visible, above, part(progress, 0.7, 1))
-    return Plan(color, depth, signed_distance(extent), signed_distance(above), tuple(softs))
+    rim = _soft_rim(straight, color, below[box], rough[box], visible, above | shaded[box])
+    reach = signed_distance(rim) if (rim & ~visible).any() else depth
+    shades = tuple(Shade(soft.under(units.labels > unit)[box], soft.color) for soft in softs)
+    solved = np.minimum(depth, SOLVED_PX) if own else depth
+    return Plan(box, color, solved, signed_distance(extent[box]), signed_distance(above), reach, shades)
 
 
-def color_trust(units: Units, unit: int, contrast: Floats) -> Floats:
+def _soft_rim(shown: Floats, color: Floats, below: Floats, rough: Floats, visible: Mask, taken: Mask) -> Mask:
+    """What is visible of a unit (h, w), and the mixtures of its colour with what is below that touch it."""
+    import cv2
+
+    rim = grown(visible, RIM_PX) & ~visible & ~taken
+    tolerance = SEEN.floor + SEEN.per_noise * rough[rim]
+    _, off = between(shown[rim], below[rim], color[rim], 0)
+    mixed = visible.copy()
+    mixed[rim] = (strongest(shown[rim] - below[rim]) > tolerance) & (off < tolerance)
+    count, pieces = cv2.connectedComponents(mixed.astype(np.uint8), connectivity=8)
+    touching = np.bincount(pieces[visible], minlength=count) > 0
+    return mixed & touching[pieces]
+
+
+def color_trust(visible: Mask, pieces_map: Labels, is_text: bool, contrast: Floats) -> Floats:
     """How purely a pixel shows its own unit's colour (h, w): 1 away from edges and on the spine of thin pieces.
 
     contrast: (h, w), to what lies below. In a thin piece, pixels of less contrast are mixtures with that.
     """
-    visible = units.labels == unit
     depth = signed_distance(visible) + 0.5
-    inside, pieces = np.where(visible, units.pieces, 0), int(units.pieces.max()) + 1
+    inside, pieces = np.where(visible, pieces_map, 0), int(pieces_map.max()) + 1
     spine, peak = np.zeros(pieces, np.float32), np.zeros(pieces, np.float32)
     np.maximum.at(spine, inside[visible], depth[visible])
     np.maximum.at(peak, inside[visible], contrast[visible])
-    thin = (spine < THIN_PX) | (units.kinds[unit] == TEXT)
+    thin = (spine < THIN_PX) | is_text
     mixed = thin[inside] & (contrast < MIN_CONTRAST_ON_SPINE * peak[inside])
     pure = visible & ~mixed & ((depth > PURE_DEPTH_PX) | thin[inside])
     little = MIXED_TRUST * np.clip(depth, 0, MIXED_DEPTH_PX) ** 4
