@@ -132,18 +132,19 @@ def straightened(picture: Picture, corners: Corners) -> Picture:
     """A box of a picture as an upright line READ_HEIGHT_PX high: its beginning, where it is very long."""
     import cv2
 
-    width, height = (float(max(np.linalg.norm(a), np.linalg.norm(b))) for a, b in _sides(corners))
+    width, height = _size(corners)
     if height > UPRIGHT_ASPECT * width:
         corners, width, height = np.roll(corners, -1, axis=0), height, width
-    scale = READ_HEIGHT_PX / max(height, 1)
-    full, size = width * scale, (max(1, round(min(width / max(height, 1), MAX_READ_ASPECT) * READ_HEIGHT_PX)), READ_HEIGHT_PX)
-    target = np.array([[0, 0], [full, 0], [full, READ_HEIGHT_PX], [0, READ_HEIGHT_PX]], np.float32)
+    aspect = width / max(height, 1)
+    right, foot = aspect * READ_HEIGHT_PX, READ_HEIGHT_PX
+    target = np.array([[0, 0], [right, 0], [right, foot], [0, foot]], np.float32)
     matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
-    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.warpPerspective(picture, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    size = (max(1, round(min(aspect, MAX_READ_ASPECT) * READ_HEIGHT_PX)), READ_HEIGHT_PX)
+    line = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(line, np.uint8)
 
 
-def _sides(corners: Corners) -> tuple[tuple[Corners, Corners], tuple[Corners, Corners]]:
-    """The upper and lower, and the left and right side of a box."""
-    top_left, top_right, low_right, low_left = corners
-    return (top_right - top_left, low_right - low_left), (low_left - top_left, low_right - top_right)
+def _size(corners: Corners) -> tuple[float, float]:
+    """Width and height of a box in pixels, its longer sides."""
+    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    return float(max(sides[0], sides[2])), float(max(sides[1], sides[3]))

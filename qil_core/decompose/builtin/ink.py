@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +45,9 @@ MAX_SAMPLE = 3000
 
 MAX_AROUND = 0.4
 """Density in the frame, as a share of that in the box, below which a colour is ink."""
+
+MIN_ENCLOSED = 0.5
+"""Share of a colour's pixels in the box that are glyphs on even paper: then it is ink, wherever else it is found."""
 
 RIM_PX = 2
 """Width in working pixels of the box's own rim, which glyphs hardly touch: boxes have some spare."""
@@ -110,11 +112,14 @@ MIN_FILL, MAX_FILL = 0.03, 0.8
 
 @dataclass(frozen=True)
 class Ink:
-    """The ink of a line. mask: (h, w) of its window. window: rows and columns. color, paper: (3,) in 0..255."""
+    """The ink of a line. mask: (h, w) of its window. window: rows and columns.
+
+    colors, paper: the range (2, 3) in 0..255 of the middle half of its colours, and of those around it.
+    """
 
     mask: Mask
     window: Window
-    color: Floats
+    colors: Floats
     paper: Floats
 
 
@@ -148,7 +153,7 @@ def find_ink(rgb: Floats, noise: float, corners: Corners, others: Mask) -> Ink |
     mask = _without_specks(_edged(np.abs(part - paper).max(2), seeds, area.box, tolerance))
     if not MIN_FILL * area.box.sum() < (mask & area.box).sum() < MAX_FILL * area.box.sum():
         return None
-    return Ink(mask, window, np.median(part[mask], axis=0), np.median(part[area.frame], axis=0))
+    return Ink(mask, window, *(np.quantile(part[m], [0.25, 0.75], axis=0) for m in (mask, area.frame)))
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ class _Area:
         box = filled(corners, taken.shape, left, top)
         wide = grown(box, max(2, round(OUTSIDE * height)))
         frame = grown(wide, max(3, round(FRAME * height))) & ~wide & ~taken
-        along, down = _axes(corners)
+        along, down = axes(corners)
         y, x = np.mgrid[: taken.shape[0], : taken.shape[1]].astype(np.float32)
         x, y = x + (left - corners[0, 0]), y + (top - corners[0, 1])
         cells = max(MIN_CELLS, round(CELLS_PER_HEIGHT * float(np.linalg.norm(along) / np.linalg.norm(down))))
@@ -185,7 +190,7 @@ class _Area:
         return cls(box, box & grown(~box, RIM_PX), wide, frame, taken, shares[0], shares[1], cells, height)
 
 
-def _axes(corners: Corners) -> tuple[Floats, Floats]:
+def axes(corners: Corners) -> tuple[Floats, Floats]:
     """The longer and the shorter side (2,) of a box: along the line and down."""
     across, deep = corners[1] - corners[0], corners[3] - corners[0]
     return (across, deep) if np.linalg.norm(across) >= np.linalg.norm(deep) else (deep, across)
@@ -193,7 +198,7 @@ def _axes(corners: Corners) -> tuple[Floats, Floats]:
 
 def _window(corners: Corners, shape: tuple[int, ...]) -> Window:
     """Rows and columns around a box: its frame, and along the line as far as letters may continue it."""
-    along = _axes(corners)[0]
+    along = axes(corners)[0]
     beside = np.abs(along) / np.linalg.norm(along) * BESIDE
     spare = np.maximum(beside, 2 * FRAME) * line_height(corners)
     low = np.maximum(np.floor(corners.min(0) - spare), 0).astype(int)
@@ -224,7 +229,9 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
     number = _colors(part, inside | around)
     count = int(number.max()) + 1
     within, without, on_rim = (_density(number, off, mask, count) for mask in (area.box, area.frame, area.rim))
-    rare = (within > 0) & (without < MAX_AROUND * within) & (on_rim < MAX_ON_RIM)
+    enclosed = _density(number, _enclosed(off & ~(area.taken & ~area.box), area.wide), area.box, count)
+    rare = (without < MAX_AROUND * within) | (enclosed > MIN_ENCLOSED * within)
+    rare &= (within > 0) & (on_rim < MAX_ON_RIM)
     cell = np.clip(area.along * area.cells, 0, area.cells - 1).astype(np.int64)
     inked = inside & rare[number]
     seen = np.bincount((number * area.cells + cell)[inked], minlength=count * area.cells).reshape(count, -1) > 0
@@ -238,6 +245,14 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
     letters = _in_line(main, band & area.wide)
     more = _continued(main & ~area.wide, letters, band, area.height)
     return np.asarray(letters | more | _within(figures & rare[number], figures, band & area.box, area.height))
+
+
+def _enclosed(mask: Mask, line: Mask) -> Mask:
+    """The pieces of a mask that lie wholly in a line: on even paper, its glyphs."""
+    import cv2
+
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(mask & (np.bincount(pieces[mask & ~line], minlength=count) == 0)[pieces])
 
 
 def _in_line(mask: Mask, line: Mask) -> Mask:
@@ -315,10 +330,11 @@ def _hard(mask: Mask, difference: Floats) -> Mask:
     """The mask without pieces that end softly: glows and shades between letters."""
     import cv2
 
-    count, pieces = cv2.connectedComponents((mask & (difference < EDGE * difference[mask].max(initial=0))).astype(np.uint8))
+    faint = mask & (difference < EDGE * difference[mask].max(initial=0))
+    count, pieces = cv2.connectedComponents(faint.astype(np.uint8))
     ends = grown(~mask, 1) & (pieces > 0)
-    drop = _around(-difference)  # the least difference nearby, with its sign turned
-    soft = ends & (-drop > MAX_DROP * difference)
+    least = -_around(-difference)
+    soft = ends & (least > MAX_DROP * difference)
     total, bad = np.bincount(pieces[ends], minlength=count), np.bincount(pieces[soft], minlength=count)
     gone = bad > MIN_SOFT * total
     gone[0] = False
