@@ -4,15 +4,16 @@
 2. `ink.find_ink`: the glyphs of each, with their outline.
 3. `_blocks`: lines of one style and place are one block: of like height and colours, with small gaps between them, or
    as items of a list, which begin below each other.
-4. `_read`: the words of each block's first lines; what nobody can read is no text. Marks of a chart are left to it.
-5. `Texts.on_things`: small words on a thing, such as the title of a book, are part of that.
+4. `bullets`: the dots before the items of a list.
+5. `_read`: the words of each block's first lines; what is read as nothing is no text. Numbers at a chart are its.
+6. `Texts.on_things`: small words on a thing, such as the title of a book, are part of that.
 
 What is curved, or too large to be found, is left to the search by geometry (`step07_texts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from ... import ocr
 from ...progress import Progress, part, silent
 from ...text import printable
+from .bullets import find_bullets
 from .ink import Ink, axes, filled, find_ink, line_height
 from .shapes import grown
 from .working import Floats, Labels, Mask, Working, reported
@@ -32,8 +34,12 @@ MIN_SCORE = 0.8
 MIN_CHARACTERS = 2
 """Letters and digits of the shortest text: a ring is read as an O."""
 
-MAX_READ = 12
-"""How many lines are read at most, for reading takes longer than finding; the first lines of the largest blocks are."""
+MIN_FOREIGN_LENGTH = 4
+"""Length of a line, in heights, from which the reader finds a letter in whatever it knows."""
+
+MAX_READ = 110
+"""How much is read at most, in heights of lines, for it takes longer than finding them: of the largest blocks, the
+first lines. A title has about ten, a number at a chart two."""
 
 MAX_NAMED_LINES = 3
 """How many lines of a block are read: its name needs no more."""
@@ -68,6 +74,12 @@ MAX_INDENT = 0.5
 MAX_WORD_GAP = 1.2
 """Largest gap between two parts of one line, in heights."""
 
+MARGIN = 0.12
+"""Height of a page's upper and lower margin, where headers and footers stand, as a share of the picture's."""
+
+CHART_GAP = 8
+"""Clear distance, in heights, up to which marks belong to one chart: those of an axis stand so far apart."""
+
 MAX_TURN = 0.1
 """Largest angle between the lines of a block, in radians."""
 
@@ -84,16 +96,20 @@ TOUCHED_PX = 2
 """How far around glyphs, in working pixels, what was lifted off as thin strokes is put back."""
 
 
+ON_THING = -1
+"""In place of a group's number: words on a thing are no units, but parts of its regions."""
+
+
 @dataclass(frozen=True)
 class Texts:
     """Blocks of text. numbers: (h, w), the block of each pixel, 1.., 0 for none. names: of block 1.., by its words.
 
-    marks: (h, w), boxes of what was read but is no text of its own. note: for the report. were_read: whether there was
-    a reader.
+    marks: (h, w), groups 1.. of numbers and the like at one chart; ON_THING for words on a thing. note: for the report.
+    were_read: whether there was a reader.
     """
 
     numbers: Labels
-    marks: Mask
+    marks: Labels
     names: tuple[str, ...] = ()
     note: str = ""
     were_read: bool = False
@@ -105,7 +121,7 @@ class Texts:
 
     def covering(self, regions: Labels) -> Mask:
         """Which regions (n,) of a map (h, w) are for the most part glyphs or marks."""
-        known = np.bincount(regions[(self.numbers > 0) | self.marks], minlength=int(regions.max()) + 1)
+        known = np.bincount(regions[(self.numbers > 0) | (self.marks != 0)], minlength=int(regions.max()) + 1)
         known[0] = 0
         return np.asarray(2 * known > np.bincount(regions.ravel()))
 
@@ -114,7 +130,8 @@ class Texts:
         sizes = np.bincount(regions.ravel())
         part_of = [self._is_on_thing(number, regions, sizes) for number in range(1, len(self.names) + 1)]
         gone = np.array([False, *part_of])[self.numbers]
-        return replace(self, numbers=np.where(gone, 0, self.numbers), marks=self.marks | gone).without_empty()
+        marks = np.where(gone, ON_THING, self.marks)
+        return replace(self, numbers=np.where(gone, 0, self.numbers), marks=marks).without_empty()
 
     def without_empty(self) -> Texts:
         """The blocks that have a pixel, numbered without gaps."""
@@ -139,7 +156,7 @@ class _Found(NamedTuple):
 
 def no_texts(shape: tuple[int, int], note: str = "") -> Texts:
     """No text in a picture of shape (h, w)."""
-    return Texts(np.zeros(shape, np.int32), np.zeros(shape, bool), (), note)
+    return Texts(np.zeros(shape, np.int32), np.zeros(shape, np.int32), (), note)
 
 
 def read_texts(work: Working, progress: Progress = silent) -> Texts:
@@ -153,11 +170,15 @@ def read_texts(work: Working, progress: Progress = silent) -> Texts:
     picture = rgb.round().clip(0, 255).astype(np.uint8)
     boxes = [box for box in reader.find(picture) if line_height(box) >= MIN_LINE_PX]
     lines = _inked(rgb, work.noise, boxes, part(progress, 0.5, 0.7))
-    blocks, marks = _read(reader, picture, _blocks(lines), part(progress, 0.7, 1))
+    blocks, marks = _read(reader, picture, _blocks(lines, rgb.shape[0]), part(progress, 0.7, 1))
     count = sum(len(lines) for lines, _ in blocks)
     note = f"Text: read with {reader.label}, {count} lines." if count else f"Text: {reader.label} found none."
+    numbers = _painted([lines for lines, _ in blocks], work.shape)
+    for number, (lines, _) in enumerate(blocks, 1):
+        for bullet in find_bullets(rgb, [(line.corners, line.ink) for line in lines]):
+            numbers[bullet.window][bullet.mask] = number
     names = tuple(name for _, name in blocks)
-    return Texts(_painted(blocks, work.shape), _boxed(marks, work.shape), names, note, True).without_empty()
+    return Texts(numbers, _painted(_grouped(marks, _at_one_chart), work.shape), names, note, True).without_empty()
 
 
 def over_contrast(work: Working) -> Floats:
@@ -181,15 +202,20 @@ def _inked(rgb: Floats, noise: float, boxes: Sequence[ocr.Corners], progress: Pr
     return found
 
 
-def _blocks(lines: Sequence[_Found]) -> list[list[_Found]]:
-    """The lines by block, the largest block first, the lines of each from top to foot."""
+def _blocks(lines: Sequence[_Found], height: int) -> list[list[_Found]]:
+    """The lines by block, the largest block first, the lines of each from top to foot. height: of the picture."""
+    groups = _grouped(lines, lambda first, second: _belong(first, second) or _in_margin(first, second, height))
+    return sorted(map(_ordered, groups), key=lambda group: -sum(int(line.ink.mask.sum()) for line in group))
+
+
+def _grouped(lines: Sequence[_Found], belong: Callable[[_Found, _Found], bool]) -> list[list[_Found]]:
+    """The lines by groups, which such pairs chain up to."""
     label = list(range(len(lines)))
     for i, first in enumerate(lines):
         for j in range(i):
-            if label[i] != label[j] and _belong(first, lines[j]):
+            if label[i] != label[j] and belong(first, lines[j]):
                 label = [label[j] if k == label[i] else k for k in label]
-    groups = [[line for line, k in zip(lines, label, strict=True) if k == n] for n in sorted(set(label))]
-    return sorted(map(_ordered, groups), key=lambda group: -sum(int(line.ink.mask.sum()) for line in group))
+    return [[line for line, k in zip(lines, label, strict=True) if k == n] for n in sorted(set(label))]
 
 
 def _ordered(group: list[_Found]) -> list[_Found]:
@@ -219,6 +245,21 @@ def _belong(first: _Found, second: _Found) -> bool:
     return below < -low / 2 and beside < MAX_WORD_GAP * low
 
 
+def _in_margin(first: _Found, second: _Found, height: int) -> bool:
+    """Whether two lines are parts of a header or footer: in one row of a page's margin, in one style."""
+    low, high = sorted((first.height, second.height))
+    middles = [float(line.corners[:, 1].mean()) for line in (first, second)]
+    in_margin = max(middles) < MARGIN * height or min(middles) > (1 - MARGIN) * height
+    off = max(_apart(first.ink.colors, second.ink.colors), _apart(first.ink.paper, second.ink.paper))
+    in_style = high < MAX_LIST_HEIGHTS * low and off < MAX_LIST_COLOR
+    return in_margin and in_style and abs(middles[0] - middles[1]) < low / 4
+
+
+def _at_one_chart(first: _Found, second: _Found) -> bool:
+    apart = [_gap(a, b) for a, b in zip(_extent(first, first), _extent(second, first), strict=True)]
+    return max(apart) < CHART_GAP * max(first.height, second.height)
+
+
 def _apart(first: Floats, second: Floats) -> float:
     """How far, in 1/255, two ranges of colours (2, 3), lowest and highest, are apart; 0 where they overlap."""
     return float(np.maximum(first[0] - second[1], second[0] - first[1]).max(initial=0))
@@ -244,53 +285,55 @@ def _read(
     reader: ocr.Reader, picture: ocr.Picture, blocks: Sequence[list[_Found]], progress: Progress
 ) -> tuple[list[tuple[list[_Found], str]], list[_Found]]:
     """The blocks that are text, each with its name, and the lines that are marks of something else."""
-    texts, marks, left = [], [], MAX_READ
+    texts, marks, left = [], [], float(MAX_READ)
     for block in reported(blocks, progress, "reading text"):
-        tried = block[: min(MAX_NAMED_LINES, left)]
+        tried = block[:MAX_NAMED_LINES] if left > 0 else []
         words = [reader.read(picture, line.corners) for line in tried]
-        left -= len(tried)
-        read = [word.text for word in words if _is_text(word)]
-        if not read:
+        left -= sum(min(_length(line), ocr.MAX_READ_ASPECT) for line in tried)
+        good = [(line, word.text) for line, word in zip(tried, words, strict=True) if _is_text(word, line)]
+        if not good:
             continue
-        lines = [line for line, word in zip(tried, words, strict=True) if _is_text(word)] + block[len(tried) :]
-        if len(lines) == 1 and _is_mark(read[0]) and lines[0].height < SMALL * min(picture.shape[:2]):
+        lines = [line for line, _ in good] + block[len(tried) :]
+        small = max(line.height for line in lines) < SMALL * min(picture.shape[:2])
+        if small and all(_is_mark(text) for _, text in good):
             marks += lines
         else:
-            texts.append((lines, named(read)))
+            texts.append((lines, named([text for _, text in good])))
     return texts, marks
 
 
-def _is_text(words: ocr.Words) -> bool:
-    return words.score > MIN_SCORE and sum(c.isalnum() for c in words.text) >= MIN_CHARACTERS
+def _is_text(words: ocr.Words, line: _Found) -> bool:
+    """Whether a line was read; a long one with no letters is in a script that the reader does not know, as Hangul."""
+    characters = sum(c.isalnum() for c in words.text)
+    is_foreign = characters < MIN_CHARACTERS and _length(line) > MIN_FOREIGN_LENGTH
+    return is_foreign or (words.score > MIN_SCORE and characters >= MIN_CHARACTERS)
+
+
+def _length(line: _Found) -> float:
+    """Length of a line in heights."""
+    return float(np.linalg.norm(axes(line.corners)[0])) / line.height
 
 
 def _is_mark(text: str) -> bool:
     """Whether a text is what stands at a chart: a number, or a word like Q1."""
     letters = sum(c.isalpha() for c in text)
-    return len(text) <= MARK_LETTERS or letters <= sum(c.isdigit() for c in text)
+    return 0 < len(text.strip()) <= MARK_LETTERS or letters < sum(c.isdigit() for c in text)
 
 
 def named(lines: Sequence[str]) -> str:
-    """A short name for a layer from the lines of a text. A slash would make a group of it."""
+    """A short name for a layer from the lines of a text; "" where there are no letters. A slash would make a group."""
     words = printable(" ".join(lines)).replace("/", " ").split()
-    name = " ".join(words)
+    name = " ".join(words) if sum(map(str.isalnum, "".join(words))) >= MIN_CHARACTERS else ""
     if len(name) <= MAX_NAME:
         return name
     kept = name[:MAX_NAME].rpartition(" ")[0] or name[:MAX_NAME]
     return kept + "…"
 
 
-def _painted(blocks: Sequence[tuple[list[_Found], str]], shape: tuple[int, int]) -> Labels:
-    """The number of the block (h, w) whose ink each pixel is."""
+def _painted(blocks: Sequence[Sequence[_Found]], shape: tuple[int, int]) -> Labels:
+    """The number of the block (h, w), 1.., whose ink each pixel is."""
     numbers = np.zeros(shape, np.int32)
-    for number, (lines, _) in enumerate(blocks, 1):
+    for number, lines in enumerate(blocks, 1):
         for line in lines:
             numbers[line.ink.window][line.ink.mask] = number
     return numbers
-
-
-def _boxed(lines: Sequence[_Found], shape: tuple[int, int]) -> Mask:
-    out = np.zeros(shape, bool)
-    for line in lines:
-        out |= filled(line.corners, shape)
-    return out
