@@ -4,7 +4,7 @@ Agglomerative clustering: always the pair is merged whose merging costs least. T
 unit, times how little the two belong together (`_Merging.costs`):
 1. Neighbours belong together by likeness of colour and by the share of their border that they have in common.
 2. Things apart belong together by likeness of colour and size, and by nearness.
-3. Texts belong to nothing but texts, as long as there is another way.
+3. Texts belong to texts, and hardly to anything else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .working import Floats, Working
 SIZE_WEIGHTS = {"shape": 1.0, "text": 3.0, "strokes": 6.0, "glow": 1.0}
 """Factor on the size (the root of the area) of units by kind: texts and strokes mean more than their pixels."""
 
+TEXTS_FACTOR = 0.3
+"""Factor on how little two texts belong together."""
+
 MIXED_FACTOR = 3
 """Factor on how little two units of different kinds belong together."""
-
-TEXT_MIXED_COST = 10.0
-"""What is added for a text and something else: a headline that takes a figure along is worth nothing when moved."""
 
 MIXED_COST = 0.2
 """What is added for two units of different kinds."""
@@ -95,8 +95,8 @@ class _Merging:
         unlike = np.abs(self.color[items][:, None] - self.color[items][None]).max(2) / 255
         touching = self.border[np.ix_(items, items)] > 0
         apart = np.where(touching, self._touching(items, unlike), self._apart(items, unlike))
-        mixed, with_text = np.not_equal.outer(kinds, kinds), np.not_equal.outer(kinds == TEXT, kinds == TEXT)
-        factor = np.where(mixed, MIXED_FACTOR * apart + MIXED_COST, apart) + TEXT_MIXED_COST * with_text
+        both, mixed = np.logical_and.outer(kinds == TEXT, kinds == TEXT), np.not_equal.outer(kinds, kinds)
+        factor = np.where(both, TEXTS_FACTOR * apart, np.where(mixed, MIXED_FACTOR * apart + MIXED_COST, apart))
         cost = np.minimum.outer(weight, weight) * factor
         np.fill_diagonal(cost, np.inf)
         return np.asarray(cost)
