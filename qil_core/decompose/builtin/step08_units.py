@@ -77,11 +77,11 @@ def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress 
     count, marks = int(labels.max()), int(max(texts.marks.max(), 0))
     labels = np.where(texts.numbers > 0, count + texts.numbers, labels)
     labels = np.where(texts.marks > 0, count + len(texts.names) + texts.marks, labels).astype(np.int32)
+    number = np.arange(int(labels.max()) + 1)
+    is_text = (number >= first) & (number < len(number) - marks)
+    pull = np.where(number > count, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
     table = measure(labels, work.rgba, part(progress, 0.7, 0.8))
-    is_text = (np.arange(len(table)) >= first) & (np.arange(len(table)) < len(table) - marks)
     crumbs = _crumbs(table.area, is_text)
-    pull = np.where(is_text, TEXT_PULL, 1).astype(np.float32)
-    pull[count + 1 :] = READ_PULL
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
 
