@@ -8,7 +8,7 @@ A picture passes these steps, each in the file of its number, where its own step
  4. saliency       where no formula explains the background: what stands out (GrabCut: Rother et al., 2004)
  5. regions        areas of one colour or gradient; anti-aliased edges go to the side they look like
  6. panels         translucent panels are found by their crossings and lifted off (Metelli, 1974)
- 7. texts          small pieces of one colour and size, close together, on one ground
+ 7. reading, texts glyphs of the lines that OCR reads; small pieces of one colour and size, close together
  8. units          regions and texts become units; slivers, holes and crumbs go to their neighbours
  9. soft           shadows and glows, by colour and by what casts them
 10. group          units are merged until they fit the number of layers (agglomerative clustering)
@@ -18,9 +18,9 @@ A picture passes these steps, each in the file of its number, where its own step
 14. names          names of the layers, and notes for the report
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
-(interpolation), `gradient` (polynomials), `jpeg` (blocks and ringing), `lines` (mixtures of two colours), `meetings`
-(points where regions meet), `rim` (the picture's border), `shapes` (outlines, completion), `table` (measures of
-regions), `texture` (grain and paper), `units` (their type).
+(interpolation), `gradient` (polynomials), `ink` (glyphs of a line of text), `jpeg` (blocks and ringing), `lines`
+(mixtures of two colours), `meetings` (points where regions meet), `rim` (the picture's border), `shapes` (outlines,
+completion), `table` (measures of regions), `texture` (grain and paper), `units` (their type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 
@@ -38,6 +38,7 @@ from .step02_strokes import find_strokes
 from .step03_ground import Background, find_background, salient_background
 from .step05_regions import find_regions
 from .step06_panels import lift_panels, without_panels
+from .step07_reading import read_texts
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
 from .step10_group import group_units
@@ -66,11 +67,13 @@ class Builtin:
         pixels, progress = picture.cpu().numpy(), rising(progress)
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
-        strokes = find_strokes(work, part(progress, 0.02, 0.06))
+        texts = read_texts(work, part(progress, 0.01, 0.04))
+        strokes = find_strokes(work, part(progress, 0.04, 0.06)).without(texts.numbers > 0, work)
         background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
-        units = find_units(clean, regions, part(progress, 0.2, 0.25))
+        texts = texts.on_things(regions)
+        units = find_units(clean, regions, texts, part(progress, 0.2, 0.25))
         softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
         units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
         seen = without_panels(work, panels)
@@ -81,8 +84,8 @@ class Builtin:
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
         out = torch.zeros((len(plans.layers), *picture.shape))
         render(pixels, plans, out.numpy(), part(progress, 0.6, 1.0))
-        names = layer_names(seen, background, units, order)
-        said = notes(work, background, regions, len(order), request.layers)
+        names = layer_names(seen, background, units, order, texts)
+        said = (*notes(work, background, regions, len(order), request.layers), texts.note)
         return Decomposed(LayerStack(out.to(picture.device), names), said)
 
 

@@ -74,6 +74,12 @@ class Strokes:
     numbers: Labels
     clean: Working
 
+    def without(self, texts: Mask, work: Working) -> Strokes:
+        """The strokes that are no part of texts (h, w); those are back in the picture, as it was."""
+        back = grown(texts, AROUND_PX)
+        clean = np.where(back[..., None], work.rgba, self.clean.rgba)
+        return Strokes(np.where(back, 0, self.numbers).astype(np.int32), Working(clean, work.noise))
+
 
 def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     """The thin lines of a picture."""

@@ -2,11 +2,14 @@
 
 1. `_like_letters`: regions that may be letters, by size, stroke width, fill and contrast to what they lie on.
 2. `_near`: two of them belong together when they are close, of like size and colour, and on one ground.
-3. `_connected`: such pairs chain up to groups; `_reads_as_text` drops rows of windows, dots and leaves.
+3. `_connected`: such pairs chain up to groups; `_reads_as_text` drops rows of windows, dots and leaves. It demands
+   more where OCR has read what is straight (`step07_reading`).
 4. `_with_small_parts`: dots, accents, short words and letters that touch join the group they lie in.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +19,32 @@ from .lines import between
 from .table import Table
 from .working import Floats, Labels, Mask, reported
 
-MIN_LETTERS = 3
-"""Fewer pieces that look like letters are no text."""
+
+class Demands(NamedTuple):
+    """What a group of pieces must show to be taken for text; spreads are standard deviations as shares of the mean.
+
+    letters: how many pieces. stroke: spread of their strokes' widths, which are even in a font (Epshtein et al.,
+    "Detecting text in natural scenes with stroke width transform", 2010). size: spread of their sizes. off: how far,
+    in letter sizes, they stand off the line or arc that fits them best. rows: from how many letters on they may be
+    rows of a paragraph, on no one line.
+    """
+
+    letters: int
+    stroke: float
+    size: float
+    off: float
+    rows: float
+
+
+ALONE = Demands(letters=4, stroke=0.25, size=0.5, off=0.45, rows=12)
+"""Where nothing reads. On posters, slides and pages, true groups have a stroke spread of 0.04 to 0.2 and stand off by
+0.02 to 0.4 (rows: more); leaves, twigs, teeth and windows have 0.3 to 0.9 or are few."""
+
+BESIDE_A_READER = Demands(letters=6, stroke=0.2, size=0.35, off=0.3, rows=np.inf)
+"""Where what is straight was read already: words along arcs and the like are looked for."""
+
+MANY_LETTERS = 10
+"""So many pieces on one line are text, however uneven their strokes: parts of Chinese and Japanese characters are."""
 
 MIN_LETTER_PX = 5
 """Longer side of the smallest letter in working pixels."""
@@ -49,9 +76,6 @@ MAX_UNLIKE = 45
 MAX_HULL_FILL = 0.83
 """Mean share of their convex hulls that letters fill: solid shapes fill more."""
 
-MAX_SIZE_SPREAD = 0.3
-"""Standard deviation of sizes, as a share of their mean, in a group of only MIN_LETTERS pieces."""
-
 MAX_PART_HEIGHT = 1.8
 """Height of a part that joins a text, in letter sizes."""
 
@@ -74,24 +98,41 @@ LINEAR_LIGHT_OVERSHOOT = 0.2
 """Share of the contrast of ink and paper that is forgiven in addition: edges drawn in linear light leave the line."""
 
 
-def find_texts(table: Table, shape: tuple[int, int], progress: Progress = silent) -> list[NDArray[np.int64]]:
-    """Groups of region numbers that are text, largest first, for a picture of shape (h, w)."""
+def find_texts(
+    table: Table, shape: tuple[int, int], read: Mask, demands: Demands, progress: Progress = silent
+) -> list[NDArray[np.int64]]:
+    """Groups of region numbers that are text, largest first, for a picture of shape (h, w).
+
+    read: (n,), the regions that are known to be part of a text, or to be none.
+    """
     progress(0, "looking for texts")
-    letters = np.flatnonzero(_like_letters(table, shape))
-    groups = [g for g in _connected(letters, _near(table, letters), progress) if _reads_as_text(table, g)]
-    groups = _with_small_parts(table, groups, progress)
+    letters = np.flatnonzero(_like_letters(table, shape) & ~read)
+    groups = [g for g in _connected(letters, _near(table, letters), progress) if _reads_as_text(table, g, demands)]
+    groups = _with_small_parts(table, groups, read, progress)
     return sorted(groups, key=lambda g: -float(table.area[g].sum()))
 
 
-def _reads_as_text(table: Table, group: NDArray[np.int64]) -> bool:
-    """Letters differ in shape and fill their hulls loosely; windows, dots and leaves do not."""
-    if len(group) < MIN_LETTERS:
+def _reads_as_text(table: Table, group: NDArray[np.int64], demands: Demands) -> bool:
+    """Letters differ in shape, fill their hulls loosely, have even strokes and stand on lines; leaves do not."""
+    if len(group) < demands.letters or float((table.area[group] / table.hull[group]).mean()) > MAX_HULL_FILL:
         return False
-    size = table.size[group]
-    fill = table.area[group] / table.hull[group]
-    return bool(
-        fill.mean() < MAX_HULL_FILL and (len(group) > MIN_LETTERS or size.std() < MAX_SIZE_SPREAD * size.mean())
-    )
+    is_even = _spread(table.stroke[group]) < demands.stroke and _spread(table.size[group]) < demands.size
+    if _off_line(table, group) < demands.off:
+        return is_even or len(group) >= max(MANY_LETTERS, demands.letters)
+    return len(group) >= demands.rows and _spread(table.stroke[group]) < demands.stroke
+
+
+def _spread(values: NDArray) -> float:
+    return float(values.std() / max(float(values.mean()), 1e-6))
+
+
+def _off_line(table: Table, group: NDArray[np.int64]) -> float:
+    """How far pieces stand off the arc (a parabola in their own axes) that fits them best, in their median size."""
+    center = (table.box[group, :2] + table.box[group, 2:]) / 2
+    center = center - center.mean(0)
+    along, off = (center @ np.linalg.svd(center, full_matrices=False)[2].T).T
+    bend = np.polyval(np.polyfit(along, off, 2), along)
+    return float(np.sqrt(((off - bend) ** 2).mean()) / np.median(table.size[group]))
 
 
 def _like_letters(table: Table, shape: tuple[int, int]) -> Mask:
@@ -141,9 +182,11 @@ def _connected(items: NDArray[np.int64], near: Mask, progress: Progress) -> list
         label = lowest
 
 
-def _with_small_parts(table: Table, groups: list[NDArray[np.int64]], progress: Progress) -> list[NDArray[np.int64]]:
+def _with_small_parts(
+    table: Table, groups: list[NDArray[np.int64]], read: Mask, progress: Progress
+) -> list[NDArray[np.int64]]:
     """The groups with what belongs to their lines: dots, accents, short words, letters that touch."""
-    taken = np.zeros(len(table), bool)
+    taken = read.copy()
     taken[np.concatenate([[0], *groups]).astype(int)] = True
     out = []
     for group in reported(groups, progress, "gathering texts"):

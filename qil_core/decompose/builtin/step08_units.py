@@ -13,7 +13,8 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .areas import compact
 from .lines import between
-from .step07_texts import LINEAR_LIGHT_OVERSHOOT, find_texts, relabel
+from .step07_reading import Texts
+from .step07_texts import ALONE, BESIDE_A_READER, LINEAR_LIGHT_OVERSHOOT, find_texts, relabel
 from .table import Table, measure
 from .units import SHAPE, TEXT, Units
 from .working import Floats, Labels, Mask, Working, reported
@@ -51,6 +52,9 @@ SMALL_HOLE_PX = 8
 TEXT_PULL = 10
 """How many times as strongly texts draw crumbs, for their alpha is solved at every pixel."""
 
+READ_PULL = 0.5
+"""The same for texts that were read, whose glyphs are known: below 1, only what touches them is drawn."""
+
 LIKENESS = 20
 """Difference of colours, in 1/255, at which a neighbour fits a quarter as well as one of the same colour."""
 
@@ -61,18 +65,23 @@ MIN_BARE = 0.9
 """Of all neighbours' fitting, the background's share above which a crumb lies on bare background."""
 
 
-def find_units(work: Working, regions: Labels, progress: Progress = silent) -> Units:
-    """The units of a region map (h, w): texts gathered, slivers and crumbs given to their neighbours."""
+def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress = silent) -> Units:
+    """The units of a region map (h, w): texts read or gathered, slivers and crumbs given to their neighbours."""
     table = measure(regions, work.rgba, part(progress, 0, 0.2))
     regions = _absorbed(regions, table, _slivers(table), np.ones_like(table.area), part(progress, 0.2, 0.3))
     regions = _seen_through(regions, measure(regions, work.rgba, part(progress, 0.3, 0.4)))
     table = measure(regions, work.rgba, part(progress, 0.4, 0.6))
-    groups = find_texts(table, work.shape, part(progress, 0.6, 0.7))
+    demands = BESIDE_A_READER if texts.were_read else ALONE
+    groups = find_texts(table, work.shape, texts.covering(regions), demands, part(progress, 0.6, 0.7))
     labels, first = relabel(regions, groups)
+    count, marks = int(labels.max()), int(max(texts.marks.max(), 0))
+    labels = np.where(texts.numbers > 0, count + texts.numbers, labels)
+    labels = np.where(texts.marks > 0, count + len(texts.names) + texts.marks, labels).astype(np.int32)
+    number = np.arange(int(labels.max()) + 1)
+    is_text = (number >= first) & (number < len(number) - marks)
+    pull = np.where(number > count, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
     table = measure(labels, work.rgba, part(progress, 0.7, 0.8))
-    is_text = np.arange(len(table)) >= first
     crumbs = _crumbs(table.area, is_text)
-    pull = np.where(is_text, TEXT_PULL, 1).astype(np.float32)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
 
@@ -138,6 +147,7 @@ def _most_fitting(region: int, border: Floats, pull: Floats, table: Table) -> in
         near = _distance(table, region) * (LIKENESS + unlike)
         near[[0, region]] = np.inf
         near[border.sum(1) == 0] = np.inf
+        near[(pull < 1) & (border[region] == 0)] = np.inf
         return int(near.argmin()) if np.isfinite(near).any() else 0
     return int(fit.argmax())
 

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .step03_ground import Background
 from .step06_panels import Panel
+from .step07_reading import Texts
 from .step11_order import Layer
 from .table import measure
 from .units import KINDS, Units
@@ -57,14 +58,17 @@ HUES = ((15, "red"), (42, "orange"), (70, "yellow"), (160, "green"), (200, "cyan
 """Names of hues up to an angle in degrees."""
 
 
-def layer_names(work: Working, background: Background, units: Units, order: Sequence[Layer]) -> tuple[str, ...]:
-    """Names of all layers, bottom first. work: the picture without its panels."""
+def layer_names(
+    work: Working, background: Background, units: Units, order: Sequence[Layer], texts: Texts
+) -> tuple[str, ...]:
+    """Names of all layers, bottom first; of texts that were read, their words. work: the picture without its panels."""
     colors = measure(units.labels, work.rgba).color
     kinds = ["panel" if isinstance(layer, Panel) else KINDS[units.kinds[layer]] for layer in order]
     shown = [layer.mean_color if isinstance(layer, Panel) else colors[layer] for layer in order]
     described = zip(kinds, shown, strict=True)
     details = [color_name(*map(float, color[:3])) if kind != "text" else "" for kind, color in described]
-    names = numbered(kinds, details)
+    shapes = zip(kinds, order, numbered(kinds, details), strict=True)
+    names = unique((kind == "text" and texts.name_of(units.labels == unit)) or name for kind, unit, name in shapes)
     return names if background.kind == "transparent" else ("background", *names)
 
 
@@ -113,3 +117,13 @@ def numbered(kinds: Sequence[str], details: Sequence[str]) -> tuple[str, ...]:
         name = kind if total[kind] == 1 or (kind == "text" and seen[kind] == 1) else f"{kind} {seen[kind]}"
         names.append(f"{name} ({detail})" if detail else name)
     return tuple(names)
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, numbered where one comes again: two texts may begin with the same words."""
+    seen = Counter[str](["background"])
+    out = []
+    for name in names:
+        seen[name] += 1
+        out.append(name if seen[name] == 1 else f"{name} {seen[name]}")
+    return tuple(out)
