@@ -21,7 +21,7 @@ from .table import boxes
 from .units import SHAPE
 from .working import Floats, Labels, Mask, Working, reduced
 
-EDGE_SIDE_PX = 448
+EDGE_SIDE_PX = 640
 """Longest side on which edges are looked at, in pixels: finer ones are texture. Flat from 448 to 640 in trials."""
 
 EDGE_BLUR_PX = 0.7
@@ -45,7 +45,7 @@ EDGE_BASE = 1.0
 SHARE_BASE = 1.05
 """A pair's cost falls with the root of this less the share of one's outline that the other has: enclosed is not free."""
 
-ACROSS_SCENERY = 7.0
+ACROSS_SCENERY = 3.0
 """Factor on the cost of merging scenery with something before it."""
 
 

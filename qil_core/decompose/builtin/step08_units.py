@@ -3,7 +3,8 @@
 1. `_slivers`: thin regions whose colour is a mix of their two neighbours' are given to these: blurred edges.
 2. `_seen_through`: small holes, such as the counters of letters, get the label of what shows through them.
 3. `step07_texts`: the letters of a text become one unit.
-4. `_crumbs`: regions too small to be units of their own are given to their most fitting neighbours.
+4. `outlines.without_outlines`: lines between a shape and what it lies on are given to the shape.
+5. `_crumbs`: regions too small to be units of their own are given to their most fitting neighbours.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .areas import compact
 from .lines import between
+from .outlines import without_outlines
 from .step07_texts import LINEAR_LIGHT_OVERSHOOT, find_texts, relabel
 from .table import Table, measure
 from .units import SHAPE, TEXT, Units
@@ -69,8 +71,12 @@ def find_units(work: Working, regions: Labels, progress: Progress = silent) -> U
     table = measure(regions, work.rgba, part(progress, 0.4, 0.6))
     groups = find_texts(table, work.shape, part(progress, 0.6, 0.7))
     labels, first = relabel(regions, groups)
-    table = measure(labels, work.rgba, part(progress, 0.7, 0.8))
+    table = measure(labels, work.rgba, part(progress, 0.7, 0.75))
     is_text = np.arange(len(table)) >= first
+    labels = without_outlines(labels, table, is_text)
+    kept = np.union1d(0, labels)
+    labels, is_text = np.searchsorted(kept, labels).astype(np.int32), is_text[kept]
+    table = measure(labels, work.rgba, part(progress, 0.75, 0.8))
     crumbs = _crumbs(table.area, is_text)
     pull = np.where(is_text, TEXT_PULL, 1).astype(np.float32)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
