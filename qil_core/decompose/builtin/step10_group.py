@@ -32,8 +32,11 @@ Flat from 0.05 to 0.15 on made-up compositions."""
 SCENERY_MEANS = 0.02
 """Significance of scenery as a share of that of things: it comes when these have their layers."""
 
-KIND_MEANS = {"shape": 1.0, "text": 1.5, "strokes": 6.0, "glow": 1.0}
+KIND_MEANS = {"shape": 1.0, "text": 1.5, "strokes": 2.0, "glow": 1.0}
 """Factor on significance by kind: thin things mean more than their pixels."""
+
+MIN_STANDS_FREE = {"shape": 1.0, "text": 0.3, "strokes": 0.1, "glow": 1.0}
+"""A text or strokes mean less by the share of their outline that is on a thing, down to this: a label is part of it."""
 
 MAX_TEXT_LAYERS = 2 / 3
 """Share of the layers that texts may take; above it they share layers."""
@@ -44,7 +47,7 @@ APART_BASE = 5.0
 APART_COLOR = 1.0
 """What each unit of Lab between their colours adds."""
 
-APART_SIZE = 5.0
+APART_SIZE = 2.0
 """What each doubling of the area adds."""
 
 APART_GAP = 20.0
@@ -74,7 +77,8 @@ def group_units(
 
 def _significance(node: Node) -> float:
     """How much a layer of its own is worth: of the unit of merging costs, Lab per pixel times root of area."""
-    factor = KIND_MEANS[KINDS[node.kind]]
+    kind = KINDS[node.kind]
+    factor = KIND_MEANS[kind] * max(node.on_ground / max(node.outline, 1), MIN_STANDS_FREE[kind])
     return factor * float(np.sqrt(node.area)) * (node.contrast + 1) * (1 - node.scenery + SCENERY_MEANS)
 
 
