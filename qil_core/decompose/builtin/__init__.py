@@ -39,6 +39,7 @@ from .step03_ground import Background, find_background, salient_background
 from .step05_regions import find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
+from .step08_scene import scene_units
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
 from .step10_group import group_units
@@ -73,12 +74,14 @@ class Builtin:
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
         texts = texts.on_things(regions)
-        units = find_units(clean, regions, texts, part(progress, 0.2, 0.25))
+        units = find_units(clean, regions, texts, part(progress, 0.2, 0.24))
+        if background.kind == "inpainted":
+            units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
         softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
         units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
-        units = group_units(seen, units, budget, part(progress, 0.35, 0.4))
+        units = group_units(seen, background, units, budget, part(progress, 0.35, 0.4))
         units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))

@@ -3,7 +3,8 @@
 1. `_slivers`: thin regions whose colour is a mix of their two neighbours' are given to these: blurred edges.
 2. `_seen_through`: small holes, such as the counters of letters, get the label of what shows through them.
 3. `step07_texts`: the letters of a text become one unit.
-4. `_crumbs`: regions too small to be units of their own are given to their most fitting neighbours.
+4. `outlines.without_outlines`: lines between a shape and what it lies on are given to the shape.
+5. `_crumbs`: regions too small to be units of their own are given to their most fitting neighbours.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .areas import compact
 from .lines import between
+from .outlines import without_outlines
 from .step07_reading import Texts
 from .step07_texts import ALONE, BESIDE_A_READER, LINEAR_LIGHT_OVERSHOOT, find_texts, relabel
 from .table import Table, measure
@@ -80,7 +82,11 @@ def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress 
     number = np.arange(int(labels.max()) + 1)
     is_text = (number >= first) & (number < len(number) - marks)
     pull = np.where(number > count, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
-    table = measure(labels, work.rgba, part(progress, 0.7, 0.8))
+    table = measure(labels, work.rgba, part(progress, 0.7, 0.75))
+    labels = without_outlines(labels, table, number >= first)
+    kept = np.union1d(0, labels)
+    labels, is_text, pull = np.searchsorted(kept, labels).astype(np.int32), is_text[kept], pull[kept]
+    table = measure(labels, work.rgba, part(progress, 0.75, 0.8))
     crumbs = _crumbs(table.area, is_text)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)

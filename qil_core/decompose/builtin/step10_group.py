@@ -1,137 +1,167 @@
-"""Step 10, group: units are merged, two at a time, until they fit the number of layers that was asked for.
+"""Step 10, group: units become things, as many as the number of layers allows.
 
-Agglomerative clustering: always the pair is merged whose merging costs least. The cost is the size of the smaller
-unit, times how little the two belong together (`_Merging.costs`):
-1. Neighbours belong together by likeness of colour and by the share of their border that they have in common.
-2. Things apart belong together by likeness of colour and size, and by nearness.
-3. Texts belong to texts, and hardly to anything else.
+1. `merge_tree.grown_trees`: units that touch are merged to trees; each root is what stands alone on the background.
+2. `_Choice.fill`: the roots that mean most are taken, and where layers are left, the node is split whose halves differ
+   most. `_significance`: root of the area times contrast along the outline; scenery, which comes with the picture's
+   border, means little. Splitting a node gains a share of what merging it had cost.
+3. `_Choice._paired`: when the layers are used up, two things far from each other share one layer, where they are more
+   alike than the next thing is dear: petals, birds, dots.
+4. `_with_leftovers`: what got no layer goes to what it shares most of its outline with, mostly the background.
 """
 
 from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
+from .merge_tree import Node, Parts, grown_trees, joined, measured, with_scenery
+from .step03_ground import Background
 from .step07_texts import gaps
-from .table import Table, measure
 from .units import KINDS, SHAPE, TEXT, Units
 from .working import Floats, Working
 
-SIZE_WEIGHTS = {"shape": 1.0, "text": 3.0, "strokes": 6.0, "glow": 1.0}
-"""Factor on the size (the root of the area) of units by kind: texts and strokes mean more than their pixels."""
+SPLIT_GAIN = 0.1
+"""What splitting a node gains, as a share of the cost of merging it: things stay whole while others wait.
+Flat from 0.05 to 0.15 on made-up compositions."""
 
-TEXTS_FACTOR = 0.3
-"""Factor on how little two texts belong together."""
+SCENERY_MEANS = 0.02
+"""Significance of scenery as a share of that of things: it comes when these have their layers."""
 
-MIXED_FACTOR = 3
-"""Factor on how little two units of different kinds belong together."""
+KIND_MEANS = {"shape": 1.0, "text": 1.5, "strokes": 2.0, "glow": 1.0}
+"""Factor on significance by kind: thin things mean more than their pixels."""
 
-MIXED_COST = 0.2
-"""What is added for two units of different kinds."""
+MIN_STANDS_FREE = {"shape": 1.0, "text": 0.3, "strokes": 0.1, "glow": 1.0}
+"""A text or strokes mean less by the share of their outline that is on a thing, down to this: a label is part of it."""
 
-TOUCHING_BASE = 0.15
-"""How little neighbours of one colour belong together."""
+MAX_TEXT_LAYERS = 2 / 3
+"""Share of the layers that texts may take; above it they share layers."""
 
-TOUCHING_UNLIKE = 0.6
-"""What a difference of colour, as a share of 255, adds to that."""
+APART_BASE = 5.0
+"""How unlike two equal things apart are, in Lab per pixel, the unit of an edge's strength."""
 
-SHARED_BASE = 0.15
-"""Factor for neighbours of which one has all its border with the other."""
+APART_COLOR = 1.0
+"""What each unit of Lab between their colours adds."""
 
-SHARED_WEIGHT = 0.5
-"""What is added to that factor when they share no border."""
-
-APART_BASE = 0.05
-"""How little things apart of one colour and size belong together."""
-
-APART_UNLIKE = 0.5
-"""What a difference of colour, as a share of 255, adds to that."""
-
-APART_SIZE = 0.1
+APART_SIZE = 2.0
 """What each doubling of the area adds."""
 
-APART_GAP = 0.2
-"""What distance, as a share of the picture's diagonal, adds."""
+APART_GAP = 20.0
+"""What a distance as long as the picture's diagonal adds."""
+
+APART_TEXTS = 2.0
+"""Factor for texts: lines that belong together are one unit already."""
+
+MIN_ON_GROUND = 0.5
+"""Share of its outline that a thing must have with the background to share a layer with one far from it."""
 
 
-def group_units(work: Working, units: Units, budget: int, progress: Progress = silent) -> Units:
-    """Merge units until at most `budget` remain besides the background."""
-    merging = _Merging(measure(units.labels, work.rgba, progress), units)
-    while merging.count > max(budget, 0):
-        progress(1 - merging.count / len(units), "sorting them into layers")
-        merging.merge(*merging.cheapest())
-    return merging.result()
+def group_units(
+    work: Working, background: Background, units: Units, budget: int, progress: Progress = silent
+) -> Units:
+    """At most `budget` units besides the background: things that touch or are alike."""
+    if len(units) - 1 <= budget:
+        return units
+    parts = measured(work, units.labels, units.kinds)
+    if background.kind != "inpainted":  # there step 8 has made it background
+        parts = with_scenery(parts)
+    roots = grown_trees(parts, progress)
+    choice = _Choice(max(budget, 0), float(np.hypot(*units.labels.shape)))
+    choice.fill(roots)
+    return _relabelled(units, _with_leftovers(parts, choice.things, roots), choice.things)
 
 
-class _Merging:
-    """Agglomerative merging of units 1..n-1; a merged unit lives on under the lower number."""
+def _significance(node: Node) -> float:
+    """How much a layer of its own is worth: of the unit of merging costs, Lab per pixel times root of area."""
+    kind = KINDS[node.kind]
+    factor = KIND_MEANS[kind] * max(node.on_ground / max(node.outline, 1), MIN_STANDS_FREE[kind])
+    return factor * float(np.sqrt(node.area)) * (node.contrast + 1) * (1 - node.scenery + SCENERY_MEANS)
 
-    def __init__(self, table: Table, units: Units) -> None:
-        self.area = table.area.astype(np.float64)
-        self.color = table.color.astype(np.float64)
-        self.box = table.box.copy()
-        self.border = table.border.astype(np.float64)
-        self.kinds = units.kinds.copy()
-        self.alive = np.arange(len(table)) > 0
-        self.target = np.arange(len(table))
-        self.labels, self.pieces = units.labels, units.pieces
-        self.diagonal = float(np.hypot(*units.labels.shape))
 
-    @property
-    def count(self) -> int:
-        return int(self.alive.sum())
+class _Choice:
+    """The things that get a layer, at most `most`, of a picture with this diagonal in pixels."""
 
-    def cheapest(self) -> tuple[int, int]:
-        """The pair of living units whose merging loses least, the lower number first."""
-        items = np.flatnonzero(self.alive)
-        first, second = divmod(int(self.costs(items).argmin()), len(items))
-        return min(items[first], items[second]), max(items[first], items[second])
+    def __init__(self, most: int, diagonal: float) -> None:
+        self.diagonal = diagonal
+        self.things: list[Node] = []
+        self.most = most
+        self.queue: list[tuple[float, int, bool, Node]] = []
 
-    def costs(self, items: NDArray[np.int64]) -> Floats:
-        """Loss (n, n) of merging each pair: size of the smaller, times how little the two belong together."""
-        kinds = self.kinds[items]
-        weight = np.sqrt(self.area[items]) * np.array([SIZE_WEIGHTS[kind] for kind in KINDS])[kinds]
-        unlike = np.abs(self.color[items][:, None] - self.color[items][None]).max(2) / 255
-        touching = self.border[np.ix_(items, items)] > 0
-        apart = np.where(touching, self._touching(items, unlike), self._apart(items, unlike))
-        both, mixed = np.logical_and.outer(kinds == TEXT, kinds == TEXT), np.not_equal.outer(kinds, kinds)
-        factor = np.where(both, TEXTS_FACTOR * apart, np.where(mixed, MIXED_FACTOR * apart + MIXED_COST, apart))
-        cost = np.minimum.outer(weight, weight) * factor
-        np.fill_diagonal(cost, np.inf)
-        return np.asarray(cost)
+    def fill(self, roots: Sequence[Node]) -> None:
+        """Take roots, split nodes and pair what is alike, always what gains most."""
+        for root in roots:
+            self._wait(_significance(root), False, root)
+        while self.queue:
+            gain, _, split, node = heapq.heappop(self.queue)
+            if not split:
+                self._try([*self.things, node], [node], -gain)
+            elif any(thing is node for thing in self.things):
+                others = [thing for thing in self.things if thing is not node]
+                self._try([*others, *node.children], node.children, -gain)
 
-    def _touching(self, items: NDArray[np.int64], unlike: Floats) -> Floats:
-        """How little neighbours belong together: little, when much of the smaller one's border is shared."""
-        around = self.border[items].sum(1)
-        share = self.border[np.ix_(items, items)] / np.maximum(np.minimum.outer(around, around), 1)
-        return np.asarray((TOUCHING_BASE + TOUCHING_UNLIKE * unlike) * (SHARED_BASE + SHARED_WEIGHT * (1 - share)))
+    def _wait(self, gain: float, split: bool, node: Node) -> None:
+        heapq.heappush(self.queue, (-gain, len(self.queue), split, node))
 
-    def _apart(self, items: NDArray[np.int64], unlike: Floats) -> Floats:
-        """How little things that do not touch belong together: colour, size and distance set them apart."""
-        size = np.log2(self.area[items])
-        gap = gaps(self.box[items], self.box[items]) / self.diagonal
-        different = np.abs(np.subtract.outer(size, size))
-        return np.asarray(APART_BASE + APART_UNLIKE * unlike + APART_SIZE * different + APART_GAP * gap)
+    def _try(self, things: list[Node], new: Sequence[Node], gain: float) -> None:
+        """Take a new list of things, where it fits or two of it may share a layer."""
+        if len(things) > self.most or self._too_many_texts(things):
+            paired = self._paired(things, gain)
+            if paired is None:
+                return
+            things = paired
+        self.things = things
+        for node in new:
+            if node.children:
+                self._wait(SPLIT_GAIN * node.cost, True, node)
 
-    def merge(self, first: int, second: int) -> None:
-        """Unit `first` takes in unit `second`."""
-        total = self.area[first] + self.area[second]
-        self.color[first] = (self.color[first] * self.area[first] + self.color[second] * self.area[second]) / total
-        self.area[first] = total
-        self.box[first, :2] = np.minimum(self.box[first, :2], self.box[second, :2])
-        self.box[first, 2:] = np.maximum(self.box[first, 2:], self.box[second, 2:])
-        self.border[first] += self.border[second]
-        self.border[:, first] += self.border[:, second]
-        self.border[first, first] = 0
-        self.kinds[first] = self.kinds[first] if self.kinds[first] == self.kinds[second] else SHAPE
-        self.alive[second] = False
-        self.target[self.target == second] = first
+    def _too_many_texts(self, things: Sequence[Node]) -> bool:
+        texts = sum(thing.kind == TEXT for thing in things)
+        return texts > max(1, round(MAX_TEXT_LAYERS * self.most))
 
-    def result(self) -> Units:
-        """The living units, numbered without gaps."""
-        kept = np.concatenate([[0], np.flatnonzero(self.alive)])
-        number = np.zeros(len(self.target), np.int32)
-        number[kept] = np.arange(len(kept))
-        labels = number[self.target[self.labels]].astype(np.int32)
-        return Units(labels, self.kinds[kept], self.pieces)
+    def _paired(self, things: list[Node], gain: float) -> list[Node] | None:
+        """The list with its two most alike things as one, where sharing a layer loses less than is gained."""
+        unlike = _unlike(things, self.diagonal)
+        root = np.sqrt([thing.area for thing in things])
+        unlike[unlike * np.minimum.outer(root, root) >= gain] = np.inf
+        if not np.isfinite(unlike).any():
+            return None
+        first, second = divmod(int(unlike.argmin()), len(things))
+        others = [thing for i, thing in enumerate(things) if i not in (first, second)]
+        return [*others, joined(things[first], things[second])]
+
+
+def _unlike(things: Sequence[Node], diagonal: float) -> Floats:
+    """How little each two things (n, n) belong in one layer; inf where they do not stand on the background alone."""
+    box, size = np.stack([thing.box for thing in things]), np.log2([thing.area for thing in things])
+    color, kind = np.stack([thing.color for thing in things]), np.array([thing.kind for thing in things])
+    unlike = APART_BASE + APART_COLOR * np.linalg.norm(color[:, None] - color[None], axis=2)
+    unlike += APART_SIZE * np.abs(np.subtract.outer(size, size)) + APART_GAP * gaps(box, box) / diagonal
+    unlike *= np.where(np.equal.outer(kind, kind) & (kind == TEXT), APART_TEXTS, 1)
+    free = np.array([thing.on_ground > MIN_ON_GROUND * thing.outline for thing in things])
+    unlike[~np.logical_and.outer(free, free) | np.not_equal.outer(kind, kind)] = np.inf
+    np.fill_diagonal(unlike, np.inf)
+    return np.asarray(unlike)
+
+
+def _with_leftovers(parts: Parts, things: Sequence[Node], roots: Sequence[Node]) -> NDArray[np.int32]:
+    """Number of the thing (n,), 1.., that each part goes to, 0 being the background."""
+    number = np.zeros(len(parts.area), np.int32)
+    for i, thing in enumerate(things, 1):
+        number[list(thing.parts)] = i
+    taken = number > 0
+    taken[0] = True
+    for root in roots:
+        own = list(root.parts)
+        if not taken[own[0]]:
+            beside = parts.border[own].sum(0) * taken
+            number[own] = int(np.bincount(number, weights=beside).argmax())
+    return number
+
+
+def _relabelled(units: Units, number: NDArray[np.int32], things: Sequence[Node]) -> Units:
+    kinds = np.array([SHAPE, *(thing.kind for thing in things)], np.int8)
+    return replace(units, labels=number[units.labels].astype(np.int32), kinds=kinds)

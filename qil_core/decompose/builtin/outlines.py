@@ -1,0 +1,48 @@
+"""Outlines: a line between a shape and what it lies on belongs to the shape.
+
+Drawn figures have outlines of one colour, which often run together where figures touch. Each pixel of such a line goes
+to the nearest shape, so that the line is parted among the shapes it encloses, and figures are no longer one by it.
+A line with the same on both sides is no outline but a stroke, and stays what it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .fill import nearest, nearest_label
+from .table import Table
+from .working import Floats, Labels, Mask
+
+MAX_OUTLINE = 0.03
+"""Width of the widest outline, as a share of the picture's longer side."""
+
+MIN_LENGTH = 5
+"""Longer side of an outline's box, in widths of it."""
+
+MIN_BETWEEN = 0.5
+"""Share of an outline's pixels that have one region on this side and another on that."""
+
+
+def without_outlines(labels: Labels, table: Table, free: Mask) -> Labels:
+    """The regions (h, w) with outlines given to what they enclose. free: (n,), which regions are outlines never."""
+    thin = (table.stroke <= MAX_OUTLINE * max(labels.shape)) & (table.size >= MIN_LENGTH * table.stroke) & ~free
+    thin[0] = False
+    solid = np.where(thin[labels], 0, labels)
+    if not solid.any():
+        return labels
+    outline = thin & (_between(labels, thin) > MIN_BETWEEN)
+    return np.where(outline[labels], nearest_label(solid), labels).astype(np.int32)
+
+
+def _between(labels: Labels, thin: Mask) -> Floats:
+    """Share of each region's pixels (n,) on whose two sides different regions lie that are not thin."""
+    height, width = labels.shape
+    near, distance = nearest(~thin[labels])
+    y, x = np.mgrid[:height, :width]
+    further = 1 + 2 / np.maximum(distance, 1)
+    away_y = np.clip(y + further * (y - near // width), 0, height - 1).round().astype(np.int32)
+    away_x = np.clip(x + further * (x - near % width), 0, width - 1).round().astype(np.int32)
+    flat = labels.ravel()
+    differ = flat[near] != flat[near[away_y, away_x]]
+    count = np.maximum(np.bincount(flat, minlength=len(thin)), 1)
+    return np.asarray(np.bincount(flat, weights=differ.ravel(), minlength=len(thin)) / count)
