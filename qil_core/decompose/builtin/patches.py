@@ -10,6 +10,12 @@
    interpolation, as in Poisson image editing: Perez, Gangnet and Blake, 2003).
 
 A guess: it looks like the ground, but nothing says that the ground looks so.
+
+Chosen among five ways on holes of 4 to 43 % of pictures of 512 px (`python -m benchmarks filling`). Fine texture as a
+share of the true ground's (1 is right), on textured, cloudy and photographic grounds: patches 0.91, 1.10, 0.69; smooth
+fill 0.04, 0.09, 0.03; OpenCV's Telea 0.14, 0.59, 0.15 and Navier-Stokes 0.13, 0.56, 0.16; scikit-image's biharmonic
+0.08, 0.13, 0.07. Roughness along the hole's edge (1 is right): patches 1.00, 1.30, 1.01; the others 0.6 to 1.2. On
+gradients the smooth fill is nearest to the truth, 1/255 off against 2 to 6/255 of the others.
 """
 
 from __future__ import annotations
