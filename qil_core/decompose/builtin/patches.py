@@ -1,7 +1,7 @@
 """What is hidden of a textured ground, put together from pieces of what is seen of it.
 
 1. `fill.smooth_fill` gives the tones: colours without texture.
-2. `_offsets`: at a small size, every unknown pixel gets the place of a known patch like its own, by a randomised
+2. `_searched`: at a small size, every unknown pixel gets the place of a known patch like its own, by a randomised
    search (PatchMatch: Barnes et al., 2009; its propagation in jumps that halve, as in Rong and Tan's jump flooding,
    2006, so that all pixels move at once). From coarse to fine, search and averaging of the patches found take turns
    (Wexler, Shechtman and Irani, "Space-time completion of video", 2007).
