@@ -23,7 +23,7 @@ from qil_core.progress import Progress
 from qil_core.stack import LayerStack
 
 from .drawn import HELD_BACK, TUNING, drawn, jpeg
-from .judging import film, moved_error, off_beneath, shown, things, traces, with_moved
+from .judging import MOVED_SHARE, film, moved_error, off_beneath, shown, things, traces, with_moved
 from .scenes import scenes
 from .tables import print_table
 
@@ -32,7 +32,8 @@ SIDE, PLAIN_SIDE = 1280, 640
 
 TEXTS = ("title", "bullets", "footer")
 SHEET = Path("build/moved.png")
-THUMBNAIL = 420
+THUMBNAIL = (420, 300)
+"""Width and height, in pixels."""
 SHEET_COLUMNS = 3
 
 Row = dict[str, float]
@@ -108,7 +109,7 @@ def _largest_moved(found: LayerStack) -> Tensor:
     if len(found) == 1:
         return shown(found)
     largest = 1 + int(found.pixels[1:, ..., 3].sum((1, 2)).argmax())
-    return shown(with_moved(found, largest, round(0.1 * found.width)))
+    return shown(with_moved(found, largest, round(MOVED_SHARE * found.width)))
 
 
 def show(title: str, rows: Sequence[tuple[str, Row]]) -> None:
@@ -129,9 +130,9 @@ def save_sheet(pairs: Sequence[tuple[Tensor, Tensor]], path: Path) -> None:
 
 
 def _thumbnail(picture: Tensor) -> np.ndarray:
-    """A picture in a white square."""
+    """A picture in a white frame."""
     image = Image.fromarray((picture.numpy() * 255).round().astype(np.uint8))
-    image.thumbnail((THUMBNAIL - 8, THUMBNAIL - 8), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), "white")
-    square.paste(image, (4, 4))
-    return np.asarray(square)
+    image.thumbnail((THUMBNAIL[0] - 8, THUMBNAIL[1] - 8), Image.Resampling.LANCZOS)
+    frame = Image.new("RGB", THUMBNAIL, "white")
+    frame.paste(image, (4, 4))
+    return np.asarray(frame)

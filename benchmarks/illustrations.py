@@ -83,7 +83,7 @@ def poster(page: Page) -> None:
 
 def _headline(page: Page, hue: float) -> float:
     """One or two lines of large letters with an outline, some with a shadow or a glow; returns their lower end."""
-    cjk = page.has_cjk() and page.chance(0.3)
+    cjk = page.chance(0.3) and page.has_cjk()
     lines, font = (CJK_HEADLINES if cjk else HEADLINES)[page.count(0, 3 if cjk else 5)], page.letters(cjk)
     size = min(0.2, 0.86 * page.width / max(words_width(line, font, 1) for line in lines))
     fill, rim = (

@@ -90,7 +90,7 @@ class Theme:
         self.accent = colorsys.hls_to_rgb(hue, 0.6 if self.dark else 0.4, 0.7)
         self.second = colorsys.hls_to_rgb((hue + 0.4) % 1, 0.55, 0.7)
         self.faint = tuple(0.72 * p + 0.28 * i for p, i in zip(self.paper, self.ink, strict=True))
-        cjk = page.has_cjk() and page.chance(0.35)
+        cjk = page.chance(0.35) and page.has_cjk()
         self.font = page.letters(cjk)
         self.titles, self.bullets, self.footers = CJK[page.count(0, 2)] if cjk else (TITLES, BULLETS, FOOTERS)
         self.shade = page.between(0, 0.18) if page.chance(0.4) else 0.0

@@ -23,6 +23,8 @@ SLOW = (
     "files/test_other_programs.py",
     "model/test_attention.py",
     "model/test_edit_model.py",
+    "test_drawn_scenes.py",
+    "test_judging.py",
     "test_parallel.py",
     "test_progress.py",
     "decompose/builtin/test_builtin.py",

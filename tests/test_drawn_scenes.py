@@ -15,7 +15,12 @@ TEXTS = {"slides": ("title", "bullets", "footer"), "posters": ("title", "footer"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_layer_has_a_name_and_is_mostly_seen(family: str) -> None:
+@pytest.mark.parametrize("installed", [True, False])
+def test_every_layer_has_a_name_and_is_mostly_seen(
+    family: str, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not installed:
+        monkeypatch.setattr("benchmarks.page.fonts", lambda names: ())
     for seed in (*TUNING, *HELD_BACK):
         layers = draw(family, seed, SIDE)
         assert 4 <= len(layers) <= 13

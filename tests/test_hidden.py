@@ -78,7 +78,15 @@ def test_layers_without_noise_keep_their_bits() -> None:
 
 
 @pytest.mark.usefixtures("same_letters")
-@pytest.mark.parametrize(("content", "background"), [("shapes", "flat"), ("poster", "flat"), ("shadows", "gradient")])
+@pytest.mark.parametrize(("content", "background"), [("strokes", "flat"), ("poster", "flat"), ("text", "gradient")])
 def test_restored_layers_are_clean_where_they_were_hidden(content: str, background: str) -> None:
     true = draw(content, background, 0, 640)
     assert 255 * hidden_error(restore(degraded(true, 0.4), composite(true)), true) < 2.5
+
+
+def test_what_is_solid_nowhere_keeps_its_colours() -> None:
+    true = covered(torch.full((200, 200, 3), 0.5))
+    veil = torch.tensor([0.9, 0.8, 0.1, 0.3]).expand(200, 200, 4)
+    layers = noisy(torch.stack([true.pixels[0], veil, true.pixels[1]]))
+    done = cleaned(layers, composite(LayerStack(layers, ("", "", ""))))
+    assert torch.allclose(done[1, 90:110, 90:110, :3].mean((0, 1)), veil[0, 0, :3], atol=0.02)

@@ -1,7 +1,7 @@
 """What is hidden of a textured ground, put together from pieces of what is seen of it.
 
 1. `fill.smooth_fill` gives the tones: colours without texture.
-2. `_offsets`: at a small size, every unknown pixel gets the place of a known patch like its own, by a randomised
+2. `_searched`: at a small size, every unknown pixel gets the place of a known patch like its own, by a randomised
    search (PatchMatch: Barnes et al., 2009; its propagation in jumps that halve, as in Rong and Tan's jump flooding,
    2006, so that all pixels move at once). From coarse to fine, search and averaging of the patches found take turns
    (Wexler, Shechtman and Irani, "Space-time completion of video", 2007).
@@ -10,6 +10,12 @@
    interpolation, as in Poisson image editing: Perez, Gangnet and Blake, 2003).
 
 A guess: it looks like the ground, but nothing says that the ground looks so.
+
+Chosen among five ways on holes of 4 to 43 % of pictures of 512 px (`python -m benchmarks filling`). Fine texture as a
+share of the true ground's (1 is right), on textured, cloudy and photographic grounds: patches 0.93, 1.15, 0.70; smooth
+fill 0.04, 0.09, 0.03; OpenCV's Telea 0.14, 0.59, 0.15 and Navier-Stokes 0.13, 0.56, 0.16; scikit-image's biharmonic
+0.08, 0.13, 0.07. Roughness along the hole's edge (1 is right): patches 1.00, 1.34, 1.00; the others 0.6 to 1.2. On
+gradients the smooth fill is nearest to the truth, 1/255 off against 2 to 6/255 of the others.
 """
 
 from __future__ import annotations
@@ -30,7 +36,7 @@ that copies can pass into each other."""
 PATCH = 3
 """Half width of a patch, in pixels of the search."""
 
-TURNS = 3
+TURNS = 2
 """How often search and averaging take turns at every size."""
 
 CONFIDENCE_FALL = 1.3
@@ -163,11 +169,11 @@ class _Search:
         tones = self.tones[here[0], here[1]] - self.tones[places[0], places[1]]
         rise = (places[0] - here[0]) / self.height
         total = np.asarray(TONE_WEIGHT * (tones**2).sum(1) + RISE_WEIGHT * rise**2, np.float32)
-        for dy in range(0, 2 * PATCH + 1, 2):
-            for dx in range(0, 2 * PATCH + 1, 2):
-                one = self.padded[here[0] + dy, here[1] + dx]
-                other = self.padded[places[0] + dy, places[1] + dx]
-                total += ((one - other) ** 2).sum(1)
+        pixels, stride = self.padded.reshape(-1, 3), self.padded.shape[1]
+        one, other = here[0] * stride + here[1], places[0] * stride + places[1]
+        for step in [dy * stride + dx for dy in range(0, 2 * PATCH + 1, 2) for dx in range(0, 2 * PATCH + 1, 2)]:
+            difference = pixels.take(one + step, 0) - pixels.take(other + step, 0)
+            total += np.einsum("ij,ij->i", difference, difference)
         return total
 
     def average(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.canvas import Canvas
+from benchmarks.filling import row
 from qil_core.decompose.builtin.fill import smooth_fill
 from qil_core.decompose.builtin.patches import patch_fill
 from qil_core.decompose.builtin.working import Floats, Mask
@@ -79,3 +80,14 @@ def test_a_large_picture_is_filled_from_its_own_pixels() -> None:
     known = with_hole(side)
     filled = patch_fill(emptied(colors, known), known)
     assert roughness(filled, ~known) > 0.5 * roughness(colors, ~known)
+
+
+def test_patches_give_textures_back_and_the_smooth_fill_does_not() -> None:
+    colors, known = texture(), with_hole()
+    patches, smooth = (row(fill, colors, known) for fill in (patch_fill, _smooth))
+    assert smooth["fine texture"] < 0.2
+    assert patches["fine texture"] == pytest.approx(1, abs=0.3)
+
+
+def _smooth(colors: Floats, known: Mask) -> Floats:
+    return smooth_fill(colors, known.astype(np.float32))
