@@ -13,7 +13,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import linked_areas
 from .rim import common_colors, rim_mask
-from .working import Floats, reduced, reported
+from .working import Floats, reduced, reported, strongest
 
 FIT_SIDE_PX = 128
 """Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
@@ -54,7 +54,7 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
     degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY, strict=True)]))
     coefficients, share = fits[degree]
     progress(1, "drawing the background")
-    close = np.abs(evaluate(coefficients, degree, small.shape) - small).max(2) < tolerance
+    close = strongest(evaluate(coefficients, degree, small.shape) - small) < tolerance
     seen = small[close] if close.any() else small.reshape(-1, 3)
     model = evaluate(coefficients, degree, rgb.shape)
     progress(1, "drawing the background")
@@ -63,16 +63,29 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
 
 def terms(degree: int, height: int, width: int) -> Floats:
     """The monomials x^i y^j with i + j <= degree at pixel centres in [-1, 1]: (height * width, count)."""
-    y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1)[:, None] * np.ones((1, width), np.float32)
-    x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None, :] * np.ones((height, 1), np.float32)
-    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
-    return np.stack([(x**i * y**j).ravel() for i, j in powers], axis=1).astype(np.float32)
+    x, y = _powers(width, degree), _powers(height, degree)
+    return np.stack([np.outer(y[j], x[i]).ravel() for i, j in _exponents(degree)], axis=1)
+
+
+def _powers(size: int, degree: int) -> Floats:
+    """Powers 0..degree of the pixel centres in [-1, 1] along a side: (degree + 1, size)."""
+    place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / size * 2 - 1
+    return np.asarray(np.vander(place, degree + 1, increasing=True).T, np.float32)
+
+
+def _exponents(degree: int) -> list[tuple[int, int]]:
+    """The powers i of x and j of y, in the order of the coefficients."""
+    return [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
 
 
 def evaluate(coefficients: Floats, degree: int, shape: tuple[int, ...]) -> Floats:
     """Colours (h, w, 3) of a fitted polynomial, clipped to 0..255."""
     height, width = shape[:2]
-    return np.asarray(np.clip(terms(degree, height, width) @ coefficients, 0, 255).reshape(height, width, 3))
+    square = np.zeros((degree + 1, degree + 1, 3), np.float32)  # of y, of x: the sum is taken one side after the other
+    for (i, j), color in zip(_exponents(degree), coefficients, strict=True):
+        square[j, i] = color
+    along = np.einsum("jic,iw->jwc", square, _powers(width, degree)).reshape(degree + 1, width * 3)
+    return np.asarray(np.clip(_powers(height, degree).T @ along, 0, 255).reshape(height, width, 3))
 
 
 def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progress = silent) -> tuple[Floats, float]:
@@ -94,7 +107,7 @@ def _starts(small: Floats) -> list[Floats]:
     areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP).ravel()
     largest = np.argsort(-np.bincount(areas), kind="stable")[:START_AREAS]
     colors = common_colors(flat[rim], START_COLORS)
-    near = [np.abs(flat - color).max(1) < NEAR_START_COLOR for color in colors]
+    near = [strongest(flat - color) < NEAR_START_COLOR for color in colors]
     return [(chosen + RIDGE).astype(np.float32) for chosen in [rim, *(areas == k for k in largest), *near]]
 
 
@@ -102,7 +115,7 @@ def _reweighted(matrix: Floats, values: Floats, weights: Floats, tolerance: floa
     """Least squares, again and again, with the weights exp(-(residual / width)^2)."""
     coefficients = _least_squares(matrix, values, weights)
     for width in WIDTHS:
-        residual = np.abs(matrix @ coefficients - values).max(1)
+        residual = strongest(matrix @ coefficients - values)
         coefficients = _least_squares(matrix, values, np.exp(-((residual / (width * tolerance)) ** 2)) + RIDGE)
     return coefficients
 
@@ -114,5 +127,5 @@ def _least_squares(matrix: Floats, values: Floats, weights: Floats) -> Floats:
 
 
 def _share(matrix: Floats, values: Floats, coefficients: Floats, emphasis: Floats, tolerance: float) -> float:
-    close = np.exp(-((np.abs(matrix @ coefficients - values).max(1) / tolerance) ** 2))
+    close = np.exp(-((strongest(matrix @ coefficients - values) / tolerance) ** 2))
     return float((close * emphasis).sum() / emphasis.sum())

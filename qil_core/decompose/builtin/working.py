@@ -69,7 +69,7 @@ def strongest(values: Channels) -> Channels:
 
     Taken channel by channel, for numpy's own reduction over a short last axis takes ten times as long.
     """
-    out: Channels = np.abs(values[..., 0])
+    out = np.asarray(np.abs(values[..., 0]))
     for channel in range(1, values.shape[-1]):
         np.maximum(out, np.abs(values[..., channel]), out=out)
     return out
