@@ -1,9 +1,10 @@
 """Polynomials fitted to the colours of a picture, so that a flat colour or a gradient is found behind things.
 
-1. `_starts`: guesses which pixels are background: the rim, the largest smooth areas, the colours common on the rim.
+1. `_starts`: guesses which pixels are background: the rim, the largest smooth areas, common colours.
 2. `_reweighted`: from each guess, least squares in which pixels that do not fit count less and less (iteratively
    reweighted least squares with Welsch's weights: Holland & Welsch, 1977).
-3. `best_gradient`: of the polynomials of degree 0 to 3, the one that explains most of the picture for its simplicity.
+3. `fit_gradient`: of the fits, the one that explains most of the picture and encloses most of the rest of it.
+4. `best_gradient`: of the polynomials of degree 0 to 3, the one that does so best for its simplicity.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import linked_areas
 from .rim import common_colors, rim_mask
-from .working import Floats, reduced, reported
+from .working import Floats, Mask, reduced, reported, strongest
 
 FIT_SIDE_PX = 128
 """Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
@@ -36,6 +37,21 @@ START_COLORS = 2
 NEAR_START_COLOR = 32
 """How far, in 1/255, pixels may be from such a colour to be in the start."""
 
+ENCLOSED_WEIGHT = 2
+"""What a pixel in an island counts in the choice of a ground, one of the ground itself counting 1.
+
+What is enclosed lies upon what encloses it: cards of one colour on a screen are no ground, however much they cover.
+"""
+
+MIN_ENCLOSING = 0.1
+"""Share of the picture that a ground must explain for its islands to count: frames and outlines are no grounds."""
+
+COMMON_COLORS = 3
+"""How many colours common in the whole picture a fit is started from."""
+
+FINE_CELL = 8
+"""Side, in 1/255, of the histogram's cells for these, and how far pixels may be from such a colour."""
+
 WIDTHS = (4, 3, 2, 1.5, 1, 1)
 """Width of Welsch's weights in each round, in tolerances: from generous to strict."""
 
@@ -54,7 +70,7 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
     degree = int(np.argmax([share * simplicity for (_, share), simplicity in zip(fits, SIMPLICITY, strict=True)]))
     coefficients, share = fits[degree]
     progress(1, "drawing the background")
-    close = np.abs(evaluate(coefficients, degree, small.shape) - small).max(2) < tolerance
+    close = strongest(evaluate(coefficients, degree, small.shape) - small) < tolerance
     seen = small[close] if close.any() else small.reshape(-1, 3)
     model = evaluate(coefficients, degree, rgb.shape)
     progress(1, "drawing the background")
@@ -63,38 +79,55 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
 
 def terms(degree: int, height: int, width: int) -> Floats:
     """The monomials x^i y^j with i + j <= degree at pixel centres in [-1, 1]: (height * width, count)."""
-    y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1)[:, None] * np.ones((1, width), np.float32)
-    x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1)[None, :] * np.ones((height, 1), np.float32)
-    powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
-    return np.stack([(x**i * y**j).ravel() for i, j in powers], axis=1).astype(np.float32)
+    x, y = _powers(width, degree), _powers(height, degree)
+    return np.stack([np.outer(y[j], x[i]).ravel() for i, j in _exponents(degree)], axis=1)
+
+
+def _powers(size: int, degree: int) -> Floats:
+    """Powers 0..degree of the pixel centres in [-1, 1] along a side: (degree + 1, size)."""
+    place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / size * 2 - 1
+    return np.asarray(np.vander(place, degree + 1, increasing=True).T, np.float32)
+
+
+def _exponents(degree: int) -> list[tuple[int, int]]:
+    """The powers i of x and j of y, in the order of the coefficients."""
+    return [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
 
 
 def evaluate(coefficients: Floats, degree: int, shape: tuple[int, ...]) -> Floats:
     """Colours (h, w, 3) of a fitted polynomial, clipped to 0..255."""
     height, width = shape[:2]
-    return np.asarray(np.clip(terms(degree, height, width) @ coefficients, 0, 255).reshape(height, width, 3))
+    square = np.zeros((degree + 1, degree + 1, 3), np.float32)  # of y, of x: the sum is taken one side after the other
+    for (i, j), color in zip(_exponents(degree), coefficients, strict=True):
+        square[j, i] = color
+    along = np.einsum("jic,iw->jwc", square, _powers(width, degree)).reshape(degree + 1, width * 3)
+    return np.asarray(np.clip(_powers(height, degree).T @ along, 0, 255).reshape(height, width, 3))
 
 
 def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progress = silent) -> tuple[Floats, float]:
-    """Coefficients (terms, 3) of the best fit to a small picture (h, w, 3), and the share of it that they explain."""
+    """Coefficients (terms, 3) of the best fit to a small picture (h, w, 3), and its merit.
+
+    merit: the share of the picture that they explain, and what that share encloses.
+    """
     height, width = small.shape[:2]
     matrix, values = terms(degree, height, width), small.reshape(-1, 3)
     emphasis = np.where(rim_mask(height, width), RIM_WEIGHT, 1).ravel().astype(np.float32)
     starts = reported(_starts(small), progress, f"fitting a background of degree {degree}")
     tries = [_reweighted(matrix, values, start * emphasis, tolerance) for start in starts]
-    shares = [_share(matrix, values, c, emphasis, tolerance) for c in tries]
-    best = int(np.argmax(shares))
-    return tries[best], shares[best]
+    merits = [_merit(strongest(matrix @ c - values).reshape(height, width), emphasis, tolerance) for c in tries]
+    best = int(np.argmax(merits))
+    return tries[best], merits[best]
 
 
 def _starts(small: Floats) -> list[Floats]:
-    """First weights (h * w,) for the fit: the rim, the largest smooth areas, the colours most common on the rim."""
+    """First weights (h * w,) for the fit: the rim, the largest smooth areas, the most common colours."""
     rim = rim_mask(*small.shape[:2]).ravel()
     flat = small.reshape(-1, 3)
     areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP).ravel()
     largest = np.argsort(-np.bincount(areas), kind="stable")[:START_AREAS]
     colors = common_colors(flat[rim], START_COLORS)
-    near = [np.abs(flat - color).max(1) < NEAR_START_COLOR for color in colors]
+    near = [strongest(flat - color) < NEAR_START_COLOR for color in colors]
+    near += [strongest(flat - color) < FINE_CELL for color in common_colors(flat, COMMON_COLORS, FINE_CELL)]
     return [(chosen + RIDGE).astype(np.float32) for chosen in [rim, *(areas == k for k in largest), *near]]
 
 
@@ -102,17 +135,30 @@ def _reweighted(matrix: Floats, values: Floats, weights: Floats, tolerance: floa
     """Least squares, again and again, with the weights exp(-(residual / width)^2)."""
     coefficients = _least_squares(matrix, values, weights)
     for width in WIDTHS:
-        residual = np.abs(matrix @ coefficients - values).max(1)
+        residual = strongest(matrix @ coefficients - values)
         coefficients = _least_squares(matrix, values, np.exp(-((residual / (width * tolerance)) ** 2)) + RIDGE)
     return coefficients
+
+
+def _merit(residual: Floats, emphasis: Floats, tolerance: float) -> float:
+    """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it."""
+    close = np.exp(-((residual.ravel() / tolerance) ** 2))
+    share = float((close * emphasis).sum() / emphasis.sum())
+    return share + ENCLOSED_WEIGHT * _enclosed(residual < tolerance) if share > MIN_ENCLOSING else share
+
+
+def _enclosed(ground: Mask) -> float:
+    """The share of the picture that lies in a ground (h, w) like islands, reaching the picture's border nowhere."""
+    import cv2
+
+    count, islands = cv2.connectedComponents((~ground).astype(np.uint8), connectivity=8)
+    border = np.concatenate([islands[[0, -1]].ravel(), islands[:, [0, -1]].ravel()])
+    reaching = np.bincount(border, minlength=count) > 0
+    reaching[0] = True
+    return float((~reaching[islands]).mean())
 
 
 def _least_squares(matrix: Floats, values: Floats, weights: Floats) -> Floats:
     weighted = (matrix * weights[:, None]).astype(np.float64)
     normal = weighted.T @ matrix + RIDGE * max(RIDGE, float(weights.sum())) * np.eye(matrix.shape[1])
     return np.asarray(np.linalg.solve(normal, weighted.T @ values), np.float32)
-
-
-def _share(matrix: Floats, values: Floats, coefficients: Floats, emphasis: Floats, tolerance: float) -> float:
-    close = np.exp(-((np.abs(matrix @ coefficients - values).max(1) / tolerance) ** 2))
-    return float((close * emphasis).sum() / emphasis.sum())

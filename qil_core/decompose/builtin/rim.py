@@ -21,9 +21,12 @@ def rim_mask(height: int, width: int) -> Mask:
     return mask
 
 
-def common_colors(colors: Floats, count: int) -> list[Floats]:
-    """The medians (3,) of the fullest cells of a histogram of colours (n, 3) in 0..255, the fullest first."""
-    cells = (colors / CELL).astype(np.int64) @ np.array([1, 32, 1024])  # three numbers below 32 as one
+def common_colors(colors: Floats, count: int, cell: int = CELL) -> list[Floats]:
+    """The medians (3,) of the fullest cells of a histogram of colours (n, 3) in 0..255, the fullest first.
+
+    cell: their side in 1/255.
+    """
+    cells = (colors / cell).astype(np.int64) @ np.array([1, 256, 65536])  # three numbers below 256 as one
     values, counts = np.unique(cells, return_counts=True)
     fullest = values[np.argsort(-counts, kind="stable")[:count]]
     return [np.median(colors[cells == cell], axis=0) for cell in fullest]

@@ -2,7 +2,8 @@
 
 1. `working_copy`: the picture, premultiplied, reduced by means of areas.
 2. `noise_level`: the noise of its calm parts (Immerkaer, "Fast noise variance estimation", 1996).
-3. `jpeg`: where the picture shows blocks of JPEG, the ringing around its edges is measured and calmed.
+3. `evenness`: whether it is drawn in flat colours.
+4. `jpeg`: where the picture shows blocks of JPEG, the ringing around its edges is measured and calmed.
 
 All steps up to `step12_plan` work on this copy; `step13_render` goes back to the full picture for the edges.
 """
@@ -12,10 +13,19 @@ from __future__ import annotations
 import numpy as np
 
 from .jpeg import BLOCK_PX, CALM_LEFT, MIN_BLOCKINESS, blockiness, calmed, ringing
-from .working import Floats, Working, reduced
+from .working import Floats, Working, reduced, strongest
 
 WORKING_SIDE_PX = 1024
 """Longest side of the working copy in pixels. It bounds the time of steps 2 to 12, whatever the picture's size."""
+
+SAME = 0.5
+"""A difference between neighbours, in 1/255, that is none."""
+
+MIN_EVEN = 0.6
+"""Share of neighbours of the same colour above which a picture is drawn in flat colours.
+
+Screens and slides have 0.9 and more, painted pictures less than 0.5.
+"""
 
 NOISE_KERNEL = ((1, -2, 1), (-2, 4, -2), (1, -2, 1))
 """Immerkaer's filter: the difference of two Laplacians, which does not see planes and straight edges."""
@@ -34,7 +44,7 @@ def working_copy(picture: Floats) -> Working:
     reach = BLOCK_PX * rgba.shape[0] / picture.shape[0]
     around_edges = ringing(rgba, reach) if blockiness(picture) > MIN_BLOCKINESS else None
     if around_edges is None:
-        return Working(rgba, noise)
+        return Working(rgba, noise, is_even=evenness(rgba) > MIN_EVEN)
     return Working(calmed(rgba, float(around_edges.max())), noise, CALM_LEFT * around_edges)
 
 
@@ -43,6 +53,11 @@ def premultiplied(picture: Floats) -> Floats:
     if float(picture[..., 3].min()) >= 1:
         return picture
     return np.concatenate([picture[..., :3] * picture[..., 3:], picture[..., 3:]], axis=-1)
+
+
+def evenness(rgba: Floats) -> float:
+    """The share of neighbours in a row that have the same colour: (h, w, 4) in 0..255."""
+    return float((strongest(rgba[:, 1:] - rgba[:, :-1]) < SAME).mean()) if rgba.shape[1] > 1 else 0.0
 
 
 def noise_level(rgba: Floats) -> float:

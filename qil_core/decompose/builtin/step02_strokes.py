@@ -8,7 +8,7 @@ what lies behind to F (see `lines`).
 3. `_long`: of the pieces that they form, those are kept that reach far and fill little of their boxes, as lines do.
 4. `lines.by_color`: pixels on one line between colours are strokes of one colour, and later one layer.
 5. `_without_scraps`: colours that are found mostly in short pieces are edges and letters, not strokes.
-6. `smooth_fill` closes the picture where the strokes were.
+6. `_filled` closes the picture where the strokes were.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from ...progress import Progress, silent
 from .areas import compact
-from .fill import smooth_fill
+from .fill import nearest, smooth_fill
 from .lines import by_color
 from .shapes import grown
 from .working import Floats, Labels, Mask, Tolerance, Working, strongest
@@ -63,6 +63,9 @@ MAX_SHARE = 0.1
 MIN_CHANGE = 2
 """Pixels near a stroke that change by no more, in 1/255, keep their colour when it is lifted."""
 
+MIN_STEP_KEPT = 6
+"""Least step, in 1/255, of what lies behind a stroke in a picture of flat colours that stays a step."""
+
 MIN_LONG_SHARE = 0.6
 """Share of a colour's pixels that must be in long pieces."""
 
@@ -100,7 +103,20 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     progress(1, "lifting strokes off")
     numbers = compact(_without_scraps(numbers))
     gone = grown(lines, AROUND_PX) & (strongest(change) > MIN_CHANGE) & (numbers.max() > 0)
-    return Strokes(numbers, replace(work, rgba=smooth_fill(work.rgba, (~gone).astype(np.float32))))
+    return Strokes(numbers, replace(work, rgba=_filled(work, gone, strongest(high - low - 2 * slack) > MIN_STEP_KEPT)))
+
+
+def _filled(work: Working, gone: Mask, at_steps: Mask) -> Floats:
+    """The copy (h, w, 4) closed where strokes were.
+
+    Between flat colours the edge stays that such a line ran along: there, the nearest colour is taken.
+    """
+    smooth = smooth_fill(work.rgba, (~gone).astype(np.float32))
+    if not work.is_even or gone.all():
+        return smooth
+    sharp = gone & at_steps
+    smooth[sharp] = work.rgba.reshape(-1, 4)[nearest(~gone)[0][sharp]]
+    return smooth
 
 
 def _median(rgba: Floats) -> Floats:

@@ -51,6 +51,9 @@ PER_TEXTURE = 2
 STRONG_PER_TEXTURE = 3.5
 """What it adds to STRONG: the three channels of a hundred thousand pixels hardly go as far in five places."""
 
+EVEN = 0.4
+"""Factor on FIT and STRONG in an even picture: cards on a dark screen differ from it by 8 to 15."""
+
 MIN_TEXTURE = 0.7
 """Standard deviation, in 1/255, below which a texture is rounding or noise that FIT allows for."""
 
@@ -112,28 +115,31 @@ def find_background(work: Working, progress: Progress = silent) -> Background:
     """The background of a working copy; a picture with clear parts has none ("transparent")."""
     if is_cut_out(work):
         return Background(work.rgba[..., :3] * 0, work.rgba[..., 3] > SEEN_ALPHA, "transparent")
-    texture = stationary_texture(np.ascontiguousarray(work.rgba[..., :3]))
-    found = _with_formula(work, texture, progress) if texture > MIN_TEXTURE else None
-    found = found or _with_formula(work, 0.0, progress)
+    rgb = np.ascontiguousarray(work.rgba[..., :3])
+    if work.is_even:
+        found = _with_formula(rgb, work, EVEN, 0.0, progress)
+    else:
+        texture = stationary_texture(rgb)
+        found = _with_formula(rgb, work, 1.0, texture, progress) if texture > MIN_TEXTURE else None
+        found = found or _with_formula(rgb, work, 1.0, 0.0, progress)
     progress(1, "finding what covers the background")
     return found or _without_formula(work, progress)
 
 
-def _with_formula(work: Working, texture: float, progress: Progress) -> Background | None:
+def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, progress: Progress) -> Background | None:
     """A polynomial and this texture as background; None where they explain too little, or something else than texture.
 
-    texture: its standard deviation in cells of a small copy, in 1/255.
+    exact: factor on the tolerances. texture: its standard deviation in cells of a small copy, in 1/255.
     """
-    rgb = np.ascontiguousarray(work.rgba[..., :3])
-    model, degree, share = best_gradient(rgb, FIT.at(work.noise) + PER_TEXTURE * texture, progress)
+    model, degree, share = best_gradient(rgb, exact * FIT.at(work.noise) + PER_TEXTURE * texture, progress)
     if share < MIN_EXPLAINED:
         return None
     difference = strongest(rgb - model)
     roughness = _roughness(difference, texture)
     if roughness > MAX_SPREAD * texture:
         return None
-    faint = FIT.around(work.local_noise) + PER_TEXTURE * roughness
-    strong = STRONG.around(work.local_noise) + STRONG_PER_TEXTURE * roughness
+    faint = exact * FIT.around(work.local_noise) + PER_TEXTURE * roughness
+    strong = exact * STRONG.around(work.local_noise) + STRONG_PER_TEXTURE * roughness
     return Background(model, differing(difference, faint, strong), KINDS[degree], roughness)
 
 

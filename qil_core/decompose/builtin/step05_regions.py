@@ -19,6 +19,8 @@ from .step03_ground import Background
 from .table import boxes, inner_depth, touching_pairs
 from .working import Floats, Labels, Mask, Tolerance, Working
 
+Indices = NDArray[np.int64]
+
 MIN_SEED_PX = 24
 """Smallest smooth area, in working pixels, that is a seed; smaller ones are edges, or are found as thin things."""
 
@@ -91,28 +93,32 @@ def absorb_edges(rgba: Floats, seeds: Labels, tolerance: Floats, progress: Progr
     """
     if not seeds.any():
         return np.ones_like(seeds)
-    between_seeds = seeds == 0
-    near, behind, distance = _two_sides(seeds)
+    free = np.flatnonzero(seeds == 0)
+    near, behind, distance = _two_sides(seeds, free)
     progress(0.3, "finding regions")
-    colors = rgba.reshape(-1, 4)
-    share, misfit = between(rgba, colors[near], colors[behind], EDGE_OVERSHOOT)
+    colors, flat = rgba.reshape(-1, 4), seeds.reshape(-1)
+    share, misfit = between(colors[free], colors[near], colors[behind], EDGE_OVERSHOOT)
     progress(0.7, "finding regions")
-    flat = seeds.ravel()
-    result = np.where(share < 0.5, flat[near], flat[behind])
-    explained = (misfit < tolerance) & (distance <= MAX_EDGE_PX)
-    thin = between_seeds & ~explained
-    return _with_thin_regions(np.where(between_seeds, result, seeds), thin, int(seeds.max()) + 1)
+    result, thin = flat.copy(), np.zeros(flat.shape, bool)
+    result[free] = np.where(share < 0.5, flat[near], flat[behind])
+    allowed = np.broadcast_to(tolerance, seeds.shape).reshape(-1)[free]
+    thin[free] = (misfit >= allowed) | (distance > MAX_EDGE_PX)
+    return _with_thin_regions(result.reshape(seeds.shape), thin.reshape(seeds.shape), int(seeds.max()) + 1)
 
 
-def _two_sides(seeds: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Flat index of the nearest seed pixel, of the nearest one on the opposite side, and the distance."""
+def _two_sides(seeds: Labels, free: Indices) -> tuple[Indices, Indices, Floats]:
+    """For free pixels (k,): the nearest seed pixel, the nearest one on the opposite side, and the distance.
+
+    Pixels are named by their flat index.
+    """
     height, width = seeds.shape
-    near, distance = nearest(seeds > 0)
-    y, x = np.mgrid[:height, :width]
-    further = 1 + 2 / np.maximum(distance, 1)  # two pixels beyond the mirror image of the nearest one
-    away_y = np.clip(y + further * (y - near // width), 0, height - 1).round().astype(np.int32)
-    away_x = np.clip(x + further * (x - near % width), 0, width - 1).round().astype(np.int32)
-    return near, near[away_y, away_x], distance
+    nearest_seed, far = nearest(seeds > 0)
+    near, distance = nearest_seed.reshape(-1), far.reshape(-1)
+    (y, x), (seed_y, seed_x) = divmod(free, width), divmod(near[free], width)
+    further = 1 + 2 / np.maximum(distance[free], 1)  # two pixels beyond the mirror image of the nearest one
+    away_y = np.clip(y + further * (y - seed_y), 0, height - 1).round().astype(np.int64)
+    away_x = np.clip(x + further * (x - seed_x), 0, width - 1).round().astype(np.int64)
+    return near[free], near[away_y * width + away_x], distance[free]
 
 
 def _with_thin_regions(labels: Labels, thin: Mask, first: int) -> Labels:

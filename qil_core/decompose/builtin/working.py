@@ -23,12 +23,13 @@ class Working:
     """A small premultiplied copy, float32 (h, w, 4) in 0..255.
 
     noise: standard deviation of the noise in 1/255. ringing: (h, w), the same of what JPEG leaves around edges; None
-    where the picture shows no blocks of JPEG.
+    where the picture shows no blocks of JPEG. is_even: whether it is drawn in flat colours, each of whose steps counts.
     """
 
     rgba: Floats
     noise: float
     ringing: Floats | None = None
+    is_even: bool = False
 
     @property
     def local_noise(self) -> Floats | np.float32:
@@ -69,7 +70,7 @@ def strongest(values: Channels) -> Channels:
 
     Taken channel by channel, for numpy's own reduction over a short last axis takes ten times as long.
     """
-    out: Channels = np.abs(values[..., 0])
+    out = np.asarray(np.abs(values[..., 0]))
     for channel in range(1, values.shape[-1]):
         np.maximum(out, np.abs(values[..., channel]), out=out)
     return out

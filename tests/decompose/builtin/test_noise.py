@@ -18,6 +18,7 @@ from qil_core.composite import composite
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin, jpeg, texture
 from qil_core.decompose.builtin.step01_look import working_copy
+from qil_core.decompose.builtin.step02_strokes import find_strokes
 from qil_core.decompose.builtin.step03_ground import find_background
 from qil_core.decompose.builtin.step05_regions import find_regions
 from qil_core.progress import silent
@@ -109,3 +110,35 @@ def test_ringing_around_edges_is_neither_region_nor_shape(quality: int) -> None:
 def test_after_jpeg_a_disc_and_a_ring_are_still_two_layers(quality: int) -> None:
     stack = layers_of(as_jpeg(paint(flat(), (DISC, RED), (RING, GREEN)), quality), 6)
     assert [name.split()[-1] for name in stack.names] == ["background", "(green)", "(red)"]
+
+
+GAP, CARD, LINE = (28, 31, 25), (45, 49, 38), (60, 64, 52)
+
+
+def screen() -> Tensor:
+    """Four cards with an outline of 1 px on a dark ground: they cover most of it, and differ from it by 18 steps."""
+    picture = flat(GAP)
+    for left, top in ((20, 20), (170, 20), (20, 170), (170, 170)):
+        picture[top : top + 130, left : left + 130] = LINE
+        picture[top + 1 : top + 129, left + 1 : left + 129] = CARD
+    return torch.from_numpy(picture / 255)
+
+
+def test_what_encloses_cards_is_the_ground_even_where_they_cover_more() -> None:
+    background = find_background(working_copy(opaque(screen()).numpy()))
+    assert background.kind == "flat"
+    assert np.abs(background.model - np.float32(GAP)).max() < 1
+
+
+def test_cards_hardly_brighter_than_their_ground_are_regions_of_their_own() -> None:
+    work = working_copy(opaque(screen()).numpy())
+    clean = find_strokes(work).clean
+    regions = find_regions(clean, find_background(clean))
+    middles = [int(regions[y, x]) for y in (85, 235) for x in (85, 235)]
+    assert len({0, *middles}) == 5
+    assert int(regions[160, 160]) == 0
+
+
+def test_a_picture_of_flat_colours_is_even_and_a_grainy_one_is_not() -> None:
+    assert working_copy(opaque(screen()).numpy()).is_even
+    assert not working_copy(opaque(paint(flat() + blotches(3, 2) - 20)).numpy()).is_even
