@@ -164,9 +164,9 @@ def grain(work: Working, labels: Labels) -> Floats:
     edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     calm = (~grown(edges, GRAIN_EDGE_PX)).astype(np.float32)
     square = (GRAIN_SIDE_PX, GRAIN_SIDE_PX)
-    weight = cv2.blur(calm, square)
-    mean = cv2.blur(difference * calm, square) / np.maximum(weight, 1e-6)
-    return np.sqrt(np.maximum(smooth_fill(np.asarray(mean)[..., None], np.asarray(weight)), 0))[..., 0]
+    weight = np.asarray(cv2.blur(calm, square), np.float32)
+    mean = np.asarray(cv2.blur(difference * calm, square) / np.maximum(weight, 1e-6), np.float32)
+    return np.sqrt(np.maximum(smooth_fill(mean[..., None], weight), 0))[..., 0]
 
 
 def _extents(units: Units, progress: Progress) -> list[Mask]:
