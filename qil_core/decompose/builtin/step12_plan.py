@@ -67,8 +67,8 @@ RIM_PX = 8
 GRAIN_BLUR_PX = 2
 """Standard deviation of the blur, in working pixels, that the picture is compared with to measure its grain."""
 
-GRAIN_EDGE_PX = 4
-"""Distance from the edges of units, in working pixels, from which differences are grain."""
+GRAIN_EDGE_PX = 6
+"""Distance from the edges of units, in working pixels, from which differences are grain: three standard deviations."""
 
 GRAIN_SIDE_PX = 33
 """Side of the square in which grain is averaged, in working pixels."""

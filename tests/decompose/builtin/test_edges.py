@@ -111,4 +111,4 @@ def test_grain_is_the_noise_of_calm_areas_and_takes_no_notice_of_edges() -> None
     rough = grain(Working(step + noise, 4), labels)
     assert float(rough[:, 10:80].min()) > 4, "of the strongest channel"
     assert float(rough[:, 10:80].max()) < 8
-    assert float(rough[:, 180:].max()) < 0.01
+    assert float(rough[:, 180:].max()) < 0.2
