@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 
+import cv2
 import numpy as np
 import torch
 from drawings import SIDE, Floats, mask, paint, words
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from qil_core.composite import composite
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
-from qil_core.decompose.builtin.step12_plan import grain
+from qil_core.decompose.builtin.step01_look import working_copy
+from qil_core.decompose.builtin.step03_ground import find_background
+from qil_core.decompose.builtin.step12_plan import edges, grain, plan_layers
+from qil_core.decompose.builtin.step13_render import render
+from qil_core.decompose.builtin.units import SHAPE, TEXT, Units
 from qil_core.decompose.builtin.working import Working
 from qil_core.progress import silent
 from qil_core.stack import LayerStack
@@ -112,3 +118,30 @@ def test_grain_is_the_noise_of_calm_areas_and_takes_no_notice_of_edges() -> None
     assert float(rough[:, 10:80].min()) > 4, "of the strongest channel"
     assert float(rough[:, 10:80].max()) < 8
     assert float(rough[:, 180:].max()) < 0.2
+
+
+def test_letters_with_an_outline_of_another_colour_come_out_whole() -> None:
+    ink = np.maximum(words("Glow", 30, 60, 100), words("ing", 60, 170, 110))
+    outlined = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    picture = opaque(paint(flat((120, 160, 210)), (outlined, (20, 30, 60)), (ink, (250, 250, 245)))).numpy()
+    whole, inside = outlined > 0.5, ink > 0.5
+    pieces = connected(whole & ~inside)
+    pieces = np.where(inside, connected(inside) + pieces.max(), pieces)
+    units = Units(whole.astype(np.int32), np.array([SHAPE, TEXT], np.int8), pieces.astype(np.int32))
+    work = working_copy(picture)
+    layers = np.zeros((2, SIDE, SIDE, 4), np.float32)
+    render(picture, plan_layers(work, work, find_background(work), units, [], [1]), layers, silent)
+    alpha = torch.from_numpy(layers[1, ..., 3])
+    assert overlap(alpha, outlined) > 0.98
+    assert float(alpha[torch.from_numpy(outlined) == 1].min()) > 0.97
+    assert float(np.abs(layers[0, ..., :3] * 255 - [120, 160, 210]).max()) < 2
+
+
+def connected(where: NDArray[np.bool_]) -> NDArray[np.int32]:
+    return np.asarray(cv2.connectedComponents(where.astype(np.uint8))[1], np.int32)
+
+
+def test_edges_are_where_labels_differ_and_seams_where_neither_is_0() -> None:
+    labels = np.array([[0, 1, 1, 2], [0, 1, 1, 2]], np.int32)
+    assert edges(labels).tolist() == [[False, True, False, True]] * 2
+    assert edges(labels, 1).tolist() == [[False, False, False, True]] * 2
