@@ -35,6 +35,9 @@ OUTLINE_PX = 2
 MAX_HIDDEN = 1.0
 """Largest area that is completed, as a multiple of the area that is visible."""
 
+MAX_BETWEEN = 0.5
+"""Largest area that interpolation adds to this, as a multiple of the area that is visible."""
+
 MAX_PIECES = 40
 """How many pieces of a mask are looked at, the largest first."""
 
@@ -106,7 +109,7 @@ def completed(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
 def continued(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
     """A layer's full extent (h, w): `completed`, and what interpolation adds between what is visible.
 
-    Where both are more than MAX_HIDDEN allows, the pixels with the most of the layer around them are taken.
+    Where one of them adds more than it may, the pixels with the most of the layer around them are taken.
     """
     out = completed(visible, above, progress)
     if not (visible.any() and above.any()):
@@ -114,12 +117,15 @@ def continued(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
     tight = box_around(visible, 0)
     box = box_around(visible, WINDOW_SPARE_PX + max(side.stop - side.start for side in tight) // 2)
     share = smooth_fill(visible[box].astype(np.float32)[..., None], (~above[box]).astype(np.float32))[..., 0]
-    hidden = (out[box] & ~visible[box]) | _between(visible[box], (share > 0.5) & above[box])
-    most = int(MAX_HIDDEN * visible.sum())
-    if hidden.sum() > most:
-        hidden &= share >= np.sort(share[hidden])[::-1][most]
-    out[box] = visible[box] | hidden
+    whole = _surest(out[box] & ~visible[box], share, int(MAX_HIDDEN * visible.sum()))
+    between = _between(visible[box], (share > 0.5) & above[box])
+    out[box] = visible[box] | whole | _surest(between & ~whole, share, int(MAX_BETWEEN * visible.sum()))
     return out
+
+
+def _surest(mask: Mask, share: Floats, most: int) -> Mask:
+    """The mask, or of a larger one so many pixels, those of the largest share."""
+    return mask if mask.sum() <= most else mask & (share > np.sort(share[mask])[-most - 1])
 
 
 def _between(visible: Mask, hidden: Mask) -> Mask:

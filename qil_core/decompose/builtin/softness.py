@@ -35,7 +35,11 @@ MAX_STEEP_SHARE = 0.02
 """Largest share of the strong pixels that may lie at such an edge."""
 
 MAX_CORRELATION = -0.35
-"""Largest rank correlation of alpha with the distance from what casts it."""
+"""Largest rank correlation of alpha with the distance from what casts it: a shadow may lie on one side of it."""
+
+MAX_CORRELATION_ALONE = -0.8
+"""Largest one with the distance from its own middle: lights that stand alone are round (-0.86), clouds are not (-0.75).
+"""
 
 RANKED_PIXELS = 4000
 """How many pixels are ranked at the most: a correlation needs no more."""
@@ -47,28 +51,29 @@ RIM_SPARE_PX = 3
 """How far from the things in the picture, in working pixels, the rim is read."""
 
 
-def is_soft(alpha: Floats, area: Mask, covered: Mask, source: Mask, inner: Mask) -> bool:
+def is_soft(alpha: Floats, area: Mask, covered: Mask, source: Mask, inner: Mask, most: float) -> bool:
     """Whether alpha (h, w) in an area is that of a shadow or glow of a source (a mask with at least one pixel).
 
     covered: where things lie on the background. inner: the area without the blurred edges of these, not empty.
+    most: the largest correlation with the distance from the source.
     """
     peak = float(np.quantile(alpha[inner], 0.98))
     return (
         peak > 0
         and _roughness(alpha, inner) < MAX_ROUGHNESS
         and _steep_share(alpha, inner, covered, peak) < MAX_STEEP_SHARE
-        and falls_off(alpha, inner, source)
+        and falls_off(alpha, inner, source, most)
         and _rim(alpha, area, covered) < MAX_RIM * peak
     )
 
 
-def falls_off(alpha: Floats, where: Mask, source: Mask) -> bool:
-    """Whether alpha gets smaller away from a source."""
+def falls_off(alpha: Floats, where: Mask, source: Mask, most: float) -> bool:
+    """Whether alpha gets smaller away from a source: whether their correlation is below the largest one allowed."""
     import cv2
 
     distance = cv2.distanceTransform((~source).astype(np.uint8), cv2.DIST_L2, 5)
     step = max(1, int(where.sum()) // RANKED_PIXELS)
-    return _correlation(alpha[where][::step], np.asarray(distance[where][::step], np.float32)) < MAX_CORRELATION
+    return _correlation(alpha[where][::step], np.asarray(distance[where][::step], np.float32)) < most
 
 
 def _roughness(alpha: Floats, inner: Mask) -> float:

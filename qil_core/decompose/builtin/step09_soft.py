@@ -19,7 +19,7 @@ from ...progress import Progress, part, silent
 from .fill import nearest_label, smooth_fill
 from .lines import along, by_color
 from .shapes import grown
-from .softness import falls_off, is_soft
+from .softness import MAX_CORRELATION, MAX_CORRELATION_ALONE, falls_off, is_soft
 from .step03_ground import Background
 from .units import GLOW, Units
 from .working import Floats, Labels, Mask, Tolerance, Working, reported
@@ -194,7 +194,7 @@ def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int,
     largest = int(size.argmax())
     for owner in np.flatnonzero(size):
         part = numbers == owner
-        if owner != largest and not falls_off(strength, part, labels == owner):
+        if owner != largest and not falls_off(strength, part, labels == owner, MAX_CORRELATION):
             numbers[part] = largest
     for owner in np.unique(numbers[area]):
         yield int(owner), numbers == owner
@@ -211,7 +211,8 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
         return None
     alpha, caster = np.clip(line, 0, 1), labels == owner if owner else area
     source = caster if owner else inner & (alpha >= STRONGEST * np.quantile(alpha[inner], 0.98))
-    if not is_soft(alpha, area, labels > 0, source, inner):
+    most = MAX_CORRELATION if owner else MAX_CORRELATION_ALONE
+    if not is_soft(alpha, area, labels > 0, source, inner, most):
         return None
     everywhere = _carried(alpha, inner, work.noise)
     soft, under = (np.where(where, everywhere, 0) for where in (area | caster, _reach(area) & (labels > 0)))

@@ -48,6 +48,9 @@ MIXED_DEPTH_PX = 3
 SOLVED_PX = 1.9
 """Depth that texts are cut to: it is inside the band in which step 13 solves alpha, as thin letters need."""
 
+SEAM_PX = 2
+"""How far from the seam of two pieces of a text, in working pixels, colours are mixtures of these two."""
+
 PANEL_EDGE_PX = 1
 """Half width of a panel's edge, in working pixels, where two alphas are unknown at once."""
 
@@ -67,8 +70,8 @@ RIM_PX = 8
 GRAIN_BLUR_PX = 2
 """Standard deviation of the blur, in working pixels, that the picture is compared with to measure its grain."""
 
-GRAIN_EDGE_PX = 4
-"""Distance from the edges of units, in working pixels, from which differences are grain."""
+GRAIN_EDGE_PX = 6
+"""Distance from the edges of units, in working pixels, from which differences are grain: three standard deviations."""
 
 GRAIN_SIDE_PX = 33
 """Side of the square in which grain is averaged, in working pixels."""
@@ -159,14 +162,19 @@ def grain(work: Working, labels: Labels) -> Floats:
 
     rgb = np.ascontiguousarray(work.rgba[..., :3])
     difference = strongest(rgb - cv2.GaussianBlur(rgb, (0, 0), GRAIN_BLUR_PX)) ** 2
-    edges = np.zeros(labels.shape, bool)
-    edges[1:] |= labels[1:] != labels[:-1]
-    edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    calm = (~grown(edges, GRAIN_EDGE_PX)).astype(np.float32)
+    calm = (~grown(edges(labels), GRAIN_EDGE_PX)).astype(np.float32)
     square = (GRAIN_SIDE_PX, GRAIN_SIDE_PX)
-    weight = cv2.blur(calm, square)
-    mean = cv2.blur(difference * calm, square) / np.maximum(weight, 1e-6)
-    return np.sqrt(np.maximum(smooth_fill(np.asarray(mean)[..., None], np.asarray(weight)), 0))[..., 0]
+    weight = np.asarray(cv2.blur(calm, square), np.float32)
+    mean = np.asarray(cv2.blur(difference * calm, square) / np.maximum(weight, 1e-6), np.float32)
+    return np.sqrt(np.maximum(smooth_fill(mean[..., None], weight), 0))[..., 0]
+
+
+def edges(labels: Labels, least: int = 0) -> Mask:
+    """Pixels (h, w) whose label differs from the one above or on the left, where both are at least so large."""
+    found = np.zeros(labels.shape, bool)
+    found[1:] |= (labels[1:] != labels[:-1]) & (np.minimum(labels[1:], labels[:-1]) >= least)
+    found[:, 1:] |= (labels[:, 1:] != labels[:, :-1]) & (np.minimum(labels[:, 1:], labels[:, :-1]) >= least)
+    return found
 
 
 def _extents(units: Units, progress: Progress) -> list[Mask]:
@@ -223,17 +231,31 @@ def _unit_plan(
     shaded = np.any([soft.alpha > 0 for soft in softs], axis=0) if softs else np.zeros_like(extent)
     box = box_around(extent | shaded, BOX_SPARE_PX)
     labels = units.labels[box]
-    visible, above, own = labels == unit, labels > unit, units.kinds[unit] == TEXT
+    visible, above, is_text = labels == unit, labels > unit, bool(units.kinds[unit] == TEXT)
     rgba = work.rgba[box]
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
-    trust = color_trust(visible, units.pieces[box], own, strongest(straight - below[box]))
+    trust = color_trust(visible, units.pieces[box], is_text, strongest(straight - below[box]))
     color = np.clip(smooth_fill(straight, trust), 0, 255)
     depth = signed_distance(visible)
+    if is_text:
+        shared = grown(edges(np.where(visible, units.pieces[box], 0), 1), SEAM_PX)
+        depth = np.where(shared, depth, _solved_depth(depth, straight, color, below[box], rough[box]))
     rim = _soft_rim(straight, color, below[box], rough[box], visible, above | shaded[box])
     reach = signed_distance(rim) if (rim & ~visible).any() else depth
     shades = tuple(Shade(soft.under(units.labels > unit)[box], soft.color) for soft in softs)
-    solved = np.minimum(depth, SOLVED_PX) if own else depth
-    return Plan(box, color, solved, signed_distance(extent[box]), signed_distance(above), reach, shades)
+    return Plan(box, color, depth, signed_distance(extent[box]), signed_distance(above), reach, shades)
+
+
+def _solved_depth(depth: Floats, shown: Floats, color: Floats, below: Floats, rough: Floats) -> Floats:
+    """The depth (h, w) in a text, cut to SOLVED_PX where a pixel may be a mixture of its colour and what is below.
+
+    What is neither of them nor between them, as an outline of another colour, is covered whole where it is deep.
+    """
+    deep = depth > SOLVED_PX
+    _, off = between(shown[deep], below[deep], color[deep], 0)
+    cut = depth.copy()
+    cut[deep] = np.where(off < SEEN.floor + SEEN.per_noise * rough[deep], SOLVED_PX, depth[deep])
+    return cut
 
 
 def _soft_rim(shown: Floats, color: Floats, below: Floats, rough: Floats, visible: Mask, taken: Mask) -> Mask:
