@@ -59,9 +59,6 @@ MIN_HELD, MAX_FILLING_ON_RIM = 0.3, 0.25
 """A colour of which at least this share is surrounded by outlines, and at most this share of its density is on the
 rim, fills letters wherever it is in the line. Paper that shows through counters is on the rim, too."""
 
-MIN_FILLING_CONTRAST = 30
-"""How far, in 1/255, what an outline surrounds is from the paper, unless it is paper seen through a counter."""
-
 CELLS_PER_HEIGHT, MIN_CELLS = 2, 4
 """Into how many cells a line is divided along its length: two letters in each or so."""
 
@@ -156,9 +153,7 @@ def find_ink(rgb: Floats, noise: float, corners: Corners, others: Mask) -> Ink |
     plane = _plane(part, area.frame, tolerance)
     off = np.ones(area.box.shape, bool) if plane is None else np.abs(part - plane).max(2) > tolerance
     seeds = _ink_colored(part, off, area) & ~(area.taken & ~area.box)
-    surrounded = _surrounded(seeds | area.taken) & ~area.taken
-    paper = _carried(part, seeds | surrounded) if plane is None else plane
-    seeds |= surrounded & (np.abs(part - paper).max(2) > max(tolerance, MIN_FILLING_CONTRAST))
+    paper = _carried(part, seeds) if plane is None else plane
     mask = _without_specks(_edged(np.abs(part - paper).max(2), seeds, area.box, tolerance))
     if not MIN_FILL * area.box.sum() < (mask & area.box).sum() < MAX_FILL * area.box.sum():
         return None
@@ -250,7 +245,8 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
         return inked
     top, foot = np.quantile(area.down[main & area.box], [BAND_QUANTILE, 1 - BAND_QUANTILE])
     band = (area.down > top - BAND_SPARE) & (area.down < foot + BAND_SPARE)
-    held = _density(number, off & _surrounded(_in_line(main, band & area.wide)), area.box, count)
+    outlined = _surrounded(_in_line(main, band & area.wide) | area.taken)
+    held = _density(number, off & outlined, area.box, count)
     filling = (held > MIN_HELD * within) & (on_rim < MAX_FILLING_ON_RIM * within)
     main |= off & filling[number] & ~(area.taken & ~area.box)
     figures = off & (area.box | area.frame) & ~main
