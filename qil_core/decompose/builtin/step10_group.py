@@ -18,7 +18,7 @@ from .table import Table, measure
 from .units import KINDS, SHAPE, TEXT, Units
 from .working import Floats, Working
 
-SIZE_WEIGHTS = {"shape": 1.0, "text": 4.0, "strokes": 6.0, "glow": 1.0}
+SIZE_WEIGHTS = {"shape": 1.0, "text": 3.0, "strokes": 6.0, "glow": 1.0}
 """Factor on the size (the root of the area) of units by kind: texts and strokes mean more than their pixels."""
 
 TEXTS_FACTOR = 0.3
