@@ -82,9 +82,10 @@ def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress 
     labels = np.where(texts.marks > 0, count + len(texts.names) + texts.marks, labels).astype(np.int32)
     number = np.arange(int(labels.max()) + 1)
     is_text = (number >= first) & (number < len(number) - marks)
-    pull = np.where(number > count, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
+    read = number > count
+    pull = np.where(read, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
     table = measure(labels, work.rgba, part(progress, 0.7, 0.8))
-    crumbs = _crumbs(table.area, is_text) | _fringes(table, number > count)
+    crumbs = _crumbs(table.area, is_text) | _fringes(table, read)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
 
