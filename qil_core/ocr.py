@@ -44,8 +44,11 @@ MAX_READ_ASPECT = 12
 UPRIGHT_ASPECT = 1.5
 """A box that is so many times as high as wide holds a line that runs downwards; it is turned to be read."""
 
-INSTALL = "python -m pip install rapidocr onnxruntime"
-"""What installs the extra where this package is a folder, as in ComfyUI."""
+INSTALL = (
+    "run install.py --text, which lies in this package's folder, with the Python that runs this, "
+    "or: python -m pip install rapidocr onnxruntime"
+)
+"""What installs the extra; install.py leaves OpenCV as it is."""
 
 
 class Words(NamedTuple):

@@ -18,6 +18,7 @@ SLOW = (
     "checkpoints/test_edit_checkpoints.py",
     "comfy/",
     "decompose/builtin/test_panels.py",
+    "decompose/builtin/test_reading.py",
     "decompose/builtin/test_scenes.py",
     "decompose/test_qwen.py",
     "files/test_other_programs.py",
@@ -50,6 +51,13 @@ settings.load_profile("steady")
 def same_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scenes are drawn with Pillow's own font alone, so that they are the same on machines with other fonts."""
     monkeypatch.setattr("benchmarks.scenes.fonts", lambda names: ())
+
+
+@pytest.fixture
+def nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra `text` is not installed."""
+    monkeypatch.setattr("qil_core.ocr.reader", lambda: None)
+    monkeypatch.setattr("qil_core.ocr.missing", lambda: "rapidocr")
 
 
 @pytest.fixture

@@ -18,7 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "qil_core").rglob("*.py"))
 NODES = [ROOT / "__init__.py", *sorted((ROOT / "nodes").glob("*.py"))]
 FOLDERS = sorted(path for path in (ROOT / "qil_core").rglob("*") if path.is_dir() and (path / "__init__.py").is_file())
-HEAVY = ("cv2", "pptx", "psd_tools", "diffusers", "transformers", "accelerate", "scipy", "httpx")
+HEAVY = (
+    "cv2",
+    "pptx",
+    "psd_tools",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "scipy",
+    "httpx",
+    "rapidocr",
+    "onnxruntime",
+)
 COMFY = ("comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "execution", "nodes")
 
 
@@ -121,10 +132,21 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_importing_everything_the_nodes_use_loads_no_heavy_library() -> None:
-    modules = ["composite", "transform", "recolor", "exact", "restore", "sheet", "order", "cli", "decompose.recursive"]
+    modules = [
+        "ocr",
+        "composite",
+        "transform",
+        "recolor",
+        "exact",
+        "restore",
+        "sheet",
+        "order",
+        "cli",
+        "decompose.recursive",
+    ]
     modules += ["decompose.builtin", "decompose.registry", "files.pptx", "files.png", "files.archive", "files.picture"]
     modules += ["files.psd", "files.psd_reader", "files.ora", "files.loading", "files.document"]
-    modules += ["edit.model_studio", "edit.local"]
+    modules += ["edit.model_studio", "edit.local", "ocr"]
     everything = ", ".join("qil_core." + module for module in modules)
     code = f"import sys, {everything}; print(*(m for m in {HEAVY} if m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -7,10 +7,13 @@ import re
 import subprocess
 import sys
 import venv
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from qil_core.checkpoints.folders import SHIPPED
 
@@ -38,6 +41,7 @@ def lines_of(name: str) -> list[str]:
 
 REQUIRED = requirements(lines_of("requirements.txt"))
 NEEDED = requirements([*PROJECT["dependencies"], *EXTRAS["model"], *EXTRAS["gguf"]])
+READERS = requirements(EXTRAS["text"])
 
 
 def floor(requirement: Requirement) -> str:
@@ -55,12 +59,19 @@ def test_no_major_version_comes_unseen_but_comfyuis_own_choice_stands() -> None:
     assert {name for name, one in NEEDED.items() if "<" not in str(one.specifier)} == {"torch"}
 
 
+def test_what_reads_text_is_left_to_who_wants_it_for_it_brings_an_opencv_of_its_own() -> None:
+    assert requirements(EXTRAS["text"]).keys() == {"rapidocr", "onnxruntime"}
+    assert not requirements(EXTRAS["text"]).keys() & REQUIRED.keys()
+    assert "text" in Requirement(EXTRAS["test"][0]).extras
+    assert '-e ".[text]"' in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def test_what_is_tested_is_within_what_users_may_have() -> None:
     for line in lines_of("constraints.txt"):
         if line and not line.startswith("#"):
             pinned = Requirement(line)
             (version,) = (part.version for part in pinned.specifier)
-            if wanted := NEEDED.get(pinned.name):
+            if wanted := (NEEDED | READERS).get(pinned.name):
                 assert wanted.specifier.contains(version), line
 
 
@@ -114,10 +125,32 @@ def test_no_second_opencv_is_installed_beside_one_of_any_distribution(environmen
     assert installed_by(python_of(environment)) == "OpenCV is there already.\n"
 
 
-def test_install_and_pyproject_name_the_same_opencv() -> None:
+def test_the_reader_is_installed_without_the_opencv_that_it_names(environment: Path) -> None:
+    put(environment, "cv2/__init__.py")
+    needs, reader = installed_by(python_of(environment), "--text").splitlines()[1:]
+    assert "opencv" not in needs
+    assert reader.endswith("-m pip install --no-deps rapidocr>=3.10,<4")
+
+
+def test_the_reader_gets_all_else_that_it_names() -> None:
+    pytest.importorskip("rapidocr", reason="the extra `text` is not installed")
+    named = (Requirement(line) for line in metadata.requires("rapidocr") or [])
+    wanted = {canonicalize_name(one.name) for one in named if one.marker is None} - {"opencv-python-headless"}
+    given = {canonicalize_name(Requirement(line).name) for line in install_script().READER_NEEDS}
+    assert wanted - given <= {"numpy", "pillow", "tqdm"}, "these three are in requirements.txt"
+
+
+def test_install_and_pyproject_name_the_same_packages() -> None:
+    script = install_script()
+    assert Requirement(script.OPENCV) == NEEDED["opencv-python-headless"]
+    assert Requirement(script.READER) == READERS["rapidocr"]
+    assert Requirement(script.READER_NEEDS[0]) == READERS["onnxruntime"]
+
+
+def install_script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("install", ROOT / "install.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert Requirement(module.OPENCV) == NEEDED["opencv-python-headless"]
+    return module

@@ -1,6 +1,6 @@
 """Ink: the pixels of the glyphs in a line of text, with their outline, whatever they lie on.
 
-1. `_plane`: what the line lies on is read from a frame around its box: a plane of colours where one explains it.
+1. `_plane`: what the line lies on is read from the rim of its box, or a frame around that: a plane of colours.
 2. `_ink_colored`: of the pixels off the plane (of all, where there is none), ink has the colours that are common in
    the box and rare in the frame, and that are found all along the line, or only in the band where its letters stand.
 3. `_carried`: where there is no plane, the paper's colours are carried on under these pixels.
@@ -32,7 +32,7 @@ PAPER = Tolerance(8, 4)
 """How far a pixel of the paper may be from its plane, in 1/255."""
 
 MIN_PLANE = 0.55
-"""Share of the frame that a plane must explain. A figure may cover the other part of it."""
+"""Share of the rim or frame that a plane must explain. A figure may cover the other part of it."""
 
 PLANE_ROUNDS = 6
 """How often the plane is fitted again to what it explains."""
@@ -58,9 +58,6 @@ MAX_ON_RIM = 0.5
 MIN_HELD, MAX_FILLING_ON_RIM = 0.3, 0.25
 """A colour of which at least this share is surrounded by outlines, and at most this share of its density is on the
 rim, fills letters wherever it is in the line. Paper that shows through counters is on the rim, too."""
-
-MIN_FILLING_CONTRAST = 30
-"""How far, in 1/255, what an outline surrounds is from the paper, unless it is paper seen through a counter."""
 
 CELLS_PER_HEIGHT, MIN_CELLS = 2, 4
 """Into how many cells a line is divided along its length: two letters in each or so."""
@@ -97,6 +94,12 @@ NEARBY_PX = 3
 
 MIN_CONTRAST = 0.2
 """Ink differs from the paper by at least this share of the line's own contrast: less is shade, or JPEG's ringing."""
+
+MAX_UNEVEN, MIN_EVEN_CONTRAST = 0.12, 0.1
+"""Even is what changes by at most this share of the contrast from pixel to pixel; it may be fainter than edges are."""
+
+SEAM_PX = 2
+"""Width on either side of the blurred seam, in working pixels, between an outline and what it surrounds."""
 
 STRONG = 0.9
 """A line's contrast: this quantile of its ink's differences from the paper."""
@@ -150,16 +153,14 @@ def find_ink(rgb: Floats, noise: float, corners: Corners, others: Mask) -> Ink |
     """
     window = _window(corners, rgb.shape)
     part, area = rgb[window], _Area.of(corners, window, others)
-    if not area.frame.any() or not area.box.any():
+    if not area.frame.any() or not area.rim.any():
         return None
     tolerance = PAPER.at(noise)
-    plane = _plane(part, area.frame, tolerance)
+    plane = next((p for m in (area.rim, area.frame) if (p := _plane(part, m, tolerance)) is not None), None)
     off = np.ones(area.box.shape, bool) if plane is None else np.abs(part - plane).max(2) > tolerance
     seeds = _ink_colored(part, off, area) & ~(area.taken & ~area.box)
-    surrounded = _surrounded(seeds | area.taken) & ~area.taken
-    paper = _carried(part, seeds | surrounded) if plane is None else plane
-    seeds |= surrounded & (np.abs(part - paper).max(2) > max(tolerance, MIN_FILLING_CONTRAST))
-    mask = _without_specks(_edged(np.abs(part - paper).max(2), seeds, area.box, tolerance))
+    paper = _carried(part, seeds) if plane is None else plane
+    mask = _without_specks(_edged(part, paper, plane is not None, seeds, area.box, tolerance))
     if not MIN_FILL * area.box.sum() < (mask & area.box).sum() < MAX_FILL * area.box.sum():
         return None
     return Ink(mask, window, *(np.quantile(part[m], [0.25, 0.75], axis=0) for m in (mask, area.frame)))
@@ -216,7 +217,7 @@ def _window(corners: Corners, shape: tuple[int, ...]) -> Window:
 
 
 def _plane(part: Floats, frame: Mask, tolerance: float) -> Floats | None:
-    """The plane of colours (h, w, 3) that explains most of a frame; None where none explains enough."""
+    """The plane of colours (h, w, 3) that explains most of a mask; None where none explains enough."""
     y, x = np.mgrid[: part.shape[0], : part.shape[1]]
     terms = np.stack([np.ones(part.shape[:2]), x / part.shape[1], y / part.shape[0]], -1).astype(np.float32)
     known, seen = terms[frame], part[frame]
@@ -250,7 +251,8 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
         return inked
     top, foot = np.quantile(area.down[main & area.box], [BAND_QUANTILE, 1 - BAND_QUANTILE])
     band = (area.down > top - BAND_SPARE) & (area.down < foot + BAND_SPARE)
-    held = _density(number, off & _surrounded(_in_line(main, band & area.wide)), area.box, count)
+    outlined = _surrounded(_in_line(main, band & area.wide) | area.taken)
+    held = _density(number, off & outlined, area.box, count)
     filling = (held > MIN_HELD * within) & (on_rim < MAX_FILLING_ON_RIM * within)
     main |= off & filling[number] & ~(area.taken & ~area.box)
     figures = off & (area.box | area.frame) & ~main
@@ -337,14 +339,27 @@ def _carried(part: Floats, seeds: Mask) -> Floats:
     return smooth_fill(part, (~grown(seeds, 2)).astype(np.float32))
 
 
-def _edged(difference: Floats, seeds: Mask, box: Mask, tolerance: float) -> Mask:
-    """Pixels near the seeds that differ from the paper by about half of the strongest difference around them."""
+def _edged(part: Floats, paper: Floats, is_plane: bool, seeds: Mask, box: Mask, tolerance: float) -> Mask:
+    """Pixels near the seeds that differ from the paper by about half of the strongest difference around them.
+
+    Where colours are even, seeds are ink however faint: outlines on a plane, and fillings that strong ink surrounds.
+    """
     if not (seeds & box).any():
         return seeds & box
-    near = grown(seeds, 1)
+    difference, near = np.abs(part - paper).max(2), grown(seeds, 1)
     contrast = float(np.quantile(difference[seeds & box], STRONG))
-    least = np.maximum(EDGE * _around(difference * near), max(tolerance, MIN_CONTRAST * contrast))
-    return _hard((difference > least) & near, difference)
+    strong = difference > np.maximum(EDGE * _around(difference * near), max(tolerance, MIN_CONTRAST * contrast))
+    even = (_around(part, 1) + _around(-part, 1)).max(2) < MAX_UNEVEN * contrast
+    even &= seeds & (difference > max(tolerance, MIN_EVEN_CONTRAST * contrast))
+    strong &= near
+    mask = _hard(_joined(strong, even & near) if is_plane else strong, difference)
+    return _joined(mask, even & _surrounded(mask))
+
+
+def _joined(strong: Mask, even: Mask) -> Mask:
+    """Strong and even ink, and the blurred seam between the two."""
+    faint = even & ~strong
+    return strong | faint | (grown(faint, SEAM_PX) & grown(strong, SEAM_PX))
 
 
 def _hard(mask: Mask, difference: Floats) -> Mask:
@@ -362,12 +377,11 @@ def _hard(mask: Mask, difference: Floats) -> Mask:
     return np.asarray(mask & ~gone[pieces])
 
 
-def _around(values: Floats) -> Floats:
-    """The largest value (h, w) within NEARBY_PX of each pixel."""
+def _around(values: Floats, radius: int = NEARBY_PX) -> Floats:
+    """The largest value (h, w, ...) within so many pixels of each."""
     import cv2
 
-    side = 2 * NEARBY_PX + 1
-    return np.asarray(cv2.dilate(values, np.ones((side, side), np.uint8)))
+    return np.asarray(cv2.dilate(values, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)))
 
 
 def _without_specks(mask: Mask) -> Mask:

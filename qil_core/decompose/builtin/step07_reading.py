@@ -163,7 +163,7 @@ def read_texts(work: Working, progress: Progress = silent) -> Texts:
     """The texts of a working copy."""
     reader = ocr.reader()
     if reader is None:
-        lacks = f"Text: found by its shape alone, since {ocr.missing()} is missing. To have it read: {ocr.INSTALL}"
+        lacks = f"Text: found by its shape alone, since {ocr.missing()} is missing. To have it read, {ocr.INSTALL}"
         return no_texts(work.shape, lacks)
     progress(0, "looking for text")
     rgb = over_contrast(work)

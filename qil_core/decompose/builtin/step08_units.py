@@ -57,6 +57,9 @@ TEXT_PULL = 10
 READ_PULL = 0.5
 """The same for texts that were read, whose glyphs are known: below 1, only what touches them is drawn."""
 
+MIN_FRINGE = 0.3
+"""Share of its border that a fringe of a text has with it: the other side has the paper."""
+
 LIKENESS = 20
 """Difference of colours, in 1/255, at which a neighbour fits a quarter as well as one of the same colour."""
 
@@ -81,13 +84,15 @@ def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress 
     labels = np.where(texts.marks > 0, count + len(texts.names) + texts.marks, labels).astype(np.int32)
     number = np.arange(int(labels.max()) + 1)
     is_text = (number >= first) & (number < len(number) - marks)
-    pull = np.where(number > count, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
+    read = number > count
+    pull = np.where(read, READ_PULL, np.where(is_text, TEXT_PULL, 1)).astype(np.float32)
     table = measure(labels, work.rgba, part(progress, 0.7, 0.75))
     labels = without_outlines(labels, table, number >= first)
     kept = np.union1d(0, labels)
-    labels, is_text, pull = np.searchsorted(kept, labels).astype(np.int32), is_text[kept], pull[kept]
+    labels = np.searchsorted(kept, labels).astype(np.int32)
+    is_text, read, pull = is_text[kept], read[kept], pull[kept]
     table = measure(labels, work.rgba, part(progress, 0.75, 0.8))
-    crumbs = _crumbs(table.area, is_text)
+    crumbs = _crumbs(table.area, is_text) | _fringes(table, read)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
 
@@ -125,6 +130,14 @@ def _crumbs(area: Floats, is_text: Mask) -> Mask:
     gone = size < area.sum() * MIN_UNIT
     gone[np.argsort(-size, kind="stable")[MAX_UNITS:]] = True
     return np.asarray(gone & ~is_text)
+
+
+def _fringes(table: Table, read: Mask) -> Mask:
+    """Which regions (n,) are the blurred edges of texts that were read: thin, and along these for a good part."""
+    along = table.border[:, read].sum(1) > MIN_FRINGE * table.border.sum(1)
+    fringe = along & (table.stroke <= MAX_SLIVER_PX) & ~read
+    fringe[0] = False
+    return np.asarray(fringe)
 
 
 def _absorbed(labels: Labels, table: Table, gone: Mask, pull: Floats, progress: Progress) -> Labels:

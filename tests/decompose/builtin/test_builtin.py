@@ -87,6 +87,7 @@ def test_a_cut_out_disc_shows_no_fringe_on_magenta() -> None:
     assert np.abs(shown - ideal).max() < 12
 
 
+@pytest.mark.usefixtures("nobody_reads")
 def test_text_is_one_layer_on_top_of_its_panel() -> None:
     panel, text = mask("rectangle", 30, 60, 290, 240), words("Region tree", 50, 90, 40) + words("and more", 50, 160, 30)
     stack = layers_of(painted(gradient(), (panel, INK), (text, (240, 240, 245))), 3)
@@ -186,6 +187,7 @@ def test_a_picture_larger_than_the_working_copy_keeps_sharp_edges() -> None:
     assert overlap(layers_of(picture, 2).pixels[1, ..., 3], truth) > 0.98
 
 
+@pytest.mark.usefixtures("nobody_reads")
 def test_the_example_poster_comes_apart_into_its_six_parts() -> None:
     poster = torch.from_numpy(np.asarray(draw_poster(600, 800).convert("RGBA"), np.float32) / 255)
     stack = layers_of(poster, 6)

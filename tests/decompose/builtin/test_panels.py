@@ -93,6 +93,7 @@ def test_of_two_panels_the_upper_one_is_above() -> None:
     assert float((stack.pixels[2, ..., 3] - torch.from_numpy(box(*second)) * 0.5).abs().mean()) < 0.004
 
 
+@pytest.mark.usefixtures("nobody_reads")
 def test_words_on_a_panel_stay_on_top_and_leave_no_hole_in_it() -> None:
     letters = words("Panels", 125, 190, 36)
     stack = layers_of(painted((box(*SQUARE), BLUE), (box(*PANEL) * np.float32(0.5), RED), (letters, INK)), 4)
