@@ -92,7 +92,7 @@ def absorb_edges(rgba: Floats, seeds: Labels, tolerance: float, progress: Progre
     if not seeds.any():
         return np.ones_like(seeds)
     between_seeds = seeds == 0
-    near, behind, distance = _two_sides(seeds)
+    near, behind, distance = two_sides(seeds)
     progress(0.3, "finding regions")
     colors = rgba.reshape(-1, 4)
     share, misfit = between(rgba, colors[near], colors[behind], EDGE_OVERSHOOT)
@@ -104,7 +104,7 @@ def absorb_edges(rgba: Floats, seeds: Labels, tolerance: float, progress: Progre
     return _with_thin_regions(np.where(between_seeds, result, seeds), thin, int(seeds.max()) + 1)
 
 
-def _two_sides(seeds: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+def two_sides(seeds: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Flat index of the nearest seed pixel, of the nearest one on the opposite side, and the distance."""
     height, width = seeds.shape
     near, distance = nearest(seeds > 0)
