@@ -38,6 +38,9 @@ COLOR_SPREAD = 10.0
 MIN_CONNECTIVITY = 1.0
 """Length on the picture's border, in roots of its own area, from which an area is scenery: a square's side."""
 
+MIN_ON_RIM = 0.5
+"""The same length in roots of the picture's area, at the least: shorter ones are things that the border cuts."""
+
 MAX_CONNECTED_PARTS = 900
 """With more parts than this, connectivity is not computed, since time grows with their third power."""
 
@@ -162,13 +165,13 @@ def with_scenery(parts: Parts) -> Parts:
     if len(parts.area) > MAX_CONNECTED_PARTS:
         return parts
     apart = np.linalg.norm(parts.color[:, None] - parts.color[None], axis=2)
-    way = np.where(parts.border > 0, np.maximum(apart - COLOR_STEP, 0), np.inf)
+    way = np.where(parts.border > 0, np.maximum(apart - COLOR_STEP, 0), np.inf).astype(np.float32)
     np.fill_diagonal(way, 0)
     for middle in range(len(way)):  # shortest paths (Floyd, 1962)
         np.minimum(way, way[:, middle, None] + way[middle], out=way)
     alike = np.exp(-((way / COLOR_SPREAD) ** 2) / 2)
     on_rim, area = alike @ parts.rim, np.maximum(alike @ parts.area, 1e-9)
-    return replace(parts, scenery=on_rim > MIN_CONNECTIVITY * np.sqrt(area))
+    return replace(parts, scenery=(on_rim > MIN_ON_RIM) & (on_rim > MIN_CONNECTIVITY * np.sqrt(area)))
 
 
 def with_bridges(parts: Parts) -> Parts:
