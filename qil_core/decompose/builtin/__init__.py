@@ -9,9 +9,10 @@ A picture passes these steps, each in the file of its number, where its own step
  5. regions        areas of one colour or gradient; anti-aliased edges go to the side they look like
  6. panels         translucent panels are found by their crossings and lifted off (Metelli, 1974)
  7. reading, texts glyphs of the lines that OCR reads; small pieces of one colour and size, close together
- 8. units          regions and texts become units; slivers, holes and crumbs go to their neighbours
+ 8. units          regions and texts become units; slivers, outlines, holes and crumbs go to their neighbours;
+                   in a painted scene, parts by watershed take the place of regions (Meyer, 1992)
  9. soft           shadows and glows, by colour and by what casts them
-10. group          units are merged until they fit the number of layers (agglomerative clustering)
+10. group          units that touch make a tree, of which the best nodes are things (Salembier & Garrido, 2000)
 11. order          what covers what: T-junctions, completed shapes, hulls, kinds
 12. plan           colours and shapes completed under what covers them (push-pull: Gortler et al., 1996)
 13. render         full-resolution layers; alpha along edges against known colours (Smith & Blinn, 1996)
@@ -19,8 +20,9 @@ A picture passes these steps, each in the file of its number, where its own step
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
 (interpolation), `gradient` (polynomials), `ink` (glyphs of a line of text), `jpeg` (blocks and ringing), `lines`
-(mixtures of two colours), `meetings` (points where regions meet), `rim` (the picture's border), `shapes` (outlines,
-completion), `table` (measures of regions), `texture` (grain and paper), `units` (their type).
+(mixtures of two colours), `meetings` (points where regions meet), `merge_tree` (which parts are one thing), `outlines`
+(lines around shapes), `rim` (the picture's border), `shapes` (outlines, completion), `table` (measures of regions),
+`texture` (grain and paper), `units` (their type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 
@@ -39,10 +41,10 @@ from .step03_ground import Background, find_background, salient_background
 from .step05_regions import find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
-from .step08_scene import scene_units
+from .step08_scene import is_scene, scene_units
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
-from .step10_group import group_units
+from .step10_group import group_scene, group_units
 from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
 from .step13_render import render
@@ -75,13 +77,14 @@ class Builtin:
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
         texts = texts.on_things(regions)
         units = find_units(clean, regions, texts, part(progress, 0.2, 0.24))
-        if background.kind == "inpainted":
+        scene = is_scene(background, regions)
+        if scene:
             units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
         softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
         units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
-        units = group_units(seen, background, units, budget, part(progress, 0.35, 0.4))
+        units = (group_scene if scene else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
         units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))

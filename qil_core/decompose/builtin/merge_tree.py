@@ -1,11 +1,12 @@
 """A tree of parts: neighbours merged two at a time, so that what looks like one thing is one node.
 
 1. `measured`: the parts of a label map, their common outlines and how strong the edges along these are.
-2. `with_scenery`: parts that belong to the picture's border (boundary connectivity: Zhu et al., "Saliency optimization from
-   robust background detection", 2014).
-3. `grown_trees`: agglomerative clustering in the manner of region merging trees (Salembier & Garrido, "Binary partition
-   tree", 2000): always the pair of neighbours is merged whose merging costs least. `_cost` is low where the smaller of
-   the two is small, the edge between them weak, and one encloses the other: an outline, an eye, a button.
+2. `with_scenery`: parts that belong to the picture's border (boundary connectivity: Zhu et al., "Saliency
+   optimization from robust background detection", 2014).
+3. `with_bridges`: pieces of one colour on two sides of something are neighbours: what it hides goes on behind it.
+4. `grown_trees`: agglomerative clustering to region merging trees (Salembier & Garrido, "Binary partition tree", 2000):
+   always the two neighbours are merged whose merging costs least. `_Forest._price` is low where the smaller of the two
+   is small, the edge between them weak, and one encloses the other: an outline, an eye, a button.
 Background (0) is merged with nothing, so what touches only through it stays apart: each connected thing gets a tree.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
+from .step07_texts import gaps
 from .table import boxes
 from .units import SHAPE
 from .working import Floats, Labels, Mask, Working, reduced
@@ -36,6 +38,9 @@ COLOR_SPREAD = 10.0
 MIN_CONNECTIVITY = 1.0
 """Length on the picture's border, in roots of its own area, from which an area is scenery: a square's side."""
 
+MIN_ON_RIM = 0.5
+"""The same length in roots of the picture's area, at the least: shorter ones are things that the border cuts."""
+
 MAX_CONNECTED_PARTS = 900
 """With more parts than this, connectivity is not computed, since time grows with their third power."""
 
@@ -43,7 +48,14 @@ EDGE_BASE = 1.0
 """What is added to an edge's strength, in Lab per pixel: without any edge, size and enclosure decide."""
 
 SHARE_BASE = 1.05
-"""A pair's cost falls with the root of this less the share of one's outline that the other has: enclosed is not free."""
+"""A pair's cost falls with the root of this less the share of one's outline that is with the other: a part that is
+wholly enclosed still costs a little."""
+
+MAX_BRIDGE = 0.5
+"""Largest clear distance of two pieces that something lies between, in roots of the smaller one's area."""
+
+MAX_BRIDGE_COLOR = 5.0
+"""How unlike the colours of such pieces may be, in Lab."""
 
 ACROSS_SCENERY = 3.0
 """Factor on the cost of merging scenery with something before it."""
@@ -54,8 +66,9 @@ class Parts:
     """Measures of parts 0..n-1 of a label map (h, w), 0 being background.
 
     area: (n,) in shares of the picture. color: (n, 3), mean Lab. box: (n, 4), left, top, right, bottom in pixels.
-    border: (n, n), pixel sides in common. edge: (n, n), the strength of the edge there, in Lab per
-    pixel, summed over these sides. rim: (n,), of the picture's border, in roots of its area. scenery: (n,). kinds: (n,).
+    border: (n, n), pixel sides in common. edge: (n, n), the strength of the edge there, in Lab per pixel, summed over
+    these sides. rim: (n,), length on the picture's border, in roots of its area. scenery: (n,), what belongs to that
+    border. kinds: (n,), as in Units. pixels: of the picture.
     """
 
     area: Floats
@@ -66,6 +79,7 @@ class Parts:
     rim: Floats
     scenery: Mask
     kinds: NDArray[np.int8]
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -100,12 +114,13 @@ def measured(work: Working, labels: Labels, kinds: NDArray[np.int8]) -> Parts:
     count, flat = len(kinds), labels.ravel()
     area = np.bincount(flat, minlength=count)
     sums = [np.bincount(flat, weights=lab[..., c].ravel(), minlength=count) for c in range(3)]
-    color = np.stack(sums, 1) / np.maximum(area, 1)[:, None]
+    color = np.asarray(np.stack(sums, 1) / np.maximum(area, 1)[:, None], np.float32)
+    share = np.asarray(area / labels.size, np.float32)
     rims = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
     rim = np.sum([np.bincount(side, minlength=count) for side in rims], axis=0) / np.sqrt(labels.size)
     border, strength = _borders(labels, edge, count)
     none = np.zeros(count, bool)
-    return Parts(area / labels.size, color, boxes(labels, count), border, strength, rim, none, kinds)
+    return Parts(share, color, boxes(labels, count), border, strength, rim, none, kinds, labels.size)
 
 
 def _lab_and_edges(rgba: Floats) -> tuple[Floats, Floats]:
@@ -150,13 +165,30 @@ def with_scenery(parts: Parts) -> Parts:
     if len(parts.area) > MAX_CONNECTED_PARTS:
         return parts
     apart = np.linalg.norm(parts.color[:, None] - parts.color[None], axis=2)
-    way = np.where(parts.border > 0, np.maximum(apart - COLOR_STEP, 0), np.inf)
+    way = np.where(parts.border > 0, np.maximum(apart - COLOR_STEP, 0), np.inf).astype(np.float32)
     np.fill_diagonal(way, 0)
     for middle in range(len(way)):  # shortest paths (Floyd, 1962)
         np.minimum(way, way[:, middle, None] + way[middle], out=way)
     alike = np.exp(-((way / COLOR_SPREAD) ** 2) / 2)
     on_rim, area = alike @ parts.rim, np.maximum(alike @ parts.area, 1e-9)
-    return replace(parts, scenery=on_rim > MIN_CONNECTIVITY * np.sqrt(area))
+    return replace(parts, scenery=(on_rim > MIN_ON_RIM) & (on_rim > MIN_CONNECTIVITY * np.sqrt(area)))
+
+
+def with_bridges(parts: Parts) -> Parts:
+    """The parts with pieces of one colour as neighbours where something lies between them, as across what covers them.
+
+    Such a pair, apart by less than MAX_BRIDGE of the smaller one's size, gets a border of one pixel side.
+    """
+    unlike = np.linalg.norm(parts.color[:, None] - parts.color[None], axis=2)
+    shape = (parts.kinds == SHAPE) & (np.arange(len(parts.kinds)) > 0)
+    touching = (parts.border > 0) & np.logical_and.outer(shape, shape)
+    over_one = touching.astype(np.float32) @ touching.astype(np.float32) > 0
+    size = np.sqrt(parts.area * parts.pixels)
+    near = gaps(parts.box, parts.box) <= MAX_BRIDGE * np.minimum.outer(size, size)
+    bridged = over_one & near & (unlike < MAX_BRIDGE_COLOR) & (parts.border == 0)
+    np.fill_diagonal(bridged, False)
+    border, edge = np.where(bridged, 1, parts.border), np.where(bridged, unlike, parts.edge)
+    return replace(parts, border=border, edge=edge)
 
 
 def joined(first: Node, second: Node) -> Node:
@@ -165,7 +197,7 @@ def joined(first: Node, second: Node) -> Node:
     low, high = np.minimum(first.box, second.box), np.maximum(first.box, second.box)
     return Node(
         first.parts + second.parts, total,
-        (first.color * first.area + second.color * second.area) / total,
+        np.asarray((first.color * first.area + second.color * second.area) / total, np.float32),
         np.concatenate([low[:2], high[2:]]),
         first.outline + second.outline, first.on_ground + second.on_ground, first.edge + second.edge,
         (first.scenery * first.area + second.scenery * second.area) / total,
@@ -193,7 +225,7 @@ class _Forest:
         self.open = self.alive & (parts.kinds == SHAPE)
         self.costs = np.full(self.border.shape, np.inf)
         for i in np.flatnonzero(self.open):
-            self._price(i)
+            self._price(int(i))
 
     def cheapest(self) -> tuple[int, int] | None:
         """The pair of neighbours whose merging costs least, the lower number first; None where there is none."""

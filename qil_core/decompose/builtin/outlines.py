@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .fill import nearest, nearest_label
+from .fill import nearest_label
+from .step05_regions import two_sides
 from .table import Table
 from .working import Floats, Labels, Mask
 
@@ -36,13 +37,8 @@ def without_outlines(labels: Labels, table: Table, free: Mask) -> Labels:
 
 def _between(labels: Labels, thin: Mask) -> Floats:
     """Share of each region's pixels (n,) on whose two sides different regions lie that are not thin."""
-    height, width = labels.shape
-    near, distance = nearest(~thin[labels])
-    y, x = np.mgrid[:height, :width]
-    further = 1 + 2 / np.maximum(distance, 1)
-    away_y = np.clip(y + further * (y - near // width), 0, height - 1).round().astype(np.int32)
-    away_x = np.clip(x + further * (x - near % width), 0, width - 1).round().astype(np.int32)
+    inside = np.flatnonzero(thin[labels])
+    near, behind, _ = two_sides(np.where(thin[labels], 0, labels + 1), inside)
     flat = labels.ravel()
-    differ = flat[near] != flat[near[away_y, away_x]]
     count = np.maximum(np.bincount(flat, minlength=len(thin)), 1)
-    return np.asarray(np.bincount(flat, weights=differ.ravel(), minlength=len(thin)) / count)
+    return np.asarray(np.bincount(flat[inside], weights=flat[near] != flat[behind], minlength=len(thin)) / count)

@@ -94,7 +94,7 @@ def absorb_edges(rgba: Floats, seeds: Labels, tolerance: Floats, progress: Progr
     if not seeds.any():
         return np.ones_like(seeds)
     free = np.flatnonzero(seeds == 0)
-    near, behind, distance = _two_sides(seeds, free)
+    near, behind, distance = two_sides(seeds, free)
     progress(0.3, "finding regions")
     colors, flat = rgba.reshape(-1, 4), seeds.reshape(-1)
     share, misfit = between(colors[free], colors[near], colors[behind], EDGE_OVERSHOOT)
@@ -106,7 +106,7 @@ def absorb_edges(rgba: Floats, seeds: Labels, tolerance: Floats, progress: Progr
     return _with_thin_regions(result.reshape(seeds.shape), thin.reshape(seeds.shape), int(seeds.max()) + 1)
 
 
-def _two_sides(seeds: Labels, free: Indices) -> tuple[Indices, Indices, Floats]:
+def two_sides(seeds: Labels, free: Indices) -> tuple[Indices, Indices, Floats]:
     """For free pixels (k,): the nearest seed pixel, the nearest one on the opposite side, and the distance.
 
     Pixels are named by their flat index.

@@ -1,10 +1,10 @@
-"""Step 8 where no formula explains the background: the parts of a scene become the units.
+"""Step 8 for scenes (`is_scene`): the parts of the picture become the units, in place of its regions.
 
 In a painted scene or a photograph colours run into each other, and regions (step 5) leak. So the picture is cut anew:
 1. `_basins`: the watershed of the Lab gradient (Meyer, 1992, as in OpenCV) on a small copy, where textures are calm.
 2. `_split_at`: a part that both stands out (step 4) and does not is cut in two: birds, petals and twigs are found so.
-3. `_backdrop`: what does not stand out and belongs to the picture's border (`merge_tree.with_scenery`) is background, and
-   so is a calm area that is too large for a thing. What neither stands out nor reaches the border may be a thing.
+3. `_backdrop`: what does not stand out and belongs to the picture's border (`merge_tree.with_scenery`) is background,
+   and so is a calm area that is too large for a thing. What neither stands out nor reaches the border may be a thing.
 4. `_refined`: the outlines are moved to the edges of the working copy by a second watershed.
 Texts, which are found on the regions or read, stay units of their own.
 """
@@ -20,6 +20,10 @@ from .merge_tree import Parts, edge_strength, measured, with_scenery
 from .step03_ground import Background
 from .units import SHAPE, TEXT, Units
 from .working import Floats, Labels, Mask, Working, reduced
+
+MIN_REGIONS = 200
+"""Regions of a picture without a background formula from which it is a scene. Painted ones have 400 to 900, drawn
+shapes on photographs and textures at most 100."""
 
 PARTS_SIDE_PX = 448
 """Longest side of the copy on which parts are cut. Chosen on three scenes; 640 gives as good parts, more slowly."""
@@ -47,6 +51,11 @@ MAX_CALM_THING = 0.08
 
 REFINED_PX = 2
 """How far from an outline of the small copy, in its pixels, the true one is looked for."""
+
+
+def is_scene(background: Background, regions: Labels) -> bool:
+    """Whether colours run into each other: neither a formula nor a few regions explain the picture."""
+    return background.kind == "inpainted" and int(regions.max()) >= MIN_REGIONS
 
 
 def scene_units(work: Working, background: Background, units: Units, progress: Progress = silent) -> Units:
@@ -84,7 +93,7 @@ def _basins(work: Working) -> Labels:
     edge = edge_strength(np.asarray(lab), 0)
     low = (edge <= np.asarray(cv2.erode(edge, np.ones((3, 3), np.uint8)))) | (edge < CALM_EDGE)
     _, marks = cv2.connectedComponents(low.astype(np.uint8), connectivity=4)
-    return _flooded(edge, _without_small(marks, MIN_BASIN_PX))
+    return _flooded(edge, _without_small(np.asarray(marks, np.int32), MIN_BASIN_PX))
 
 
 def _flooded(edge: Floats, marks: Labels) -> Labels:

@@ -1,17 +1,21 @@
 """Step 10, group: units become things, as many as the number of layers allows.
 
 1. `merge_tree.grown_trees`: units that touch are merged to trees; each root is what stands alone on the background.
-2. `_Choice.fill`: the roots that mean most are taken, and where layers are left, the node is split whose halves differ
-   most. `_significance`: root of the area times contrast along the outline; scenery, which comes with the picture's
-   border, means little. Splitting a node gains a share of what merging it had cost.
-3. `_Choice._paired`: when the layers are used up, two things far from each other share one layer, where they are more
-   alike than the next thing is dear: petals, birds, dots.
+2. `_Choice.fill`: the roots that mean most are taken, and while layers are free, the node whose halves differ most is
+   split, though never a photograph on a page (`_Choice._is_inset`). `_significance` is the root of the area times the
+   contrast along the outline; scenery, which belongs to the picture's border, means little. Splitting a node gains a
+   share of what merging it had cost.
+3. `_Choice._paired`: when all layers are taken, two things far from each other share one, where they are so alike that
+   less is lost than the next thing means: petals, birds, dots.
 4. `_with_leftovers`: what got no layer goes to what it shares most of its outline with, mostly the background.
+The trees are cut from their roots rather than by a height, since the background parts most things by itself; the idea
+of picking disjoint nodes is that of Pont-Tuset et al., "Multiscale combinatorial grouping", 2017.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
-from .merge_tree import Node, Parts, grown_trees, joined, measured, with_scenery
-from .step03_ground import Background
+from .merge_tree import Node, Parts, grown_trees, joined, measured, with_bridges, with_scenery
 from .step07_texts import gaps
 from .units import KINDS, SHAPE, TEXT, Units
 from .working import Floats, Working
@@ -56,21 +59,33 @@ APART_GAP = 20.0
 APART_TEXTS = 2.0
 """Factor for texts: lines that belong together are one unit already."""
 
+MIN_INSET_FILL = 0.95
+"""Share of its box that an inset, a photograph on a page, fills: a rectangle with frayed edges."""
+
+MIN_INSET_PARTS = 12
+"""Least number of its parts: fewer are a drawing."""
+
+MAX_INSET_PART = 0.5
+"""Largest part as a share of an inset: a card has a ground of its own."""
+
 MIN_ON_GROUND = 0.5
-"""Share of its outline that a thing must have with the background to share a layer with one far from it."""
+"""Share of its outline that a shape must have with the background to share a layer with one far from it."""
 
 
-def group_units(
-    work: Working, background: Background, units: Units, budget: int, progress: Progress = silent
-) -> Units:
+def group_units(work: Working, units: Units, budget: int, progress: Progress = silent) -> Units:
     """At most `budget` units besides the background: things that touch or are alike."""
-    if len(units) - 1 <= budget:
-        return units
     parts = measured(work, units.labels, units.kinds)
-    if background.kind != "inpainted":  # there step 8 has made it background
-        parts = with_scenery(parts)
+    return _grouped(with_bridges(with_scenery(parts)), units, budget, progress)
+
+
+def group_scene(work: Working, units: Units, budget: int, progress: Progress = silent) -> Units:
+    """The same for the parts of a scene, of which scenery is background, and whose colours are no flat ones."""
+    return _grouped(measured(work, units.labels, units.kinds), units, budget, progress)
+
+
+def _grouped(parts: Parts, units: Units, budget: int, progress: Progress) -> Units:
     roots = grown_trees(parts, progress)
-    choice = _Choice(max(budget, 0), float(np.hypot(*units.labels.shape)))
+    choice = _Choice(max(budget, 0), parts, units.labels.shape)
     choice.fill(roots)
     return _relabelled(units, _with_leftovers(parts, choice.things, roots), choice.things)
 
@@ -83,16 +98,20 @@ def _significance(node: Node) -> float:
 
 
 class _Choice:
-    """The things that get a layer, at most `most`, of a picture with this diagonal in pixels."""
+    """The things that get a layer, at most `most`, of a picture of this shape."""
 
-    def __init__(self, most: int, diagonal: float) -> None:
-        self.diagonal = diagonal
+    def __init__(self, most: int, parts: Parts, shape: tuple[int, ...]) -> None:
+        self.parts, self.pixels, self.diagonal = parts, shape[0] * shape[1], float(np.hypot(shape[0], shape[1]))
+        self.most_texts = most
+        self.turn = itertools.count()  # of equal gains the first comes first
         self.things: list[Node] = []
         self.most = most
         self.queue: list[tuple[float, int, bool, Node]] = []
 
     def fill(self, roots: Sequence[Node]) -> None:
         """Take roots, split nodes and pair what is alike, always what gains most."""
+        shapes = sum(root.kind != TEXT for root in roots)
+        self.most_texts = max(1, round(MAX_TEXT_LAYERS * self.most), self.most - shapes)
         for root in roots:
             self._wait(_significance(root), False, root)
         while self.queue:
@@ -104,7 +123,7 @@ class _Choice:
                 self._try([*others, *node.children], node.children, -gain)
 
     def _wait(self, gain: float, split: bool, node: Node) -> None:
-        heapq.heappush(self.queue, (-gain, len(self.queue), split, node))
+        heapq.heappush(self.queue, (-gain, next(self.turn), split, node))
 
     def _try(self, things: list[Node], new: Sequence[Node], gain: float) -> None:
         """Take a new list of things, where it fits or two of it may share a layer."""
@@ -115,12 +134,18 @@ class _Choice:
             things = paired
         self.things = things
         for node in new:
-            if node.children:
+            if node.children and not self._is_inset(node):
                 self._wait(SPLIT_GAIN * node.cost, True, node)
 
     def _too_many_texts(self, things: Sequence[Node]) -> bool:
-        texts = sum(thing.kind == TEXT for thing in things)
-        return texts > max(1, round(MAX_TEXT_LAYERS * self.most))
+        return sum(thing.kind == TEXT for thing in things) > self.most_texts
+
+    def _is_inset(self, node: Node) -> bool:
+        """Whether many parts, none of them most of it, fill a rectangle: a photograph on a slide, say."""
+        width, height = node.box[2:] - node.box[:2]
+        largest = self.parts.area[list(node.parts)].max()
+        full = node.area * self.pixels > MIN_INSET_FILL * width * height
+        return bool(full and len(node.parts) >= MIN_INSET_PARTS and largest < MAX_INSET_PART * node.area)
 
     def _paired(self, things: list[Node], gain: float) -> list[Node] | None:
         """The list with its two most alike things as one, where sharing a layer loses less than is gained."""
@@ -135,13 +160,13 @@ class _Choice:
 
 
 def _unlike(things: Sequence[Node], diagonal: float) -> Floats:
-    """How little each two things (n, n) belong in one layer; inf where they do not stand on the background alone."""
+    """How little each two things (n, n) belong in one layer; inf for unlike kinds and shapes that stand on others."""
     box, size = np.stack([thing.box for thing in things]), np.log2([thing.area for thing in things])
     color, kind = np.stack([thing.color for thing in things]), np.array([thing.kind for thing in things])
     unlike = APART_BASE + APART_COLOR * np.linalg.norm(color[:, None] - color[None], axis=2)
     unlike += APART_SIZE * np.abs(np.subtract.outer(size, size)) + APART_GAP * gaps(box, box) / diagonal
     unlike *= np.where(np.equal.outer(kind, kind) & (kind == TEXT), APART_TEXTS, 1)
-    free = np.array([thing.on_ground > MIN_ON_GROUND * thing.outline for thing in things])
+    free = np.array([thing.kind != SHAPE or thing.on_ground > MIN_ON_GROUND * thing.outline for thing in things])
     unlike[~np.logical_and.outer(free, free) | np.not_equal.outer(kind, kind)] = np.inf
     np.fill_diagonal(unlike, np.inf)
     return np.asarray(unlike)
