@@ -1,22 +1,26 @@
 """Step 8 for scenes (`is_scene`): the parts of the picture become the units, in place of its regions.
 
 In a painted scene or a photograph colours run into each other, and regions (step 5) leak. So the picture is cut anew:
-1. `_basins`: the watershed of the Lab gradient (Meyer, 1992, as in OpenCV) on a small copy, where textures are calm.
-2. `_split_at`: a part that both stands out (step 4) and does not is cut in two: birds, petals and twigs are found so.
-3. `_backdrop`: what does not stand out and belongs to the picture's border (`merge_tree.with_scenery`) is background,
+1. `_lifted`: texts, which are found on the regions or read, stay units of their own; the picture is cut without them,
+   so that their edges are no parts.
+2. `_basins`: the watershed of the Lab gradient (Meyer, 1992, as in OpenCV) on a small copy, where textures are calm.
+3. `_split_at`: a part that both stands out (step 4) and does not is cut in two: birds, petals and twigs are found so.
+4. `_backdrop`: what does not stand out and belongs to the picture's border (`merge_tree.with_scenery`) is background,
    and so is a calm area that is too large for a thing. What neither stands out nor reaches the border may be a thing.
-4. `_refined`: the outlines are moved to the edges of the working copy by a second watershed.
-Texts, which are found on the regions or read, stay units of their own.
+5. `_refined`: the outlines are moved to the edges of the working copy by a second watershed.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from ...progress import Progress, silent
 from .areas import compact
-from .fill import nearest_label
+from .fill import nearest_label, smooth_fill
 from .merge_tree import Parts, edge_strength, measured, with_scenery
+from .shapes import grown
 from .step03_ground import Background
 from .units import SHAPE, TEXT, Units
 from .working import Floats, Labels, Mask, Working, reduced
@@ -49,6 +53,9 @@ FAINT_EDGE = 4.0
 MAX_CALM_THING = 0.08
 """Largest calm area, as a share of the picture, that does not stand out and may still be a thing."""
 
+AROUND_TEXT_PX = 4
+"""How far around a text, in working pixels, its blur and glow reach: nothing is looked for there."""
+
 REFINED_PX = 2
 """How far from an outline of the small copy, in its pixels, the true one is looked for."""
 
@@ -61,8 +68,10 @@ def is_scene(background: Background, regions: Labels) -> bool:
 def scene_units(work: Working, background: Background, units: Units, progress: Progress = silent) -> Units:
     """The units of a scene: its parts, and the texts among the units that its regions gave."""
     progress(0, "cutting the scene into parts")
-    small = Working(reduced(work.rgba, PARTS_SIDE_PX), work.noise)
-    front = reduced(background.front.astype(np.float32)[..., None], PARTS_SIDE_PX).reshape(small.shape) > 0.5
+    texts = grown(units.kinds[units.labels] == TEXT, AROUND_TEXT_PX)
+    work, shown = _lifted(work, texts), background.front & ~texts
+    small = replace(work, rgba=reduced(work.rgba, PARTS_SIDE_PX))
+    front = reduced(shown.astype(np.float32)[..., None], PARTS_SIDE_PX).reshape(small.shape) > 0.5
     labels = _split_at(front, _basins(small))
     progress(0.5, "cutting the scene into parts")
     labels = compact(np.where(_backdrop(small, labels, front)[labels], 0, labels + 1))
@@ -71,6 +80,10 @@ def scene_units(work: Working, background: Background, units: Units, progress: P
     count = int(labels.max()) + 1
     kinds = np.full(count, SHAPE, np.int8)
     return _with_texts(Units(labels, kinds, labels), units)
+
+
+def _lifted(work: Working, texts: Mask) -> Working:
+    return replace(work, rgba=smooth_fill(work.rgba, (~texts).astype(np.float32))) if texts.any() else work
 
 
 def _with_texts(parts: Units, units: Units) -> Units:
