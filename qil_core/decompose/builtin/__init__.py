@@ -19,7 +19,8 @@ A picture passes these steps, each in the file of its number, where its own step
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
 (interpolation), `gradient` (polynomials), `lines` (mixtures of two colours), `meetings` (points where regions meet),
-`rim` (the picture's border), `shapes` (outlines, completion), `table` (measures of regions), `units` (their type).
+`rim` (the picture's border), `shapes` (outlines, completion), `softness` (what a shadow or glow is), `table` (measures
+of regions), `units` (their type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 
