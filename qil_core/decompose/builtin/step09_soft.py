@@ -193,9 +193,9 @@ def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int,
     size[0] = 0
     largest = int(size.argmax())
     for owner in np.flatnonzero(size):
-        part = numbers == owner
-        if owner != largest and not falls_off(strength, part, labels == owner, MAX_CORRELATION):
-            numbers[part] = largest
+        piece = numbers == owner
+        if owner != largest and not falls_off(strength, piece, labels == owner, MAX_CORRELATION):
+            numbers[piece] = largest
     for owner in np.unique(numbers[area]):
         yield int(owner), numbers == owner
 

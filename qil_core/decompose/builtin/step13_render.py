@@ -37,7 +37,7 @@ HIDDEN_PX = 1
 CLEARED_PX = BOX_SPARE_PX / 2
 """How far outside a layer's extent, in working pixels, its colour is set to black: files become smaller."""
 
-ROWS_PIXELS = 1 << 16
+ROWS_PIXELS = 1 << 17
 """Pixels in a band of rows."""
 
 ROUNDING = 0.004

@@ -25,7 +25,7 @@ LOOPS = {
     "finding what covers what": 3,
     "completing shapes": 5,
     "completing layers": 5,
-    "cutting out the layers": 4,
+    "cutting out the layers": 2,
     "making the layers exact": 2,
     "measuring": 4,
 }
