@@ -95,8 +95,12 @@ NEARBY_PX = 3
 MIN_CONTRAST = 0.2
 """Ink differs from the paper by at least this share of the line's own contrast: less is shade, or JPEG's ringing."""
 
-MAX_UNEVEN, MIN_EVEN_CONTRAST = 0.12, 0.1
-"""Even is what changes by at most this share of the contrast from pixel to pixel; it may be fainter than edges are."""
+MAX_UNEVEN, MAX_UNEVEN_FILLING = 0.05, 0.12
+"""Even is what changes from pixel to pixel by at most this share of the contrast: shadows and glows change by more.
+What strong ink surrounds is no glow, and may be as uneven as JPEG leaves it."""
+
+MIN_EVEN_CONTRAST = 0.1
+"""Contrast of even ink at the least, as a share of the line's: it may be fainter than edges are."""
 
 SEAM_PX = 2
 """Width on either side of the blurred seam, in working pixels, between an outline and what it surrounds."""
@@ -349,7 +353,8 @@ def _edged(part: Floats, paper: Floats, is_plane: bool, seeds: Mask, box: Mask, 
     difference, near = np.abs(part - paper).max(2), grown(seeds, 1)
     contrast = float(np.quantile(difference[seeds & box], STRONG))
     strong = difference > np.maximum(EDGE * _around(difference * near), max(tolerance, MIN_CONTRAST * contrast))
-    even = (_around(part, 1) + _around(-part, 1)).max(2) < MAX_UNEVEN * contrast
+    uneven = (_around(part, 1) + _around(-part, 1)).max(2)
+    even = uneven < (MAX_UNEVEN if is_plane else MAX_UNEVEN_FILLING) * contrast
     even &= seeds & (difference > max(tolerance, MIN_EVEN_CONTRAST * contrast))
     strong &= near
     mask = _hard(_joined(strong, even & near) if is_plane else strong, difference)

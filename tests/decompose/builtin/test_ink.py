@@ -104,7 +104,7 @@ def test_a_ribbon_under_the_line_is_no_ink() -> None:
     assert found.mask.sum() < 1.1 * LETTERS.sum()
 
 
-def test_a_glow_goes_with_its_letters_and_loses_none_of_them() -> None:
+def test_around_a_glow_no_letter_is_lost() -> None:
     wide = Image.fromarray((thick(LETTERS, 6) * 255).astype(np.uint8)).resize((40, 40)).resize((SIDE, SIDE))
     halo = np.asarray(wide, np.float32) / 900
     picture = over(np.full_like(PAPER, 30), (halo, (0, 200, 255)), (LETTERS, WHITE))
