@@ -51,13 +51,13 @@ SHARE_BASE = 1.05
 """A pair's cost falls with the root of this less the share of one's outline that is with the other: a part that is
 wholly enclosed still costs a little."""
 
-MAX_BRIDGE = 0.5
+MAX_BRIDGE = 1.0
 """Largest clear distance of two pieces that something lies between, in roots of the smaller one's area."""
 
-MAX_BRIDGE_COLOR = 5.0
+MAX_BRIDGE_COLOR = 8.0
 """How unlike the colours of such pieces may be, in Lab."""
 
-ACROSS_SCENERY = 3.0
+ACROSS_SCENERY = 5.0
 """Factor on the cost of merging scenery with something before it."""
 
 
@@ -209,7 +209,7 @@ def grown_trees(parts: Parts, progress: Progress = silent) -> list[Node]:
     """The roots of the trees: one for each connected group of shapes, one for each part of another kind."""
     forest = _Forest(parts)
     while (pair := forest.cheapest()) is not None:
-        progress(0, "finding things")
+        progress(0, "sorting them into layers")
         forest.merge(*pair)
     return [forest.nodes[i] for i in np.flatnonzero(forest.alive)]
 

@@ -57,7 +57,10 @@ APART_GAP = 20.0
 """What a distance as long as the picture's diagonal adds."""
 
 APART_TEXTS = 2.0
-"""Factor for texts: lines that belong together are one unit already."""
+"""Factor for texts on the background: lines that belong together are one unit already."""
+
+LETTERING = 0.5
+"""Factor for two texts that lie on things rather than on the background."""
 
 MIN_INSET_FILL = 0.95
 """Share of its box that an inset, a photograph on a page, fills: a rectangle with frayed edges."""
@@ -92,9 +95,13 @@ def _grouped(parts: Parts, units: Units, budget: int, progress: Progress) -> Uni
 
 def _significance(node: Node) -> float:
     """How much a layer of its own is worth: of the unit of merging costs, Lab per pixel times root of area."""
-    kind = KINDS[node.kind]
-    factor = KIND_MEANS[kind] * max(node.on_ground / max(node.outline, 1), MIN_STANDS_FREE[kind])
-    return factor * float(np.sqrt(node.area)) * (node.contrast + 1) * (1 - node.scenery + SCENERY_MEANS)
+    return _worth(node) * max(node.on_ground / max(node.outline, 1), MIN_STANDS_FREE[KINDS[node.kind]])
+
+
+def _worth(node: Node) -> float:
+    """The same, wherever the thing lies: what is lost when it gets no layer, not even one with what is alike."""
+    size, free = float(np.sqrt(node.area)), 1 - node.scenery + SCENERY_MEANS
+    return KIND_MEANS[KINDS[node.kind]] * size * (node.contrast + 1) * free
 
 
 class _Choice:
@@ -117,7 +124,7 @@ class _Choice:
         while self.queue:
             gain, _, split, node = heapq.heappop(self.queue)
             if not split:
-                self._try([*self.things, node], [node], -gain)
+                self._try([*self.things, node], [node], _worth(node))
             elif any(thing is node for thing in self.things):
                 others = [thing for thing in self.things if thing is not node]
                 self._try([*others, *node.children], node.children, -gain)
@@ -165,8 +172,10 @@ def _unlike(things: Sequence[Node], diagonal: float) -> Floats:
     color, kind = np.stack([thing.color for thing in things]), np.array([thing.kind for thing in things])
     unlike = APART_BASE + APART_COLOR * np.linalg.norm(color[:, None] - color[None], axis=2)
     unlike += APART_SIZE * np.abs(np.subtract.outer(size, size)) + APART_GAP * gaps(box, box) / diagonal
-    unlike *= np.where(np.equal.outer(kind, kind) & (kind == TEXT), APART_TEXTS, 1)
-    free = np.array([thing.kind != SHAPE or thing.on_ground > MIN_ON_GROUND * thing.outline for thing in things])
+    standing = np.array([thing.on_ground > MIN_ON_GROUND * thing.outline for thing in things])
+    lettering = np.logical_and.outer(~standing, ~standing)
+    unlike *= np.where(np.logical_and.outer(kind == TEXT, kind == TEXT), np.where(lettering, LETTERING, APART_TEXTS), 1)
+    free = standing | (kind != SHAPE)
     unlike[~np.logical_and.outer(free, free) | np.not_equal.outer(kind, kind)] = np.inf
     np.fill_diagonal(unlike, np.inf)
     return np.asarray(unlike)

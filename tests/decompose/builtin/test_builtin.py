@@ -192,7 +192,8 @@ def test_the_example_poster_comes_apart_into_its_six_parts() -> None:
     poster = torch.from_numpy(np.asarray(draw_poster(600, 800).convert("RGBA"), np.float32) / 255)
     stack = layers_of(poster, 6)
     assert len(stack) == 6
-    assert (stack.names[0], stack.names[-1]) == ("background", "text")
+    assert stack.names[0] == "background"
+    assert stack.names[-1].startswith("text")
     sun = stack.pixels[1]
     assert float(sun[390, 380, 3]) == 1, "the sun is whole under the disc"
     assert recomposition(make_exact(stack, poster), poster).max_error <= 1
