@@ -24,10 +24,10 @@ SIDE, SEED, SHRUNK, SLACK = 512, 1, 0.25, 0.05
 @pytest.mark.parametrize(
     ("content", "background", "alpha", "color"),
     [
-        ("shapes", "gradient", 0.0556, 0.00408),
-        ("shadows", "photo", 0.0194, 0.0407),
-        ("panels", "textured", 0.0205, 0.00889),
-        ("strokes", "flat", 0.0220, 0.00619),
+        ("shapes", "gradient", 0.0529, 0.00297),
+        ("shadows", "photo", 0.0218, 0.0371),
+        ("panels", "textured", 0.0191, 0.00910),
+        ("strokes", "flat", 0.0191, 0.00654),
     ],
 )
 def test_restored_layers_are_as_near_to_the_true_ones_as_they_were(
