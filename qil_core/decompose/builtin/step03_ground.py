@@ -5,7 +5,8 @@
    where something covers it (hysteresis thresholding: Canny, 1986).
 3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
    (`step04_saliency`).
-4. `completed_colors`, when layers are drawn: the background's colours under what covers it.
+4. `completed_colors`, when layers are drawn: the background's colours under what covers it, by its formula, by patches
+   (see `patches`), or smoothly.
 """
 
 from __future__ import annotations
