@@ -92,7 +92,7 @@ class Builtin:
         out = torch.zeros((len(plans.layers), *picture.shape))
         render(pixels, plans, out.numpy(), part(progress, 0.6, 1.0))
         names = layer_names(seen, background, units, order, texts)
-        said = (*notes(work, background, regions, len(order), request.layers), texts.note)
+        said = (*notes(work, background, regions, units.labels > 0, len(order), request.layers), texts.note)
         return Decomposed(LayerStack(out.to(picture.device), names), said)
 
 

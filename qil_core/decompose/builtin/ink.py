@@ -255,7 +255,7 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
         return inked
     top, foot = np.quantile(area.down[main & area.box], [BAND_QUANTILE, 1 - BAND_QUANTILE])
     band = (area.down > top - BAND_SPARE) & (area.down < foot + BAND_SPARE)
-    outlined = _surrounded(_in_line(main, band & area.wide) | area.taken)
+    outlined = surrounded(_in_line(main, band & area.wide) | area.taken)
     held = _density(number, off & outlined, area.box, count)
     filling = (held > MIN_HELD * within) & (on_rim < MAX_FILLING_ON_RIM * within)
     main |= off & filling[number] & ~(area.taken & ~area.box)
@@ -265,7 +265,7 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
     return np.asarray(letters | more | _within(figures & rare[number], figures, band & area.box, area.height))
 
 
-def _surrounded(mask: Mask) -> Mask:
+def surrounded(mask: Mask) -> Mask:
     """The holes of a mask: what an outline surrounds, the letters' counters too."""
     import cv2
 
@@ -358,7 +358,7 @@ def _edged(part: Floats, paper: Floats, is_plane: bool, seeds: Mask, box: Mask, 
     even &= seeds & (difference > max(tolerance, MIN_EVEN_CONTRAST * contrast))
     strong &= near
     mask = _hard(_joined(strong, even & near) if is_plane else strong, difference)
-    return _joined(mask, even & _surrounded(mask))
+    return _joined(mask, even & surrounded(mask))
 
 
 def _joined(strong: Mask, even: Mask) -> Mask:

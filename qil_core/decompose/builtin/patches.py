@@ -33,6 +33,9 @@ SEARCH_SIDES = (64, 128, 256)
 """Longer sides, in pixels, at which patches are searched, one after the other; none is over half of the picture's, so
 that copies can pass into each other."""
 
+MAX_SEARCHED = 13_000
+"""Unknown pixels that are searched for at the most: larger holes are searched at a smaller size. It bounds the time."""
+
 PATCH = 3
 """Half width of a patch, in pixels of the search."""
 
@@ -84,7 +87,9 @@ def patch_fill(colors: Floats, known: Mask) -> Floats:
 def _searched(smooth: Floats, known: Mask) -> Places | None:
     """Offsets (2, h', w') at the largest search size; None where no patch is known there."""
     random, offsets = np.random.default_rng(SEED), None
-    for side in sorted({min(side, max(known.shape) // 2) for side in SEARCH_SIDES}):
+    longer = max(known.shape)
+    most = min(longer // 2, int(longer * (MAX_SEARCHED / float((~known).sum())) ** 0.5))
+    for side in sorted({min(side, most) for side in SEARCH_SIDES}):
         small, seen = _reduced(smooth, known, side)
         sources = _eroded(seen, PATCH)
         sources[:PATCH], sources[-PATCH:], sources[:, :PATCH], sources[:, -PATCH:] = False, False, False, False

@@ -4,8 +4,9 @@ Completion (`completed`), for each piece of a mask:
 1. `_filling`: its holes are filled where something above fills them.
 2. `_evident_shape`: the first of rectangle, tilted rectangle, ellipse and triangle that fits what is visible and whose
    outline is seen for the most part (`_is_evident`) continues it under what lies above.
-Where no shape is evident, `continued` interpolates (`_between`): a hidden pixel belongs to the mask where what is
-visible around it does, for the most part (push-pull: see `fill`), and only inside the convex hull of what it links.
+`continued` adds the convex hulls of pieces that one cover links, where they are evident (`_evident_hulls`). Where no
+shape is evident, it interpolates (`_between`): a hidden pixel belongs to the mask where what is visible around it does,
+for the most part (push-pull: see `fill`), and only inside the convex hull of what it links.
 Nothing is completed to more than twice what is visible.
 """
 
@@ -117,10 +118,27 @@ def continued(visible: Mask, above: Mask, progress: Progress = silent) -> Mask:
     tight = box_around(visible, 0)
     box = box_around(visible, WINDOW_SPARE_PX + max(side.stop - side.start for side in tight) // 2)
     share = smooth_fill(visible[box].astype(np.float32)[..., None], (~above[box]).astype(np.float32))[..., 0]
+    out[box] |= _evident_hulls(visible[box], above[box])
     whole = _surest(out[box] & ~visible[box], share, int(MAX_HIDDEN * visible.sum()))
     between = _between(visible[box], (share > 0.5) & above[box])
     out[box] = visible[box] | whole | _surest(between & ~whole, share, int(MAX_BETWEEN * visible.sum()))
     return out
+
+
+def _evident_hulls(visible: Mask, above: Mask) -> Mask:
+    """What the convex hulls of visible pieces that one cover links add under it, where they are evident."""
+    import cv2
+
+    _, linked = cv2.connectedComponents((above | visible).astype(np.uint8), connectivity=4)
+    size = np.bincount(linked[visible])
+    added = np.zeros_like(visible)
+    for cover in np.argsort(-size, kind="stable")[:MAX_PIECES]:
+        if size[cover]:
+            seen = visible & (linked == cover)
+            hull = _hull(seen)
+            if _fits(hull, seen, above) and _is_evident(hull, seen, above):
+                added |= hull & above
+    return added
 
 
 def _surest(mask: Mask, share: Floats, most: int) -> Mask:

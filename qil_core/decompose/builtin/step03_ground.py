@@ -5,7 +5,8 @@
    where something covers it (hysteresis thresholding: Canny, 1986).
 3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
    (`step04_saliency`).
-4. `completed_colors`, when layers are drawn: the background's colours under what covers it.
+4. `completed_colors`, when layers are drawn: the background's colours under what covers it, by its formula, by patches
+   (see `patches`), or smoothly.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...progress import Progress, silent
 from .areas import link_step, linked_areas
 from .fill import smooth_fill
 from .gradient import best_gradient
+from .patches import patch_fill
 from .rim import rim_mask
 from .step04_saliency import salient
 from .texture import stationary_texture
@@ -78,6 +79,13 @@ SMALL_OPENING = 0.003
 
 SMALL_OPENING_TRUST = 1e-4
 """What a pixel of a small opening counts, others counting 1: it decides only where there are no others."""
+
+MAX_PATCHED = 0.5
+"""Share of the picture up to which scenery that is hidden is put together from patches of what is seen of it.
+
+Looked at on pictures of which 32, 58 and 74 % are hidden: water goes on in ripples, a sky is cut into two, and a garden
+becomes a mosaic, where smooth colours are no worse or better.
+"""
 
 ERROR_BLUR_PX = 2
 """Standard deviation of the blur of the background's error, in working pixels: noise is not carried on."""
@@ -175,22 +183,47 @@ def differing(difference: Floats, faint: Floats, strong: Floats) -> Mask:
 
 
 def completed_colors(rgb: Floats, background: Background, covered: Mask) -> Floats:
-    """Colours (h, w, 3) of the whole background: its model plus the model's error, carried under what covers it."""
+    """Colours (h, w, 3) of the whole background, carried under what covers it.
+
+    A formula's model plus its error; a texture, or scenery of which more is seen than hidden, by patches of what is
+    seen; other scenery smoothly. Small pieces before a formula that no layer took are not carried on.
+    """
     import cv2
 
-    square = np.ones((2 * EDGE_PX + 1, 2 * EDGE_PX + 1), np.uint8)
-    far = np.asarray(cv2.erode((~covered).astype(np.uint8), square), np.uint8)
-    error = smooth_fill(rgb - background.model, _trust(far))
+    crumbs = _small_pieces(background.front & ~covered) if background.has_formula else np.zeros_like(covered)
+    known = _trust(_eroded(~(covered | crumbs)))
+    if _has_patches(background, covered):
+        return patch_fill(rgb, known == 1)
+    weights = np.maximum(known, SMALL_OPENING_TRUST * _eroded(~covered)).astype(np.float32)
+    error = smooth_fill(rgb - background.model, weights)
     return np.asarray(np.clip(background.model + cv2.GaussianBlur(error, (0, 0), ERROR_BLUR_PX), 0, 255))
 
 
-def _trust(visible: NDArray[np.uint8]) -> Floats:
-    """Weights (h, w): 1 where background shows, little in small openings, which may be part of what covers it."""
+def _has_patches(background: Background, covered: Mask) -> bool:
+    """Whether patches of what is seen (h, w) look better than smooth colours under what covers it."""
+    textured = background.kind == "inpainted" or background.roughness > 0
+    return bool(textured and covered.any() and covered.mean() < MAX_PATCHED)
+
+
+def _eroded(mask: Mask) -> Mask:
+    """A mask (h, w) without what is within EDGE_PX rows and columns of its edge."""
     import cv2
 
-    _, pieces = cv2.connectedComponents(visible, connectivity=4)
-    small = np.bincount(pieces.ravel()) < SMALL_OPENING * visible.size
-    return np.asarray(visible * np.where(small[pieces], SMALL_OPENING_TRUST, 1), np.float32)
+    square = np.ones((2 * EDGE_PX + 1, 2 * EDGE_PX + 1), np.uint8)
+    return np.asarray(cv2.erode(mask.astype(np.uint8), square) > 0)
+
+
+def _trust(visible: Mask) -> Floats:
+    """Weights (h, w): 1 where background shows, little in small openings, which may be part of what covers it."""
+    return np.where(_small_pieces(visible), SMALL_OPENING_TRUST, visible).astype(np.float32)
+
+
+def _small_pieces(mask: Mask) -> Mask:
+    """The pieces (h, w) of a mask that are smaller than SMALL_OPENING."""
+    import cv2
+
+    _, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    return np.asarray(mask & (np.bincount(pieces.ravel()) < SMALL_OPENING * mask.size)[pieces])
 
 
 def _without_formula(work: Working, progress: Progress) -> Background:

@@ -5,6 +5,7 @@
 3. `step07_texts`: the letters of a text become one unit.
 4. `outlines.without_outlines`: lines between a shape and what it lies on are given to the shape.
 5. `_crumbs`: regions too small to be units of their own are given to their most fitting neighbours.
+6. `_with_open_counters`: what shows through letters that were read is none of theirs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 
 from ...progress import Progress, part, silent
 from .areas import compact
+from .fill import nearest
+from .ink import surrounded
 from .lines import between
 from .outlines import without_outlines
 from .step07_reading import Texts
@@ -63,6 +66,9 @@ MIN_FRINGE = 0.3
 LIKENESS = 20
 """Difference of colours, in 1/255, at which a neighbour fits a quarter as well as one of the same colour."""
 
+COUNTER_PX = 3
+"""Width, in working pixels, from which the inside of a letter is more than the blur of its edges."""
+
 MAX_SPECK_PX = 6
 """Largest crumb, in working pixels, that becomes background; larger ones join the nearest unit: no i loses its dot."""
 
@@ -94,6 +100,7 @@ def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress 
     table = measure(labels, work.rgba, part(progress, 0.75, 0.8))
     crumbs = _crumbs(table.area, is_text) | _fringes(table, read)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
+    labels = _with_open_counters(labels, texts.numbers > 0)
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
 
 
@@ -130,6 +137,23 @@ def _crumbs(area: Floats, is_text: Mask) -> Mask:
     gone = size < area.sum() * MIN_UNIT
     gone[np.argsort(-size, kind="stable")[MAX_UNITS:]] = True
     return np.asarray(gone & ~is_text)
+
+
+def _with_open_counters(labels: Labels, ink: Mask) -> Labels:
+    """Labels in which the counters of letters that were read have the label of what is around the text.
+
+    Where a ground changes under a text, a counter is a region of its own, and only the letter touches it.
+    """
+    import cv2
+
+    letters = np.isin(labels, np.unique(labels[ink]))
+    inside = (letters & surrounded(ink)).astype(np.uint8)
+    core = cv2.erode(inside, np.ones((COUNTER_PX, COUNTER_PX), np.uint8)) > 0
+    count, pieces = cv2.connectedComponents(inside, connectivity=4)
+    counters = (inside > 0) & (np.bincount(pieces[core], minlength=count) > 0)[pieces]
+    if not counters.any() or letters.all():
+        return labels
+    return np.where(counters, labels.reshape(-1)[nearest(~letters)[0]], labels)
 
 
 def _fringes(table: Table, read: Mask) -> Mask:

@@ -15,12 +15,12 @@ from .step07_reading import Texts
 from .step11_order import Layer
 from .table import measure
 from .units import KINDS, Units
-from .working import Labels, Working
+from .working import Labels, Mask, Working
 
 BACKGROUNDS = {
     "flat": "Background: one flat colour.",
     "gradient": "Background: a gradient, continued under what covers it.",
-    "inpainted": "Background: neither flat nor a gradient, so it was filled in smoothly under what covers it.",
+    "inpainted": "Background: neither flat nor a gradient, so it was filled in under what covers it.",
     "transparent": "Background: none, the picture is clear around its content.",
 }
 
@@ -28,6 +28,14 @@ BUSY = (
     "This looks like a photo or a busy illustration: the built-in decomposer cuts those only roughly, "
     "the Qwen model does better."
 )
+
+GUESSED = (
+    "Large parts of the background were hidden: what stands there now is a guess made from what is around them. "
+    "For a photograph, use the Qwen-Image-Layered model, or paste in a clean plate."
+)
+
+MIN_GUESSED = 0.05
+"""Share of a background without a formula that must be covered for the report to say that it was guessed."""
 
 BUSY_NOISE = 6
 """Noise, as a standard deviation in 1/255, above which a picture looks like a photo."""
@@ -72,14 +80,21 @@ def layer_names(
     return names if background.kind == "transparent" else ("background", *names)
 
 
-def notes(work: Working, background: Background, regions: Labels, above: int, asked: int) -> tuple[str, ...]:
-    """Sentences for the report. above: layers besides the background. asked: layers that were asked for."""
+def notes(
+    work: Working, background: Background, regions: Labels, covered: Mask, above: int, asked: int
+) -> tuple[str, ...]:
+    """Sentences for the report. covered: (h, w), where units lie on the background. above: layers besides that.
+
+    asked: layers that were asked for.
+    """
     count = above + (background.kind != "transparent")
     sentences = [BACKGROUNDS[background.kind]]
     if above == 0:
         sentences.append("Nothing was found in front of it, so there is one layer.")
     elif count < asked:
         sentences.append(f"The picture holds fewer separate things than layers were asked for: {count} of {asked}.")
+    if background.kind == "inpainted" and covered.mean() > MIN_GUESSED:
+        sentences.append(GUESSED)
     return (*sentences, BUSY) if is_busy(work, background, regions) else tuple(sentences)
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.canvas import Canvas
 from benchmarks.filling import row
 from qil_core.decompose.builtin.fill import smooth_fill
-from qil_core.decompose.builtin.patches import patch_fill
+from qil_core.decompose.builtin.patches import MAX_SEARCHED, _searched, patch_fill
 from qil_core.decompose.builtin.working import Floats, Mask
 
 SIDE = 200
@@ -91,3 +91,12 @@ def test_patches_give_textures_back_and_the_smooth_fill_does_not() -> None:
 
 def _smooth(colors: Floats, known: Mask) -> Floats:
     return smooth_fill(colors, known.astype(np.float32))
+
+
+def test_a_large_hole_is_searched_at_a_smaller_size() -> None:
+    known = np.ones((512, 512), bool)
+    known[:, :250] = False
+    offsets = _searched(np.random.default_rng(0).uniform(0, 255, (512, 512, 3)).astype(np.float32), known)
+    assert offsets is not None
+    height, width = offsets.shape[1:]
+    assert 0.9 * MAX_SEARCHED < height * width * (~known).mean() <= MAX_SEARCHED

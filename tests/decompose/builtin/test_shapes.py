@@ -56,6 +56,27 @@ def test_what_a_bar_covers_of_the_ground_beside_a_thing_is_not_the_thing() -> No
     assert np.array_equal(continued(thing, bar), thing)
 
 
+def hexagon() -> Mask:
+    import cv2
+
+    angles = np.arange(6) * np.pi / 3 + 0.3
+    points = np.stack([120 + 70 * np.cos(angles), 100 + 70 * np.sin(angles)], 1).round().astype(np.int32)
+    return np.asarray(cv2.fillConvexPoly(np.zeros(ROWS.shape, np.uint8), points, 1) > 0)
+
+
+def test_a_hexagon_that_a_ring_cuts_in_two_is_whole_again() -> None:
+    ring = disc(20, 60, 120) & ~disc(20, 60, 75)
+    visible = hexagon() & ~ring
+    found = continued(visible, ring)
+    assert (found & hexagon()).sum() > 0.97 * (found | hexagon()).sum()
+
+
+def test_a_star_under_a_ring_gets_no_hull_that_is_not_seen() -> None:
+    star, ring = rectangle(95, 20, 105, 220) | rectangle(10, 115, 190, 125), disc(100, 120, 40) & ~disc(100, 120, 25)
+    found = continued(star & ~ring, ring)
+    assert (found & ~star).sum() < 0.25 * star.sum()
+
+
 def test_a_box_is_clipped_to_the_picture() -> None:
     assert box_around(rectangle(2, 50, 10, 60), 4) == (slice(0, 14), slice(46, 64))
     assert box_around(rectangle(190, 230, 200, 240), 4) == (slice(186, 200), slice(226, 240))
