@@ -43,6 +43,7 @@ from .step05_regions import find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
 from .step08_scene import is_scene, scene_units
+from .step08_screen import find_screen
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
 from .step10_group import group_scene, group_units
@@ -76,16 +77,18 @@ class Builtin:
         background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
-        texts = texts.on_things(regions)
-        units = find_units(clean, regions, texts, part(progress, 0.2, 0.24))
-        scene = is_scene(background, regions)
-        if scene:
+        units = find_units(clean, regions, texts.on_things(regions), part(progress, 0.2, 0.24))
+        scene, lines = is_scene(background, regions), strokes.numbers
+        screen = find_screen(clean, background, units, regions, texts, lines)
+        if screen:
+            units, lines, clean = screen.units, np.where(screen.clear, lines, 0), without_panels(work, panels)
+        elif scene:
             units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
         softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
-        units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
+        units = with_softs(units, softs).with_more(lines, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
-        units = (group_scene if scene else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
+        units = (group_scene if scene or screen else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
         units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
