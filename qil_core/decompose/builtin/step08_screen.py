@@ -66,6 +66,10 @@ TOUCH_PX = 2
 """How far apart, in working pixels, pieces of one item may lie: its blurred edge is between them."""
 
 
+EDGE_PX = 4
+"""Width, in working pixels, of a bar's edge with its frame and blur, which is no part of what lies on the bar."""
+
+
 class Screen(NamedTuple):
     """units: of a screen. clear: (h, w), where strokes lie on none of its panels."""
 
@@ -185,7 +189,8 @@ def _carried(bar: Mask, regions: Labels, texts: Texts, strokes: Labels) -> Mask:
     """What lies on a bar (h, w)."""
     own = int(np.bincount(regions[bar]).argmax())
     lines = (strokes > 0) & ~_rules(strokes > 0)
-    return bar & (((regions != own) & ~_rules(strokes > 0)) | (texts.numbers > 0) | lines)
+    inner = ~grown(~bar, EDGE_PX)
+    return inner & (((regions != own) & ~_rules(strokes > 0)) | (texts.numbers > 0) | lines)
 
 
 def _on_bar(bar: Mask, carried: Mask) -> list[tuple[Mask, int]]:
