@@ -39,7 +39,7 @@ from .. import Decomposed, Entry, Request
 from .step01_look import working_copy
 from .step02_strokes import find_strokes
 from .step03_ground import Background, find_background, salient_background
-from .step05_regions import find_regions
+from .step05_regions import find_parted_regions, find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
 from .step08_scene import is_scene, scene_units
@@ -103,6 +103,8 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
     """The background and the regions before it; where one region is nearly all, what stands out is looked for."""
     background = find_background(work, part(progress, 0, 0.5))
     regions = find_regions(work, background, part(progress, 0.5, 0.7))
+    if work.is_even and background.has_formula and _largest_region(regions)[1] > MAX_REGION:
+        regions = find_parted_regions(work, background, part(progress, 0.6, 0.7))
     largest, share = _largest_region(regions)
     if share > MAX_REGION:
         things = (regions != 0) & (regions != largest)

@@ -97,9 +97,7 @@ def find_screen(
     return _drawn(units, cards, bars, regions, texts, strokes)
 
 
-def _drawn(
-    units: Units, cards: list[Mask], bars: list[Mask], regions: Labels, texts: Texts, strokes: Labels
-) -> Screen:
+def _drawn(units: Units, cards: list[Mask], bars: list[Mask], regions: Labels, texts: Texts, strokes: Labels) -> Screen:
     """The units with panels, and what lies on bars, as units of their own."""
     labels, count = units.labels.copy(), len(units)
     kinds = list(units.kinds)
@@ -176,13 +174,13 @@ def _rules(strokes: Mask) -> Mask:
     """The straight lines along the picture's sides in a mask (h, w), their gaps closed."""
     import cv2
 
-    length, out = round(MIN_RULE * max(strokes.shape)), np.zeros(strokes.shape, np.uint8)
+    length, out = round(MIN_RULE * max(strokes.shape)), np.zeros(strokes.shape, bool)
     for along in ((1, 0), (0, 1)):
         short, long_ = (np.ones((1 + along[1] * side, 1 + along[0] * side), np.uint8) for side in (RULE_GAP_PX, length))
         lines = cv2.morphologyEx(strokes.astype(np.uint8), cv2.MORPH_CLOSE, short)
         lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, long_)
-        out |= cv2.dilate(lines, short)
-    return np.asarray(out > 0)
+        out |= np.asarray(cv2.dilate(lines, short)) > 0
+    return out
 
 
 def _carried(bar: Mask, regions: Labels, texts: Texts, strokes: Labels) -> Mask:

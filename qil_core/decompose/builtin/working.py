@@ -88,12 +88,6 @@ def reduced(image: Floats, side: int) -> Floats:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def strongest(change: Floats) -> Floats:
-    """The largest of the three absolute differences (..., 3); many times faster than a maximum over the last axis."""
-    red, green, blue = (np.abs(change[..., channel]) for channel in range(3))
-    return np.maximum(np.maximum(red, green), blue)
-
-
 def reported(items: Sequence[Item], progress: Progress, what: str) -> Iterator[Item]:
     """The items one by one; before each, `progress` is called, which may stop the work."""
     for number, item in enumerate(items):
