@@ -10,6 +10,7 @@ A picture passes these steps, each in the file of its number, where its own step
  6. panels         translucent panels are found by their crossings and lifted off (Metelli, 1974)
  7. reading, texts glyphs of the lines that OCR reads; small pieces of one colour and size, close together
  8. units          regions and texts become units; slivers, outlines, holes and crumbs go to their neighbours;
+                   on screens, panels with all that lies on them; charts with their axes, grids and marks;
                    in a painted scene, parts by watershed take the place of regions (Meyer, 1992)
  9. soft           shadows and glows, by colour and by what casts them
 10. group          units that touch make a tree, of which the best nodes are things (Salembier & Garrido, 2000)
@@ -42,6 +43,7 @@ from .step03_ground import Background, find_background, salient_background
 from .step05_regions import find_parted_regions, find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
+from .step08_charts import with_charts, with_rules
 from .step08_scene import is_scene, scene_units
 from .step08_screen import find_screen
 from .step08_units import find_units
@@ -73,7 +75,9 @@ class Builtin:
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
         texts = read_texts(work, part(progress, 0.01, 0.04))
-        strokes = find_strokes(work, part(progress, 0.04, 0.06)).without(texts.numbers > 0, work)
+        strokes = find_strokes(work, part(progress, 0.04, 0.06))
+        texts = with_rules(work, texts, strokes.numbers) if work.is_even else texts
+        strokes = strokes.without(texts.numbers > 0, work)
         background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
@@ -84,6 +88,8 @@ class Builtin:
             units, lines, clean = screen.units, np.where(screen.clear, lines, 0), without_panels(work, panels)
         elif scene:
             units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
+        else:
+            units, lines = with_charts(work, background, units, texts, lines)
         softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
         units = with_softs(units, softs).with_more(lines, STROKES)
         seen = without_panels(work, panels)

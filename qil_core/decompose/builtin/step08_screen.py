@@ -174,9 +174,11 @@ def _rules(strokes: Mask) -> Mask:
     """The straight lines along the picture's sides in a mask (h, w), their gaps closed."""
     import cv2
 
-    length, out = round(MIN_RULE * max(strokes.shape)), np.zeros(strokes.shape, bool)
+    length, out = round(MIN_RULE * max(strokes.shape)) | 1, np.zeros(strokes.shape, bool)
     for along in ((1, 0), (0, 1)):
-        short, long_ = (np.ones((1 + along[1] * side, 1 + along[0] * side), np.uint8) for side in (RULE_GAP_PX, length))
+        short, long_ = (
+            np.ones((side if along[1] else 1, side if along[0] else 1), np.uint8) for side in (RULE_GAP_PX, length)
+        )
         lines = cv2.morphologyEx(strokes.astype(np.uint8), cv2.MORPH_CLOSE, short)
         lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, long_)
         out |= np.asarray(cv2.dilate(lines, short)) > 0

@@ -101,11 +101,11 @@ def test_the_rows_of_a_table_stay_together() -> None:
 
 def test_a_menu_is_a_unit_of_its_own_and_a_title_is_part_of_its_bar() -> None:
     menu = [(20, y, 40, y + 6) for y in range(60, 180, 30)]
-    units = found(map_of(*CARDS, *BARS, *menu, (120, 15, 170, 25)))
+    units = found(map_of(*CARDS, *BARS, *menu, (120, 17, 140, 23)))
     assert len({at(units, 30, y + 3) for y in range(60, 180, 30)}) == 1
     assert units.kinds[at(units, 30, 63)] == TEXT
     assert at(units, 30, 63) != at(units, 80, 65)
-    assert at(units, 140, 20) == at(units, 200, 20)
+    assert at(units, 130, 20) == at(units, 200, 20)
 
 
 def test_a_field_on_a_toolbar_is_a_unit_with_what_is_in_it() -> None:
