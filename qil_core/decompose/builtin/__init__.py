@@ -10,6 +10,7 @@ A picture passes these steps, each in the file of its number, where its own step
  6. panels         translucent panels are found by their crossings and lifted off (Metelli, 1974)
  7. reading, texts glyphs of the lines that OCR reads; small pieces of one colour and size, close together
  8. units          regions and texts become units; slivers, outlines, holes and crumbs go to their neighbours;
+                   on screens, panels with all that lies on them; charts with their axes, grids and marks;
                    in a painted scene, parts by watershed take the place of regions (Meyer, 1992)
  9. soft           shadows and glows, by colour and by what casts them
 10. group          units that touch make a tree, of which the best nodes are things (Salembier & Garrido, 2000)
@@ -39,10 +40,12 @@ from .. import Decomposed, Entry, Request
 from .step01_look import working_copy
 from .step02_strokes import find_strokes
 from .step03_ground import Background, find_background, salient_background
-from .step05_regions import find_regions
+from .step05_regions import find_parted_regions, find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
+from .step08_charts import with_charts, with_rules
 from .step08_scene import is_scene, scene_units
+from .step08_screen import find_screen
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
 from .step10_group import group_scene, group_units
@@ -72,20 +75,26 @@ class Builtin:
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
         texts = read_texts(work, part(progress, 0.01, 0.04))
-        strokes = find_strokes(work, part(progress, 0.04, 0.06)).without(texts.numbers > 0, work)
+        strokes = find_strokes(work, part(progress, 0.04, 0.06))
+        texts = with_rules(work, texts, strokes.numbers) if work.is_even else texts
+        strokes = strokes.without(texts.numbers > 0, work)
         background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
-        texts = texts.on_things(regions)
-        units = find_units(clean, regions, texts, part(progress, 0.2, 0.24))
-        scene = is_scene(background, regions)
-        if scene:
+        units = find_units(clean, regions, texts.on_things(regions), part(progress, 0.2, 0.24))
+        scene, lines = is_scene(background, regions), strokes.numbers
+        screen = find_screen(clean, background, units, regions, texts, lines)
+        if screen:
+            units, lines, clean = screen.units, np.where(screen.clear, lines, 0), without_panels(work, panels)
+        elif scene:
             units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
+        else:
+            units, lines = with_charts(work, background, units, texts, lines)
         softs = find_softs(background.roughened(clean), background, units.labels, part(progress, 0.25, 0.35))
-        units = with_softs(units, softs).with_more(strokes.numbers, STROKES)
+        units = with_softs(units, softs).with_more(lines, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
-        units = (group_scene if scene else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
+        units = (group_scene if scene or screen else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
         units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
@@ -100,6 +109,8 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
     """The background and the regions before it; where one region is nearly all, what stands out is looked for."""
     background = find_background(work, part(progress, 0, 0.5))
     regions = find_regions(work, background, part(progress, 0.5, 0.7))
+    if work.is_even and background.has_formula and _largest_region(regions)[1] > MAX_REGION:
+        regions = find_parted_regions(work, background, part(progress, 0.6, 0.7))
     largest, share = _largest_region(regions)
     if share > MAX_REGION:
         things = (regions != 0) & (regions != largest)

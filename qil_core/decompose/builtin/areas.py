@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .working import Floats, Labels, Tolerance, strongest
+from .working import Floats, Labels, Mask, Tolerance, strongest
 
 LINK = Tolerance(5, 3)
 """Largest step between two neighbours inside one region."""
@@ -18,8 +18,10 @@ def link_step(noise: float) -> float:
     return float(np.clip(LINK.at(noise), LINK.floor, MAX_LINK))
 
 
-def linked_areas(rgba: Floats, step: float) -> Labels:
+def linked_areas(rgba: Floats, step: float, front: Mask | None = None) -> Labels:
     """Connected areas (h, w), 1.., in which neighbours differ by less than step, after a median of 3 x 3.
+
+    front: (h, w), a mask across whose edge nothing is linked.
 
     Pixels and the links between them are drawn on a grid of twice the size, whose components are the areas.
     """
@@ -31,6 +33,9 @@ def linked_areas(rgba: Floats, step: float) -> Labels:
     grid[::2, ::2] = 1
     grid[1::2, ::2] = strongest(calm[1:] - calm[:-1]) < step
     grid[::2, 1::2] = strongest(calm[:, 1:] - calm[:, :-1]) < step
+    if front is not None:
+        grid[1::2, ::2] &= front[1:] == front[:-1]
+        grid[::2, 1::2] &= front[:, 1:] == front[:, :-1]
     _, areas = cv2.connectedComponents(grid, connectivity=4)
     return np.ascontiguousarray(areas[::2, ::2])
 

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...progress import Progress, silent
@@ -46,14 +48,19 @@ What is enclosed lies upon what encloses it: cards of one colour on a screen are
 MIN_ENCLOSING = 0.1
 """Share of the picture that a ground must explain for its islands to count: frames and outlines are no grounds."""
 
-COMMON_COLORS = 3
-"""How many colours common in the whole picture a fit is started from."""
+COMMON_COLORS = 5
+"""How many colours common in the whole picture a fit is started from. The ground of a screen may cover less than its
+cards, their bars and their buttons do."""
 
 FINE_CELL = 8
 """Side, in 1/255, of the histogram's cells for these, and how far pixels may be from such a colour."""
 
 WIDTHS = (4, 3, 2, 1.5, 1, 1)
 """Width of Welsch's weights in each round, in tolerances: from generous to strict."""
+
+FINE_WIDTHS = (1, 1)
+"""The same for a fit from one of the common colours: cards differ from what they lie on by a few tolerances only, and
+generous rounds would go over to theirs."""
 
 RIDGE = 1e-6
 """Regularisation, relative to the sum of weights: keeps the normal equations solvable where few pixels count."""
@@ -112,29 +119,38 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     height, width = small.shape[:2]
     matrix, values = terms(degree, height, width), small.reshape(-1, 3)
     emphasis = np.where(rim_mask(height, width), RIM_WEIGHT, 1).ravel().astype(np.float32)
-    starts = reported(_starts(small), progress, f"fitting a background of degree {degree}")
-    tries = [_reweighted(matrix, values, start * emphasis, tolerance) for start in starts]
+    starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
+    rounds = reported(starts, progress, f"fitting a background of degree {degree}")
+    tries = [_reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
     merits = [_merit(strongest(matrix @ c - values).reshape(height, width), emphasis, tolerance) for c in tries]
     best = int(np.argmax(merits))
     return tries[best], merits[best]
 
 
 def _starts(small: Floats) -> list[Floats]:
-    """First weights (h * w,) for the fit: the rim, the largest smooth areas, the most common colours."""
+    """First weights (h * w,) for the fit: the rim, the largest smooth areas, the rim's most common colours."""
     rim = rim_mask(*small.shape[:2]).ravel()
     flat = small.reshape(-1, 3)
     areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP).ravel()
     largest = np.argsort(-np.bincount(areas), kind="stable")[:START_AREAS]
     colors = common_colors(flat[rim], START_COLORS)
     near = [strongest(flat - color) < NEAR_START_COLOR for color in colors]
-    near += [strongest(flat - color) < FINE_CELL for color in common_colors(flat, COMMON_COLORS, FINE_CELL)]
     return [(chosen + RIDGE).astype(np.float32) for chosen in [rim, *(areas == k for k in largest), *near]]
 
 
-def _reweighted(matrix: Floats, values: Floats, weights: Floats, tolerance: float) -> Floats:
+def _fine_starts(small: Floats) -> list[Floats]:
+    """First weights (h * w,) for the fit: the colours that are most common in the whole picture."""
+    flat = small.reshape(-1, 3)
+    colors = common_colors(flat, COMMON_COLORS, FINE_CELL)
+    return [((strongest(flat - color) < FINE_CELL / 2) + RIDGE).astype(np.float32) for color in colors]
+
+
+def _reweighted(
+    matrix: Floats, values: Floats, weights: Floats, tolerance: float, widths: Sequence[float] = WIDTHS
+) -> Floats:
     """Least squares, again and again, with the weights exp(-(residual / width)^2)."""
     coefficients = _least_squares(matrix, values, weights)
-    for width in WIDTHS:
+    for width in widths:
         residual = strongest(matrix @ coefficients - values)
         coefficients = _least_squares(matrix, values, np.exp(-((residual / (width * tolerance)) ** 2)) + RIDGE)
     return coefficients

@@ -45,7 +45,8 @@ def working_copy(picture: Floats) -> Working:
     around_edges = ringing(rgba, reach) if blockiness(picture) > MIN_BLOCKINESS else None
     if around_edges is None:
         return Working(rgba, noise, is_even=evenness(rgba) > MIN_EVEN)
-    return Working(calmed(rgba, float(around_edges.max())), noise, CALM_LEFT * around_edges)
+    calm = calmed(rgba, float(around_edges.max()))
+    return Working(calm, noise, CALM_LEFT * around_edges, evenness(calm) > MIN_EVEN)
 
 
 def premultiplied(picture: Floats) -> Floats:

@@ -81,7 +81,7 @@ class Strokes:
         """The strokes that are no part of texts (h, w); those are back in the picture, as it was."""
         back = grown(texts, AROUND_PX)
         clean = np.where(back[..., None], work.rgba, self.clean.rgba)
-        return Strokes(np.where(back, 0, self.numbers).astype(np.int32), Working(clean, work.noise))
+        return Strokes(np.where(back, 0, self.numbers).astype(np.int32), replace(self.clean, rgba=clean))
 
 
 def find_strokes(work: Working, progress: Progress = silent) -> Strokes:

@@ -146,7 +146,8 @@ def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, prog
     roughness = _roughness(difference, texture)
     if roughness > MAX_SPREAD * texture:
         return None
-    faint = exact * FIT.around(work.local_noise) + PER_TEXTURE * roughness
+    around_letters = exact if work.ringing is None else 1  # JPEG leaves a pale rim around them
+    faint = around_letters * FIT.around(work.local_noise) + PER_TEXTURE * roughness
     strong = exact * STRONG.around(work.local_noise) + STRONG_PER_TEXTURE * roughness
     return Background(model, differing(difference, faint, strong), KINDS[degree], roughness)
 

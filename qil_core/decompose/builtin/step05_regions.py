@@ -61,7 +61,16 @@ MIN_HOLDER_SIDE = 0.2
 def find_regions(work: Working, background: Background, progress: Progress = silent) -> Labels:
     """Region of every working pixel (h, w): 0 is background, 1.. are regions; numbers have no gaps."""
     progress(0, "finding regions")
-    smooth = linked_areas(work.rgba, link_step(work.noise))
+    return _regions(work, background, linked_areas(work.rgba, link_step(work.noise)), progress)
+
+
+def find_parted_regions(work: Working, background: Background, progress: Progress = silent) -> Labels:
+    """The same, where nothing is linked with its ground: a blurred edge links a card that is hardly brighter."""
+    return _regions(work, background, linked_areas(work.rgba, link_step(work.noise), background.front), progress)
+
+
+def _regions(work: Working, background: Background, smooth: Labels, progress: Progress) -> Labels:
+    """Regions from areas of hardly differing neighbours (h, w)."""
     if background.kind == "inpainted":  # nothing but the cut itself parts what stands out from what it stands on
         smooth = np.where(background.front, smooth + smooth.max() + 1, smooth)
     seeds = _with_core(smooth)
