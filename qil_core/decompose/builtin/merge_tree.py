@@ -185,18 +185,19 @@ def with_scenery(parts: Parts) -> Parts:
 
 
 def with_bands(parts: Parts) -> Parts:
-    """The parts with those marked as scenery that are long on the picture's border or reach from side to side.
+    """The parts with those marked as scenery that reach from side to side, or from top to bottom along the border.
 
-    Neighbours of one colour count as one piece; small pieces are no scenery.
+    Neighbours of one colour count as one piece; small pieces are no scenery, nor is what lies in a corner.
     """
     unlike = np.linalg.norm(parts.color[:, None] - parts.color[None], axis=2)
     shape = (parts.kinds == SHAPE) & (np.arange(len(parts.kinds)) > 0)
     piece = connected((parts.border > 0) & (unlike < MAX_BAND_COLOR) & np.logical_and.outer(shape, shape))
     same = np.equal.outer(piece, piece)
     rim, area = same @ parts.rim, same @ parts.area
-    across = (same & (parts.box[:, 0] == 0)).any(1) & (same & (parts.box[:, 2] == parts.box[:, 2].max())).any(1)
+    low, high = parts.box[:, :2] == 0, parts.box[:, 2:] == parts.box[:, 2:].max(0)
+    across, down = ((same @ low) & (same @ high)).T
     long = (rim > MIN_ON_RIM) & (rim > MIN_CONNECTIVITY * np.sqrt(area))
-    return replace(parts, scenery=shape & (area > MIN_BAND) & (long | across))
+    return replace(parts, scenery=shape & (area > MIN_BAND) & (across | (down & long)))
 
 
 def connected(linked: Mask) -> NDArray[np.int64]:

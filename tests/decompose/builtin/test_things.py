@@ -12,8 +12,9 @@ from torch import Tensor
 
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
-from qil_core.decompose.builtin.merge_tree import Parts, grown_trees, measured, with_scenery
+from qil_core.decompose.builtin.merge_tree import Parts, grown_trees, measured, with_bands, with_scenery
 from qil_core.decompose.builtin.outlines import without_outlines
+from qil_core.decompose.builtin.step03_ground import Background, behind_land
 from qil_core.decompose.builtin.step10_group import group_units
 from qil_core.decompose.builtin.table import measure
 from qil_core.decompose.builtin.units import SHAPE, TEXT, Units
@@ -92,6 +93,28 @@ def test_scenery_is_what_is_long_on_the_border_for_its_size() -> None:
     standing = (mask("rectangle", 100, 100, 160, SIDE + 5), BLUE)
     work, units = drawn(ground, standing)
     assert with_scenery(measured(work, units.labels, units.kinds)).scenery.tolist() == [True, True, False]
+
+
+def test_a_thing_in_a_corner_is_no_scenery() -> None:
+    hill, ring = (mask("ellipse", -30, 120, 350, 220), GREEN), (mask("ellipse", -90, -90, 110, 110), RED)
+    work, units = drawn(hill, ring)
+    assert with_bands(measured(work, units.labels, units.kinds)).scenery.tolist() == [False, True, False]
+
+
+def test_the_sky_is_the_background_where_land_was_taken_for_it() -> None:
+    regions = np.zeros((60, 90), np.int32)
+    regions[:35], regions[20:50, 30:40] = 1, 2
+    background, found = behind_land(Background(np.zeros((60, 90, 3), np.float32), regions > 0, "flat"), regions)
+    assert (found == np.array([1, 0, 2])[regions]).all()
+    assert (background.front == (found > 0)).all()
+    assert background.kind == "inpainted"
+
+
+def test_the_bar_on_top_of_a_page_is_no_sky() -> None:
+    regions = np.zeros((60, 90), np.int32)
+    regions[:12] = 1
+    page = Background(np.zeros((60, 90, 3), np.float32), regions > 0, "flat")
+    assert behind_land(page, regions) == (page, regions)
 
 
 def test_a_hill_from_side_to_side_is_a_layer_of_its_own() -> None:
