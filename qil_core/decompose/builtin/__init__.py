@@ -39,7 +39,7 @@ from ...stack import LayerStack
 from .. import Decomposed, Entry, Request
 from .step01_look import working_copy
 from .step02_strokes import find_strokes
-from .step03_ground import Background, find_background, salient_background
+from .step03_ground import Background, behind_land, find_background, salient_background
 from .step05_regions import find_parted_regions, find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import read_texts
@@ -116,7 +116,7 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
         things = (regions != 0) & (regions != largest)
         background = salient_background(work, part(progress, 0.7, 0.8), things)
         regions = find_regions(work, background, part(progress, 0.8, 1))
-    return background, regions
+    return behind_land(background, regions)
 
 
 def _largest_region(regions: Labels) -> tuple[int, float]:

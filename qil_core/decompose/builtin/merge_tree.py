@@ -3,11 +3,14 @@
 1. `measured`: the parts of a label map, their common outlines and how strong the edges along these are.
 2. `with_scenery`: parts that belong to the picture's border (boundary connectivity: Zhu et al., "Saliency
    optimization from robust background detection", 2014).
-3. `with_bridges`: pieces of one colour on two sides of something are neighbours: what it hides goes on behind it.
-4. `grown_trees`: agglomerative clustering to region merging trees (Salembier & Garrido, "Binary partition tree", 2000):
+3. `with_bands`: before a known background, scenery is also what reaches from side to side: hills, a strip of ground.
+4. `with_bridges`: pieces of one colour on two sides of something are neighbours: what it hides goes on behind it.
+5. `grown_trees`: agglomerative clustering to region merging trees (Salembier & Garrido, "Binary partition tree", 2000):
    always the two neighbours are merged whose merging costs least. `_Forest._price` is low where the smaller of the two
-   is small, the edge between them weak, and one encloses the other: an outline, an eye, a button.
-Background (0) is merged with nothing, so what touches only through it stays apart: each connected thing gets a tree.
+   is small, the edge between them weak, one encloses the other (an outline, an eye, a button), and one stands above the
+other (a hat, a head, a body).
+Background (0) is merged with nothing and scenery only with scenery, so what touches only through them stays apart:
+each connected thing gets a tree.
 """
 
 from __future__ import annotations
@@ -57,8 +60,15 @@ MAX_BRIDGE = 1.0
 MAX_BRIDGE_COLOR = 8.0
 """How unlike the colours of such pieces may be, in Lab."""
 
-ACROSS_SCENERY = 5.0
-"""Factor on the cost of merging scenery with something before it."""
+MAX_BAND_COLOR = 5.0
+"""How unlike the colours of two pieces of one band of scenery may be, in Lab."""
+
+MIN_BAND = 0.02
+"""Smallest band of scenery, as a share of the picture: thinner ones are lines and rims."""
+
+ASIDE = 2.0
+"""What is added to a cost, as a share of it, when neither of two parts lies above the other: things stand upright, next
+to each other. On drawn figures 0.78 of things are found with 2 or 3, and 0.70 with 0."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,32 @@ def with_scenery(parts: Parts) -> Parts:
     return replace(parts, scenery=(on_rim > MIN_ON_RIM) & (on_rim > MIN_CONNECTIVITY * np.sqrt(area)))
 
 
+def with_bands(parts: Parts) -> Parts:
+    """The parts with those marked as scenery that reach from side to side, or from top to bottom along the border.
+
+    Neighbours of one colour count as one piece; small pieces are no scenery, nor is what lies in a corner.
+    """
+    unlike = np.linalg.norm(parts.color[:, None] - parts.color[None], axis=2)
+    shape = (parts.kinds == SHAPE) & (np.arange(len(parts.kinds)) > 0)
+    piece = connected((parts.border > 0) & (unlike < MAX_BAND_COLOR) & np.logical_and.outer(shape, shape))
+    same = np.equal.outer(piece, piece)
+    rim, area = same @ parts.rim, same @ parts.area
+    low, high = parts.box[:, :2] == 0, parts.box[:, 2:] == parts.box[:, 2:].max(0)
+    across, down = ((same @ low) & (same @ high)).T
+    long = (rim > MIN_ON_RIM) & (rim > MIN_CONNECTIVITY * np.sqrt(area))
+    return replace(parts, scenery=shape & (area > MIN_BAND) & (across | (down & long)))
+
+
+def connected(linked: Mask) -> NDArray[np.int64]:
+    """For each of n things the lowest number of those that it is linked with, also through others; linked: (n, n)."""
+    number = np.arange(len(linked))
+    while True:
+        lowest = np.minimum(number, np.where(linked, number, len(number)).min(1))
+        if (lowest == number).all():
+            return number
+        number = lowest
+
+
 def with_bridges(parts: Parts) -> Parts:
     """The parts with pieces of one colour as neighbours where something lies between them, as across what covers them.
 
@@ -220,7 +256,7 @@ class _Forest:
     def __init__(self, parts: Parts) -> None:
         self.border, self.edge = parts.border.astype(np.float64), parts.edge.astype(np.float64)
         self.nodes = [_leaf(parts, i) for i in range(len(parts.area))]
-        self.area, self.scenery = parts.area.astype(np.float64), parts.scenery.astype(np.float64)
+        self.area, self.scenery, self.box = parts.area.astype(np.float64), parts.scenery, parts.box.copy()
         self.alive = (parts.area > 0) & (np.arange(len(parts.area)) > 0)
         self.open = self.alive & (parts.kinds == SHAPE)
         self.costs = np.full(self.border.shape, np.inf)
@@ -235,7 +271,7 @@ class _Forest:
     def merge(self, first: int, second: int) -> None:
         """Node `first` takes in node `second`."""
         cost, one, other = self.costs[first, second], self.nodes[first], self.nodes[second]
-        self.scenery[first] = joined(one, other).scenery
+        self.box[first] = joined(one, other).box
         self.area[first] += self.area[second]
         for table in (self.border, self.edge):
             table[first] += table[second]
@@ -252,16 +288,26 @@ class _Forest:
         self._price(first)
 
     def _price(self, node: int) -> None:
-        """The cost of merging a node with each of its neighbours: root of the smaller area, edge, enclosure."""
-        beside = self.open & (self.border[node] > 0)
+        """The cost of merging a node with each of its neighbours.
+
+        Root of the smaller area, times edge, enclosure, and whether one lies above the other.
+        """
+        beside = self.open & (self.border[node] > 0) & (self.scenery == self.scenery[node])
         border, outline = self.border[node, beside], self.border[beside].sum(1)
         share = border / np.minimum(outline, self.border[node].sum())
         strength = EDGE_BASE + self.edge[node, beside] / border
-        across = 1 + (ACROSS_SCENERY - 1) * np.abs(self.scenery[beside] - self.scenery[node])
+        aside = 1 + ASIDE * (1 - _above(self.box[node], self.box[beside]))
         smaller = np.sqrt(np.minimum(self.area[beside], self.area[node]))
         cost = np.full(len(self.costs), np.inf)
-        cost[beside] = smaller * strength * np.sqrt(SHARE_BASE - np.minimum(share, 1)) * across
+        cost[beside] = smaller * strength * np.sqrt(SHARE_BASE - np.minimum(share, 1)) * aside
         self.costs[node] = self.costs[:, node] = cost
+
+
+def _above(box: NDArray[np.int64], others: NDArray[np.int64]) -> Floats:
+    """How far a box (4,) lies above or below others (n, 4): the common width, as a share of the narrower one's."""
+    common = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    narrower = np.minimum(box[2] - box[0], others[:, 2] - others[:, 0])
+    return np.asarray(np.clip(common / np.maximum(narrower, 1), 0, 1))
 
 
 def _leaf(parts: Parts, i: int) -> Node:

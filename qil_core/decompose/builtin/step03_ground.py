@@ -5,7 +5,8 @@
    where something covers it (hysteresis thresholding: Canny, 1986).
 3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
    (`step04_saliency`).
-4. `completed_colors`, when layers are drawn: the background's colours under what covers it, by its formula, by patches
+4. `behind_land`, when regions are known: where that background is but a strip of land, the sky takes its place.
+5. `completed_colors`, when layers are drawn: the background's colours under what covers it, by its formula, by patches
    (see `patches`), or smoothly.
 """
 
@@ -23,7 +24,7 @@ from .patches import patch_fill
 from .rim import rim_mask
 from .step04_saliency import salient
 from .texture import stationary_texture
-from .working import Floats, Mask, Tolerance, Working, strongest
+from .working import Floats, Labels, Mask, Tolerance, Working, strongest
 
 KINDS = ("flat", "gradient", "gradient", "gradient")
 """What a polynomial of degree 0..3 is called in the report."""
@@ -96,6 +97,12 @@ MIN_AREA = 0.06
 MIN_AREAS = 0.15
 """Share of the picture that such areas must have together."""
 
+MIN_SKY = 0.5
+"""Share of the upper border along which a sky lies, and of the lower one along which land does."""
+
+MAX_LAND_AT_TOP = 0.05
+"""Share of the upper border from which a background that reaches it is no land."""
+
 
 @dataclass(frozen=True)
 class Background:
@@ -163,6 +170,22 @@ def salient_background(work: Working, progress: Progress = silent, things: Mask 
     rgb = np.ascontiguousarray(work.rgba[..., :3])
     front = salient(rgb, progress)
     return Background(np.zeros_like(rgb), front if things is None else front | things, "inpainted")
+
+
+def behind_land(background: Background, regions: Labels) -> tuple[Background, Labels]:
+    """The background and the regions (h, w) before it, of which 0 is the sky where it was land.
+
+    Land lies along the lower border only; the region along the upper one lies behind it, if it is the larger of the
+    two: the bar on top of a page is not.
+    """
+    area = np.bincount(regions.ravel())
+    at_top = np.bincount(regions[0], minlength=len(area)) / regions.shape[1]
+    sky = int(at_top.argmax())
+    is_land = at_top[0] < MAX_LAND_AT_TOP and float((regions[-1] == 0).mean()) > MIN_SKY
+    if not (is_land and at_top[sky] > MIN_SKY and area[sky] > area[0]):
+        return background, regions
+    swapped = np.where(regions == 0, sky, np.where(regions == sky, 0, regions)).astype(np.int32)
+    return Background(np.zeros_like(background.model), swapped > 0, "inpainted"), swapped
 
 
 def is_cut_out(work: Working) -> bool:

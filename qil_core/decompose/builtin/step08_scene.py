@@ -19,7 +19,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import compact
 from .fill import nearest_label, smooth_fill
-from .merge_tree import Parts, edge_strength, measured, with_scenery
+from .merge_tree import Parts, connected, edge_strength, measured, with_scenery
 from .shapes import grown
 from .step03_ground import Background
 from .units import SHAPE, TEXT, Units
@@ -152,12 +152,8 @@ def _calm_area(parts: Parts, among: Mask) -> Floats:
     """For each part (n,) the share of the picture of all those it is linked with by faint edges."""
     faint = parts.edge < FAINT_EDGE * parts.border
     linked = faint & np.logical_and.outer(among, among)
-    number = np.arange(len(among))
-    while True:
-        lowest = np.minimum(number, np.where(linked, number, len(number)).min(1))
-        if (lowest == number).all():
-            return np.asarray(np.bincount(number, weights=parts.area, minlength=len(number))[number])
-        number = lowest
+    number = connected(linked)
+    return np.asarray(np.bincount(number, weights=parts.area, minlength=len(number))[number])
 
 
 def _refined(work: Working, labels: Labels) -> Labels:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
-from qil_core.decompose.builtin.merge_tree import Parts, grown_trees, measured, with_scenery
+from qil_core.decompose.builtin.merge_tree import Parts, grown_trees, measured, with_bands, with_scenery
 from qil_core.decompose.builtin.outlines import without_outlines
+from qil_core.decompose.builtin.step03_ground import Background, behind_land
 from qil_core.decompose.builtin.step10_group import group_units
 from qil_core.decompose.builtin.table import measure
 from qil_core.decompose.builtin.units import SHAPE, TEXT, Units
@@ -94,6 +95,40 @@ def test_scenery_is_what_is_long_on_the_border_for_its_size() -> None:
     assert with_scenery(measured(work, units.labels, units.kinds)).scenery.tolist() == [True, True, False]
 
 
+def test_a_thing_in_a_corner_is_no_scenery() -> None:
+    hill, ring = (mask("ellipse", -30, 120, 350, 220), GREEN), (mask("ellipse", -90, -90, 110, 110), RED)
+    work, units = drawn(hill, ring)
+    assert with_bands(measured(work, units.labels, units.kinds)).scenery.tolist() == [False, True, False]
+
+
+def test_the_sky_is_the_background_where_land_was_taken_for_it() -> None:
+    regions = np.zeros((60, 90), np.int32)
+    regions[:35], regions[20:50, 30:40] = 1, 2
+    background, found = behind_land(Background(np.zeros((60, 90, 3), np.float32), regions > 0, "flat"), regions)
+    assert (found == np.array([1, 0, 2])[regions]).all()
+    assert (background.front == (found > 0)).all()
+    assert background.kind == "inpainted"
+
+
+def test_the_bar_on_top_of_a_page_is_no_sky() -> None:
+    regions = np.zeros((60, 90), np.int32)
+    regions[:12] = 1
+    page = Background(np.zeros((60, 90, 3), np.float32), regions > 0, "flat")
+    assert behind_land(page, regions) == (page, regions)
+
+
+def test_a_hill_from_side_to_side_is_a_layer_of_its_own() -> None:
+    """It reaches the borders at two narrow places, and figures that stand before it touch nothing else."""
+    hill = (mask("ellipse", -30, 120, 350, 220), GREEN)
+    found = groups([hill, *figure(80, 150, RED), *figure(240, 150, BLUE)], 3)
+    assert sorted(map(sorted, found)) == [[1], [2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+def test_figures_side_by_side_that_touch_are_parted_before_their_heads_are() -> None:
+    couple = [*figure(110, 150, RED), *figure(166, 150, BLUE)]
+    assert sorted(map(sorted, groups(couple, 2))) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
 def test_a_label_on_a_card_goes_with_the_card_when_layers_are_short() -> None:
     card = (mask("rectangle", 40, 40, 280, 140), BLUE)
     label, disc = (mask("rectangle", 80, 80, 160, 95), PAPER), (mask("ellipse", 100, 200, 190, 290), RED)
@@ -134,6 +169,14 @@ def test_an_outline_that_two_discs_share_is_parted_between_them() -> None:
     assert set(np.unique(found)) == {0, 2, 3}
     assert ((found == 2) == (left > 0.5)).mean() > 0.99
     assert ((found == 3) == (right > 0.5)).mean() > 0.99
+
+
+def test_an_outline_before_a_hill_goes_to_what_it_encloses() -> None:
+    hill, ink = mask("rectangle", 0, 80, 320, 320), mask("ellipse", 100, 120, 220, 240)
+    work, units = drawn((hill, GREEN), (ink, INK), (mask("ellipse", 106, 126, 214, 234), RED))
+    found = without_outlines(units.labels, measure(units.labels, work.rgba), np.zeros(4, bool))
+    assert set(np.unique(found)) == {0, 1, 3}
+    assert ((found == 3) == (ink > 0.5)).mean() > 0.998
 
 
 def test_a_stroke_across_a_card_is_no_outline() -> None:
