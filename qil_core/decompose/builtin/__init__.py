@@ -30,6 +30,8 @@ Every step takes a `progress` function, calls it at least once a second, and let
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -53,7 +55,7 @@ from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
 from .step13_render import render
 from .step14_names import layer_names, notes
-from .units import STROKES
+from .units import STROKES, Units
 from .working import Labels, Working, rising
 
 MAX_REGION = 0.7
@@ -79,6 +81,11 @@ class Builtin:
         texts = with_rules(work, texts, strokes.numbers) if work.is_even else texts
         strokes = strokes.without(texts.numbers > 0, work)
         background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
+        known = Units(regions, np.zeros(int(regions.max()) + 1, np.int8), regions)
+        if not find_screen(strokes.clean, background, known, regions, texts, strokes.numbers):
+            # only a screen's ground is looked for with the small tolerances of an even picture
+            strokes = replace(strokes, clean=Working(strokes.clean.rgba, strokes.clean.noise))
+            background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
         lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
         units = find_units(clean, regions, texts.on_things(regions), part(progress, 0.2, 0.24))

@@ -24,6 +24,9 @@ MIN_AXIS = 0.06
 MAX_CHART = 0.5
 """Share of the picture that a chart takes at most: longer lines part the picture."""
 
+MIN_GROUND = 0.4
+"""Share of its box in which a chart shows the ground: less is a scene with straight edges."""
+
 MARKS_REACH = 0.04
 """How far from the axes marks may reach, as a share of the picture's longer side."""
 
@@ -51,6 +54,8 @@ def with_charts(
         return units, strokes
     apart = strongest(work.rgba[..., :3] - background.model) > FIT.around(work.local_noise)
     for frame in _frames(strokes > 0):
+        if (~apart[frame]).mean() < MIN_GROUND:
+            continue
         inside = np.zeros(strokes.shape, bool)
         inside[frame] = True
         around = grown(inside, round(MARKS_REACH * max(strokes.shape)))
