@@ -30,6 +30,9 @@ MAX_UNITS = 150
 MIN_UNIT = 2.5e-4
 """Share of the picture below which a region is no unit of its own."""
 
+FAINT_ALPHA = 13
+"""Mean alpha, in 1/255, below which a region of a cut-out is the last of a soft edge: 0.05."""
+
 MAX_SLIVER_PX = 4.1
 """How thick a sliver may be, in working pixels."""
 
@@ -98,7 +101,7 @@ def find_units(work: Working, regions: Labels, texts: Texts, progress: Progress 
     labels = np.searchsorted(kept, labels).astype(np.int32)
     is_text, read, pull = is_text[kept], read[kept], pull[kept]
     table = measure(labels, work.rgba, part(progress, 0.75, 0.8))
-    crumbs = _crumbs(table.area, is_text) | _fringes(table, read)
+    crumbs = _crumbs(table, is_text) | _fringes(table, read)
     labels = _absorbed(labels, table, crumbs, pull, part(progress, 0.8, 1))
     labels = _with_open_counters(labels, texts.numbers > 0)
     return Units(labels, np.where(is_text, TEXT, SHAPE).astype(np.int8)[~crumbs], regions)
@@ -130,11 +133,11 @@ def _slivers(table: Table) -> Mask:
     return np.asarray(thin)
 
 
-def _crumbs(area: Floats, is_text: Mask) -> Mask:
-    """Which regions (n,) are too small, or too many, to be units; texts and the background (0) never are."""
-    size = np.where(is_text, np.inf, area)
+def _crumbs(table: Table, is_text: Mask) -> Mask:
+    """Which regions (n,) are too small, too faint, or too many, to be units; texts and the background (0) never are."""
+    size = np.where(is_text, np.inf, table.area)
     size[0] = np.inf
-    gone = size < area.sum() * MIN_UNIT
+    gone = (size < table.area.sum() * MIN_UNIT) | ((table.color[:, 3] < FAINT_ALPHA) & np.isfinite(size))
     gone[np.argsort(-size, kind="stable")[MAX_UNITS:]] = True
     return np.asarray(gone & ~is_text)
 

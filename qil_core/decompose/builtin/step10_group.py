@@ -63,6 +63,10 @@ APART_TEXTS = 2.0
 LETTERING = 0.5
 """Factor for two texts that lie on things rather than on the background."""
 
+NEVER_LOST = 0.25
+"""A thing that means more than this share of what the first one means shares a layer, however unlike, before it is left
+in the background: of three equal shapes and one layer none stays behind."""
+
 MIN_INSET_FILL = 0.95
 """Share of its box that an inset, a photograph on a page, fills: a rectangle with frayed edges."""
 
@@ -122,10 +126,13 @@ class _Choice:
         self.most_texts = max(1, round(MAX_TEXT_LAYERS * self.most), self.most - shapes)
         for root in roots:
             self._wait(_significance(root), False, root)
+        largest = 0.0
         while self.queue:
             gain, _, split, node = heapq.heappop(self.queue)
             if not split:
-                self._try([*self.things, node], [node], _worth(node))
+                largest = largest or -gain
+                gained = np.inf if -gain > NEVER_LOST * largest else _worth(node)
+                self._try([*self.things, node], [node], gained)
             elif any(thing is node for thing in self.things):
                 others = [thing for thing in self.things if thing is not node]
                 self._try([*others, *node.children], node.children, -gain)

@@ -1,6 +1,7 @@
 """Scores of a few small scenes, frozen with five per cent slack: no threshold moves unnoticed.
 
-They are taken without a reader of words, whose versions differ. A change that makes the decomposer better fails here too: freeze the figures that the failing test shows.
+They are taken without a reader of words, whose versions differ. A change that makes the decomposer better fails here
+too: freeze the figures that the failing test shows.
 """
 
 from __future__ import annotations
