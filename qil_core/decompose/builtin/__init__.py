@@ -123,7 +123,7 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
         things = (regions != 0) & (regions != largest)
         background = salient_background(work, part(progress, 0.7, 0.8), things)
         regions = find_regions(work, background, part(progress, 0.8, 1))
-    return behind_land(background, regions)
+    return (background, regions) if work.is_even else behind_land(background, regions)
 
 
 def _largest_region(regions: Labels) -> tuple[int, float]:

@@ -15,22 +15,22 @@ from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
 
-SIDE = 224
+SIDE = 448
 SLACK = 0.05
 
 FROZEN = {
-    ("shapes", "flat", 1): (0.5719, 0.9995),
-    ("shapes", "photo", 1): (0.5706, 0.7931),
-    ("text", "flat", 1): (0.9522, 0.9522),
-    ("text", "gradient", 1): (0.8820, 0.8820),
-    ("strokes", "flat", 0): (0.9802, 0.9802),
-    ("strokes", "textured", 1): (0.4143, 0.7753),
-    ("shadows", "flat", 0): (0.9837, 0.9837),
-    ("shadows", "gradient", 0): (0.4284, 0.9592),
-    ("panels", "flat", 1): (0.5748, 0.8937),
-    ("panels", "gradient", 0): (0.6173, 0.9186),
-    ("poster", "flat", 0): (0.4437, 0.6596),
-    ("poster", "gradient", 1): (0.5857, 0.7654),
+    ("shapes", "flat", 1): (0.5729, 1.0000),
+    ("shapes", "photo", 1): (0.9195, 0.9195),
+    ("text", "flat", 1): (0.6271, 0.9399),
+    ("text", "gradient", 1): (0.9912, 0.9912),
+    ("strokes", "flat", 0): (0.9843, 0.9843),
+    ("strokes", "textured", 1): (0.3211, 0.5406),
+    ("shadows", "flat", 0): (0.9902, 0.9902),
+    ("shadows", "gradient", 0): (0.9355, 0.9355),
+    ("panels", "flat", 1): (0.4791, 0.8214),
+    ("panels", "gradient", 0): (0.9534, 0.9534),
+    ("poster", "flat", 0): (0.5598, 0.6997),
+    ("poster", "gradient", 1): (0.9670, 0.9670),
 }
 """Alpha IoU (LayersEditDist) without merges and with five, by content, background and seed."""
 
