@@ -65,8 +65,11 @@ MAX_LEADING = 0.7
 MAX_LIST_LEADING = 2.2
 """The same for items of a list, in heights."""
 
-MAX_LIST_HEIGHTS, MAX_LIST_COLOR = 1.25, 30
-"""How like each other they must be."""
+MAX_LIST_HEIGHTS = 1.4
+"""How many times as high as another an item of the same list may be: boxes around lines are up to a fifth off."""
+
+MAX_LIST_COLOR = 30
+"""How far their inks and papers may be apart in 1/255."""
 
 MAX_INDENT = 0.5
 """How far apart, in heights, the beginnings of the items of a list may lie."""
