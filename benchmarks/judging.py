@@ -151,7 +151,7 @@ def things(found: LayerStack, true: LayerStack) -> dict[str, float]:
     everywhere, apart = _ious(true_owner, owner), _ious(true_owner[inside], owner[inside])
     seen, within = (np.bincount(owners.ravel(), minlength=256) for owners in (true_owner, true_owner[inside]))
     ious = np.where(within >= MIN_INSIDE * seen, apart, everywhere)
-    return {name: float(ious[i]) for i, name in enumerate(true.names) if i and seen[i]}
+    return {name or f"thing {i}": float(ious[i]) for i, name in enumerate(true.names) if i and seen[i]}
 
 
 def _ious(true_owner: NDArray[np.uint8], owner: NDArray[np.uint8]) -> NDArray[np.float64]:
