@@ -15,9 +15,9 @@ their errors (empirical Bayes). From the top layer down, for every pixel that is
        |t|^2 V_own / V_below  +  |p - a F|^2  +  (a - a0)^2,   with p between 0 and a in every channel.
 
    The first term is the trace that is seen below when the layer is moved away, the second the fringe that goes with it,
-   the third the change of its shape. For a given a, p is a mean of what is exact and of a F, kept in its range. A few
-   values of a are tried: none, a0, the one of matting (d between b and F: Smith and Blinn, 1996), and steps from there
-   to the least one at which a colour in range leaves no trace.
+   the third the change of its shape. For a given a, p is a mean of what is exact and of a F, kept where all colours are
+   in range. A few values of a are tried: none, a0, the one of matting (d between b and F: Smith and Blinn, 1996), and
+   steps from there to the least one at which a colour in range leaves no trace.
 5. `_passed_on`: the next layer must show b + t. A change that rounding explains is not passed on, since dividing by
    1 - a would make it large.
 """
@@ -175,7 +175,9 @@ def _at_alpha(alpha: Tensor, asked: Tensor, under: Tensor, own: Tensor, weight: 
     through = 1 - alpha
     fringeless, traceless = alpha * own[:, :3], asked[:, :3] - through * under[:, :3]
     share = weight / (weight + through.square())
-    colors = quantize((torch.lerp(fringeless, traceless, share) / alpha.clamp(min=TINY)).clamp(0, 1))
+    least, most = asked[:, :3] - (asked[:, 3:] - alpha), asked[:, :3]  # with these the layers below show 1 and 0
+    best = torch.lerp(fringeless, traceless, share).maximum(least).minimum(most)
+    colors = quantize((best / alpha.clamp(min=TINY)).clamp(0, 1))
     pixels = torch.cat([colors, alpha], -1)
     change = _passed_on(asked, pixels, under) - under
     missed = asked - premultiplied(pixels) - through * (under + change)

@@ -84,6 +84,17 @@ def test_alpha_rises_where_no_colour_in_range_is_enough() -> None:
     assert float(exact.pixels[1, :, 20, 3].min()) >= 0.58 / 0.6 - 1 / 255, "white over 0.4 makes 0.98 with alpha 0.967"
 
 
+def test_a_soft_edge_over_the_brightest_ground_stays_where_the_picture_is_a_little_brighter() -> None:
+    """What lies below cannot become brighter than white: the edge's own colour does, and its alpha stays."""
+    alpha = 64 / 255
+    shown = alpha * 0.6 + (1 - alpha)
+    stack, picture = edge_over_ground(torch.ones(40, 40), alpha=alpha)
+    picture[:, :20, :3], picture[:, 20, :3] = 1, shown + torch.tensor([0.75, 0, -0.75]) / 255
+    exact = make_exact(stack, picture)
+    assert float((exact.pixels[0] - quantize(stack.pixels[0])).abs().max()) < 1.1 / 255
+    assert exact.pixels[1, :, 20, 3].tolist() == pytest.approx([alpha] * 40, abs=0.02)
+
+
 def test_beside_a_layer_its_colour_is_taken_but_far_from_it_the_ground_changes() -> None:
     stack, picture = edge_over_ground(torch.full((40, 40), 0.4))
     picture[5, 18, :3], picture[5, 5, :3] = 0.5, 128 / 255

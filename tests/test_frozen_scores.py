@@ -25,7 +25,7 @@ SIDE, SEED, SHRUNK, SLACK = 512, 1, 0.25, 0.05
     ("content", "background", "alpha", "color"),
     [
         ("shapes", "gradient", 0.0529, 0.00297),
-        ("shadows", "photo", 0.0218, 0.03710),
+        ("shadows", "photo", 0.0191, 0.03795),
         ("panels", "textured", 0.0203, 0.00948),
         ("strokes", "flat", 0.0191, 0.00654),
     ],

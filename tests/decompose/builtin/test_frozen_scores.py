@@ -24,7 +24,7 @@ FROZEN = {
     ("text", "flat", 1): (0.6271, 0.9399),
     ("text", "gradient", 1): (0.9912, 0.9912),
     ("strokes", "flat", 0): (0.9843, 0.9843),
-    ("strokes", "textured", 1): (0.3211, 0.5406),
+    ("strokes", "textured", 1): (0.3210, 0.5404),
     ("shadows", "flat", 0): (0.9902, 0.9902),
     ("shadows", "gradient", 0): (0.9355, 0.9355),
     ("panels", "flat", 1): (0.4791, 0.8214),
