@@ -30,8 +30,6 @@ Every step takes a `progress` function, calls it at least once a second, and let
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,14 +38,14 @@ from ...progress import Progress, part
 from ...stack import LayerStack
 from .. import Decomposed, Entry, Request
 from .step01_look import working_copy
-from .step02_strokes import find_strokes
+from .step02_strokes import Strokes, find_strokes
 from .step03_ground import Background, behind_land, find_background, salient_background
 from .step05_regions import find_parted_regions, find_regions
 from .step06_panels import lift_panels, without_panels
-from .step07_reading import read_texts
+from .step07_reading import Texts, read_texts
 from .step08_charts import with_charts, with_rules
 from .step08_scene import is_scene, scene_units
-from .step08_screen import find_screen
+from .step08_screen import find_screen, screen_panels
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
 from .step10_group import group_scene, group_units
@@ -55,7 +53,7 @@ from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
 from .step13_render import render
 from .step14_names import layer_names, notes
-from .units import STROKES, Units
+from .units import STROKES
 from .working import Labels, Working, rising
 
 MAX_REGION = 0.7
@@ -80,13 +78,8 @@ class Builtin:
         strokes = find_strokes(work, part(progress, 0.04, 0.06))
         texts = with_rules(work, texts, strokes.numbers) if work.is_even else texts
         strokes = strokes.without(texts.numbers > 0, work)
-        background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
-        known = Units(regions, np.zeros(int(regions.max()) + 1, np.int8), regions)
-        if not find_screen(strokes.clean, background, known, regions, texts, strokes.numbers):
-            # only a screen's ground is looked for with the small tolerances of an even picture
-            strokes = replace(strokes, clean=Working(strokes.clean.rgba, strokes.clean.noise))
-            background, regions = _ground_and_regions(strokes.clean, part(progress, 0.06, 0.15))
-        lifted = lift_panels(strokes.clean, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
+        plain, background, regions = _behind(strokes, texts, part(progress, 0.06, 0.15))
+        lifted = lift_panels(plain, background, regions, request.layers - 2, part(progress, 0.15, 0.2))
         panels, clean, background, regions = lifted.panels, lifted.clean, lifted.background, lifted.regions
         units = find_units(clean, regions, texts.on_things(regions), part(progress, 0.2, 0.24))
         scene, lines = is_scene(background, regions), strokes.numbers
@@ -110,6 +103,19 @@ class Builtin:
         names = layer_names(seen, background, units, order, texts)
         said = (*notes(work, background, regions, units.labels > 0, len(order), request.layers), texts.note)
         return Decomposed(LayerStack(out.to(picture.device), names), said)
+
+
+def _behind(strokes: Strokes, texts: Texts, progress: Progress) -> tuple[Working, Background, Labels]:
+    """The picture without strokes, its background, and the regions before that.
+
+    Only a screen's are looked for with the small tolerances of an even picture.
+    """
+    if strokes.clean.is_even:
+        background, regions = _ground_and_regions(strokes.clean, progress)
+        if screen_panels(strokes.clean, background, regions, texts, strokes.numbers):
+            return strokes.clean, background, regions
+    plain = Working(strokes.clean.rgba, strokes.clean.noise)
+    return (plain, *_ground_and_regions(plain, progress))
 
 
 def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, Labels]:

@@ -1,8 +1,9 @@
-"""Areas without edges: pixels linked to neighbours of nearly their colour."""
+"""What is linked: areas of pixels of nearly one colour, and things under any relation."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .working import Floats, Labels, Mask, Tolerance, strongest
 
@@ -23,21 +24,39 @@ def linked_areas(rgba: Floats, step: float, front: Mask | None = None) -> Labels
 
     front: (h, w), a mask across whose edge nothing is linked.
 
-    Pixels and the links between them are drawn on a grid of twice the size, whose components are the areas.
     """
     import cv2
 
     calm = np.asarray(cv2.medianBlur(rgba.clip(0, 255).astype(np.uint8), 3), np.int16)
-    height, width = rgba.shape[:2]
-    grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
-    grid[::2, ::2] = 1
-    grid[1::2, ::2] = strongest(calm[1:] - calm[:-1]) < step
-    grid[::2, 1::2] = strongest(calm[:, 1:] - calm[:, :-1]) < step
+    down, across = strongest(calm[1:] - calm[:-1]) < step, strongest(calm[:, 1:] - calm[:, :-1]) < step
     if front is not None:
-        grid[1::2, ::2] &= front[1:] == front[:-1]
-        grid[::2, 1::2] &= front[:, 1:] == front[:, :-1]
+        down &= front[1:] == front[:-1]
+        across &= front[:, 1:] == front[:, :-1]
+    return linked_pixels(down, across)
+
+
+def linked_pixels(down: Mask, across: Mask) -> Labels:
+    """Areas (h, w), 1.., of pixels linked with the next one below, (h - 1, w), or on the right, (h, w - 1).
+
+    Pixels and the links between them are drawn on a grid of twice the size, whose components are the areas.
+    """
+    import cv2
+
+    height, width = across.shape[0], down.shape[1]
+    grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
+    grid[::2, ::2], grid[1::2, ::2], grid[::2, 1::2] = 1, down, across
     _, areas = cv2.connectedComponents(grid, connectivity=4)
     return np.ascontiguousarray(areas[::2, ::2])
+
+
+def connected(linked: Mask) -> NDArray[np.int64]:
+    """For each of n things the lowest number of those that it is linked with, also through others; linked: (n, n)."""
+    number = np.arange(len(linked))
+    while True:
+        lowest = np.minimum(number, np.where(linked, number, len(number)).min(1, initial=len(number)))
+        if (lowest == number).all():
+            return number
+        number = lowest
 
 
 def compact(labels: Labels) -> Labels:

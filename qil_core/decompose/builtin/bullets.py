@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ocr import Corners
-from .ink import Ink, Window, line_height
-from .working import Floats, Mask
+from .ink import Ink, line_height
+from .shapes import Box
+from .working import Floats, Mask, strongest
 
 REACH = 2.6
 """How far before a line a bullet may begin, in heights of the line's box."""
@@ -35,7 +36,7 @@ class Bullet(NamedTuple):
     """mask: of its window. before: its distance to the line's beginning, in heights."""
 
     mask: Mask
-    window: Window
+    window: Box
     before: float
 
 
@@ -60,7 +61,7 @@ def _mark(rgb: Floats, corners: Corners, ink: Ink) -> Bullet | None:
     part = rgb[window]
     if not part.size:
         return None
-    apart = np.abs(part - np.clip(part, ink.paper[0], ink.paper[1])).max(2) > MIN_CONTRAST
+    apart = strongest(part - np.clip(part, ink.paper[0], ink.paper[1])) > MIN_CONTRAST
     _, pieces, stats, centers = cv2.connectedComponentsWithStats(apart.astype(np.uint8), connectivity=8)
     for k in 1 + np.argsort(-stats[1:, 0]):
         x, _, wide, high, _ = stats[k].tolist()

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from ...ocr import Corners
 from .fill import smooth_fill
-from .shapes import grown
-from .working import Floats, Mask, Tolerance
-
-Window = tuple[slice, slice]
+from .shapes import Box, grown
+from .working import Floats, Mask, Tolerance, strongest
 
 FRAME = 0.45
 """Width of the frame around a box, in its heights: the nearest paper."""
@@ -132,7 +130,7 @@ class Ink:
     """
 
     mask: Mask
-    window: Window
+    window: Box
     colors: Floats
     paper: Floats
 
@@ -161,7 +159,7 @@ def find_ink(rgb: Floats, noise: float, corners: Corners, others: Mask) -> Ink |
         return None
     tolerance = PAPER.at(noise)
     plane = next((p for m in (area.rim, area.frame) if (p := _plane(part, m, tolerance)) is not None), None)
-    off = np.ones(area.box.shape, bool) if plane is None else np.abs(part - plane).max(2) > tolerance
+    off = np.ones(area.box.shape, bool) if plane is None else strongest(part - plane) > tolerance
     seeds = _ink_colored(part, off, area) & ~(area.taken & ~area.box)
     paper = _carried(part, seeds) if plane is None else plane
     mask = _without_specks(_edged(part, paper, plane is not None, seeds, area.box, tolerance))
@@ -190,7 +188,7 @@ class _Area:
     height: float
 
     @classmethod
-    def of(cls, corners: Corners, window: Window, others: Mask) -> _Area:
+    def of(cls, corners: Corners, window: Box, others: Mask) -> _Area:
         taken, height = others[window], line_height(corners)
         left, top = window[1].start, window[0].start
         box = filled(corners, taken.shape, left, top)
@@ -210,7 +208,7 @@ def axes(corners: Corners) -> tuple[Floats, Floats]:
     return (across, deep) if np.linalg.norm(across) >= np.linalg.norm(deep) else (deep, across)
 
 
-def _window(corners: Corners, shape: tuple[int, ...]) -> Window:
+def _window(corners: Corners, shape: tuple[int, ...]) -> Box:
     """Rows and columns around a box: its frame, and along the line as far as letters may continue it."""
     along = axes(corners)[0]
     beside = np.abs(along) / np.linalg.norm(along) * BESIDE
@@ -350,7 +348,7 @@ def _edged(part: Floats, paper: Floats, is_plane: bool, seeds: Mask, box: Mask, 
     """
     if not (seeds & box).any():
         return seeds & box
-    difference, near = np.abs(part - paper).max(2), grown(seeds, 1)
+    difference, near = strongest(part - paper), grown(seeds, 1)
     contrast = float(np.quantile(difference[seeds & box], STRONG))
     strong = difference > np.maximum(EDGE * _around(difference * near), max(tolerance, MIN_CONTRAST * contrast))
     uneven = (_around(part, 1) + _around(-part, 1)).max(2)

@@ -8,7 +8,7 @@
 5. `grown_trees`: agglomerative clustering to region merging trees (Salembier & Garrido, "Binary partition tree", 2000):
    always the two neighbours are merged whose merging costs least. `_Forest._price` is low where the smaller of the two
    is small, the edge between them weak, one encloses the other (an outline, an eye, a button), and one stands above the
-other (a hat, a head, a body).
+   other (a hat, a head, a body).
 Background (0) is merged with nothing and scenery only with scenery, so what touches only through them stays apart:
 each connected thing gets a tree.
 """
@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
+from .areas import connected
 from .step07_texts import gaps
 from .table import boxes
 from .units import SHAPE
 from .working import Floats, Labels, Mask, Working, reduced
 
 EDGE_SIDE_PX = 640
-"""Longest side on which edges are looked at, in pixels: finer ones are texture. Flat from 448 to 640 in trials."""
+"""Longest side on which edges are looked at, in pixels: finer ones are texture. At 448 pictures differ both ways."""
 
 EDGE_BLUR_PX = 0.7
 """Standard deviation of the blur before edges are measured, in pixels of that copy."""
@@ -120,7 +121,8 @@ class Node:
 
 def measured(work: Working, labels: Labels, kinds: NDArray[np.int8]) -> Parts:
     """The parts of a label map (h, w), which may have empty ones, over a picture of the same size; no scenery yet."""
-    lab, edge = _lab_and_edges(work.rgba)
+    lab = lab_of(work.rgba)
+    edge = _edges(lab)
     count, flat = len(kinds), labels.ravel()
     area = np.bincount(flat, minlength=count)
     sums = [np.bincount(flat, weights=lab[..., c].ravel(), minlength=count) for c in range(3)]
@@ -133,15 +135,21 @@ def measured(work: Working, labels: Labels, kinds: NDArray[np.int8]) -> Parts:
     return Parts(share, color, boxes(labels, count), border, strength, rim, none, kinds, labels.size)
 
 
-def _lab_and_edges(rgba: Floats) -> tuple[Floats, Floats]:
-    """A picture in Lab (h, w, 3), and the strength of its edges (h, w) in Lab per pixel of a small copy."""
+def lab_of(rgba: Floats) -> Floats:
+    """A picture (h, w, 4) in 0..255 in Lab (h, w, 3)."""
     import cv2
 
     rgb = np.ascontiguousarray(rgba[..., :3].clip(0, 255) / np.float32(255))
-    lab = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), np.float32)
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), np.float32)
+
+
+def _edges(lab: Floats) -> Floats:
+    """The strength of a Lab picture's edges (h, w) in Lab per pixel of a small copy."""
+    import cv2
+
     strength = edge_strength(reduced(lab, EDGE_SIDE_PX))
     widened = cv2.dilate(strength, np.ones((3, 3), np.uint8))
-    return lab, np.asarray(cv2.resize(widened, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(widened, lab.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def edge_strength(lab: Floats, blur_px: float = EDGE_BLUR_PX) -> Floats:
@@ -198,16 +206,6 @@ def with_bands(parts: Parts) -> Parts:
     across, down = ((same @ low) & (same @ high)).T
     long = (rim > MIN_ON_RIM) & (rim > MIN_CONNECTIVITY * np.sqrt(area))
     return replace(parts, scenery=shape & (area > MIN_BAND) & (across | (down & long)))
-
-
-def connected(linked: Mask) -> NDArray[np.int64]:
-    """For each of n things the lowest number of those that it is linked with, also through others; linked: (n, n)."""
-    number = np.arange(len(linked))
-    while True:
-        lowest = np.minimum(number, np.where(linked, number, len(number)).min(1))
-        if (lowest == number).all():
-            return number
-        number = lowest
 
 
 def with_bridges(parts: Parts) -> Parts:

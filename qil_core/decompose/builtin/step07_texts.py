@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
+from .areas import connected
 from .lines import between
 from .table import Table
 from .working import Floats, Labels, Mask, reported
@@ -172,14 +173,9 @@ def _alike(colors: Floats) -> Mask:
 
 def _connected(items: NDArray[np.int64], near: Mask, progress: Progress) -> list[NDArray[np.int64]]:
     """Connected groups of items under a symmetric relation."""
-    label = np.arange(len(items))
-    while True:
-        progress(0.5, "looking for texts")
-        lowest = np.where(near, label[None, :], len(items)).min(1, initial=len(items))
-        lowest = np.minimum(lowest, label)
-        if (lowest == label).all():
-            return [items[label == k] for k in np.unique(label)]
-        label = lowest
+    progress(0.5, "looking for texts")
+    label = connected(near)
+    return [items[label == k] for k in np.unique(label)]
 
 
 def _with_small_parts(

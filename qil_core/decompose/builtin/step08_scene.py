@@ -17,9 +17,9 @@ from dataclasses import replace
 import numpy as np
 
 from ...progress import Progress, silent
-from .areas import compact
+from .areas import compact, connected, linked_pixels
 from .fill import nearest_label, smooth_fill
-from .merge_tree import Parts, connected, edge_strength, measured, with_scenery
+from .merge_tree import Parts, edge_strength, lab_of, measured, with_scenery
 from .shapes import grown
 from .step03_ground import Background
 from .units import SHAPE, TEXT, Units
@@ -91,18 +91,11 @@ def _with_texts(parts: Units, units: Units) -> Units:
     return parts.with_more(numbers[units.labels].astype(np.int32), TEXT)
 
 
-def _lab(rgba: Floats) -> Floats:
-    import cv2
-
-    rgb = np.ascontiguousarray(rgba[..., :3].clip(0, 255) / np.float32(255))
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), np.float32)
-
-
 def _basins(work: Working) -> Labels:
     """Basins 1.. of the gradient (h, w)."""
     import cv2
 
-    lab = cv2.bilateralFilter(_lab(work.rgba), FILTER_PX, FILTER_COLOR, FILTER_SPACE_PX)
+    lab = cv2.bilateralFilter(lab_of(work.rgba), FILTER_PX, FILTER_COLOR, FILTER_SPACE_PX)
     edge = edge_strength(np.asarray(lab), 0)
     low = (edge <= np.asarray(cv2.erode(edge, np.ones((3, 3), np.uint8)))) | (edge < CALM_EDGE)
     _, marks = cv2.connectedComponents(low.astype(np.uint8), connectivity=4)
@@ -128,15 +121,9 @@ def _without_small(labels: Labels, least: int) -> Labels:
 
 def _split_at(front: Mask, labels: Labels) -> Labels:
     """The connected pieces 0.. of each label on either side of a mask; the smallest go to the nearest."""
-    import cv2
-
     both = 2 * labels + front
-    grid = np.zeros((2 * labels.shape[0] - 1, 2 * labels.shape[1] - 1), np.uint8)
-    grid[::2, ::2] = 1
-    grid[1::2, ::2] = both[1:] == both[:-1]
-    grid[::2, 1::2] = both[:, 1:] == both[:, :-1]
-    _, pieces = cv2.connectedComponents(grid, connectivity=4)
-    kept = _without_small(np.ascontiguousarray(pieces[::2, ::2]), MIN_PART_PX)
+    pieces = linked_pixels(both[1:] == both[:-1], both[:, 1:] == both[:, :-1])
+    kept = _without_small(pieces, MIN_PART_PX)
     return nearest_label(kept) - 1 if kept.any() else np.zeros_like(labels)
 
 
@@ -170,4 +157,4 @@ def _refined(work: Working, labels: Labels) -> Labels:
     inner = np.asarray(cv2.dilate(as_float, square) == cv2.erode(as_float, square))
     thin = ~np.isin(np.arange(int(labels.max()) + 1), enlarged[inner])
     marks = np.where(inner | thin[enlarged], enlarged + 1, 0).astype(np.int32)
-    return _flooded(edge_strength(_lab(work.rgba)), marks) - 1
+    return _flooded(edge_strength(lab_of(work.rgba)), marks) - 1

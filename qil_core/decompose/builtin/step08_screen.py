@@ -7,7 +7,7 @@ belongs to it, whatever its colours are.
 2. `_bars`: thin rules part bars of one colour, such as a sidebar and a toolbar.
 3. `_on_bar`: fields and buttons, the panels on a bar, are units of their own, and so is a menu, whose items form rows
    or columns (`_is_list`). Anything else on a bar, as a title, is part of it.
-4. `find_screen`: a picture is a screen where there are so many panels that they cover most of it.
+4. `screen_panels`: a picture is a screen where there are so many panels that they cover most of it.
 Rules, frames and sparklines (step 2) belong to the panel that they lie on.
 """
 
@@ -77,6 +77,13 @@ class Screen(NamedTuple):
     clear: Mask
 
 
+class ScreenPanels(NamedTuple):
+    """The cards and the bars of a screen: masks (h, w)."""
+
+    cards: list[Mask]
+    bars: list[Mask]
+
+
 def find_screen(
     work: Working, background: Background, units: Units, regions: Labels, texts: Texts, strokes: Labels
 ) -> Screen | None:
@@ -84,6 +91,14 @@ def find_screen(
 
     regions, strokes: (h, w), 0 where there are none.
     """
+    panels = screen_panels(work, background, regions, texts, strokes)
+    return _drawn(units, panels, regions, texts, strokes) if panels else None
+
+
+def screen_panels(
+    work: Working, background: Background, regions: Labels, texts: Texts, strokes: Labels
+) -> ScreenPanels | None:
+    """The cards and bars of a screen; None where the picture is none."""
     if not (work.is_even and background.has_formula):
         return None
     covered = (regions > 0) | (texts.numbers > 0) | (strokes > 0)
@@ -91,18 +106,18 @@ def find_screen(
     cards = [piece for piece in things if not _on_border(piece) and _is_panel(piece, covered, MIN_CARD)]
     outer = [piece for piece in things if _on_border(piece) and piece.mean() > MIN_BAR]
     bars = [bar for piece in outer for bar in _bars(piece, regions, strokes)]
-    panels = cards + bars
-    if len(cards) < MIN_CARDS or len(panels) < MIN_PANELS or np.mean(np.sum(panels, axis=0)) < MIN_COVER:
+    both = cards + bars
+    if len(cards) < MIN_CARDS or len(both) < MIN_PANELS or np.mean(np.sum(both, axis=0)) < MIN_COVER:
         return None
-    return _drawn(units, cards, bars, regions, texts, strokes)
+    return ScreenPanels(cards, bars)
 
 
-def _drawn(units: Units, cards: list[Mask], bars: list[Mask], regions: Labels, texts: Texts, strokes: Labels) -> Screen:
+def _drawn(units: Units, panels: ScreenPanels, regions: Labels, texts: Texts, strokes: Labels) -> Screen:
     """The units with panels, and what lies on bars, as units of their own."""
     labels, count = units.labels.copy(), len(units)
     kinds = list(units.kinds)
-    found = [(card, SHAPE) for card in cards]
-    for bar in bars:
+    found = [(card, SHAPE) for card in panels.cards]
+    for bar in panels.bars:
         found += [(bar, SHAPE), *_on_bar(bar, _carried(bar, regions, texts, strokes))]
     for number, (mask, kind) in enumerate(found, count):
         labels[mask] = number
