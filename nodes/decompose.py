@@ -39,7 +39,13 @@ def _seed_input() -> io.Int.Input:
 def _auto_inputs() -> list[io.Input]:
     return [
         io.Int.Input("max_layers", default=12, min=2, max=MAX_TOTAL, tooltip="Never more layers than this."),
-        io.Int.Input("depth", default=1, min=0, max=MAX_DEPTH, tooltip="How often a part may be split again."),
+        io.Int.Input(
+            "depth",
+            default=1,
+            min=0,
+            max=MAX_DEPTH,
+            tooltip="How often a part may be split again; not used by the built-in one.",
+        ),
     ]
 
 
@@ -100,8 +106,9 @@ class DecomposeToLayers(Node):
                     "count",
                     options=[io.DynamicCombo.Option("fixed", []), io.DynamicCombo.Option("auto", _auto_inputs())],
                     optional=True,
-                    tooltip="fixed: as many as asked for. auto: drops empty and repeated layers and splits large ones "
-                    "again where it pays, which takes a run of the model for each.",
+                    tooltip="fixed: as many as asked for. auto: as many as the picture has. The built-in decomposer "
+                    "counts them; with a model, empty and repeated layers are dropped and large ones split again where "
+                    "it pays, which takes a run for each.",
                 ),
                 *_model_inputs(),
                 io.Mask.Input(

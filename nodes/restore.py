@@ -70,11 +70,12 @@ class RestoreLayers(Node):
         solved = restore(small, picture, part(progress, 0, 0.7))
         progress(0.7, "making the layers exact")
         done = make_exact(solved, picture) if restores == BOTH else LayerStack(quantized(solved.pixels), solved.names)
-        before, after, edges = recomposition(solved, picture), recomposition(done, picture), edge_changes(solved, done)
+        before, after = recomposition(solved, picture), recomposition(done, picture)
         progress(1.0, "done")
         size = f"{small.width} x {small.height} to {done.width} x {done.height} px"
         report = f"{len(done)} layers from {size}\nRecomposition: {after} (before the residual: {before})"
-        report += f"\nExactness: {edges}"
+        if restores == BOTH:
+            report += f"\nExactness: {edge_changes(solved, done)}"
         pixels = done.pixels
         return io.NodeOutput(pixels, done.name_text, 1 - pixels[..., 3], report, after.max_error, after.psnr)
 

@@ -9,6 +9,9 @@ from .errors import QilError
 from .text import MAX_PROMPT
 
 MIN_LAYERS, MAX_LAYERS = 2, 10
+MAX_TOTAL = 50
+"""Largest number of layers in all, of what is counted or split again."""
+
 RESOLUTIONS = (640, 1024)
 LANGUAGES = ("English", "Chinese")
 Language = Literal["English", "Chinese"]
@@ -16,7 +19,8 @@ Language = Literal["English", "Chinese"]
 
 @dataclass(frozen=True)
 class Request:
-    """layers: 2..10, background included. seed: the same seed gives the same result, 0..2^64-1.
+    """layers: 2..10, background included. at_most: as many as the picture has, up to `layers`, 2..50; only for a
+    decomposer that counts them (`Decomposer`). seed: the same seed gives the same result, 0..2^64-1.
 
     The rest is for models. prompt: describes the whole picture, hidden parts too; "" asks for an automatic caption in
     `language`. resolution: 640 or 1024, the side of the square with as many pixels as the model sees. steps: 1..200.
@@ -24,6 +28,7 @@ class Request:
     """
 
     layers: int = 4
+    at_most: bool = False
     seed: int = 0
     prompt: str = ""
     negative_prompt: str = " "
@@ -35,7 +40,7 @@ class Request:
 
     def check(self) -> None:
         """QilError when a value is out of its range."""
-        within("Layers", self.layers, MIN_LAYERS, MAX_LAYERS)
+        within("Layers", self.layers, MIN_LAYERS, MAX_TOTAL if self.at_most else MAX_LAYERS)
         within("Seed", self.seed, 0, 2**64 - 1)
         within("Steps", self.steps, 1, 200)
         within("True CFG scale", self.true_cfg_scale, 1, 20)

@@ -28,7 +28,11 @@ class Decomposed(NamedTuple):
 
 
 class Decomposer(Protocol):
-    """Anything that takes a picture apart. One with `uses_seed = False` gives the same layers for every seed."""
+    """Anything that takes a picture apart.
+
+    One with `uses_seed = False` gives the same layers for every seed. One with `counts_layers = True` can tell how many
+    layers a picture has: it follows `Request.at_most`.
+    """
 
     label: str
     """What it is, for people: "Built-in (no weights)"."""

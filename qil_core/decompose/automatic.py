@@ -1,6 +1,7 @@
-"""How many layers a picture has, found out: decompose, drop what adds nothing, split again where it pays.
+"""How many layers a picture has, found out.
 
-The rule:
+A decomposer that counts them by itself is asked for at most `max_layers`. With any other: decompose, drop what adds
+nothing, split again where it pays. The rule of that:
 1. A layer is empty when its mean alpha is under 0.1 % of the canvas. Empty layers are dropped.
 2. Two layers are the same when, where either shows, their premultiplied RGBA differs by less than 2 % on average. The
    lower one, hidden by the upper, is dropped.
@@ -23,6 +24,7 @@ from ..errors import QilError
 from ..exact import make_exact, recomposition
 from ..filters import shrink
 from ..progress import Progress, part, silent
+from ..request import MAX_TOTAL
 from ..stack import LayerStack
 from . import Decomposer, Request
 from .recursive import split
@@ -40,9 +42,6 @@ MIN_SHOWN_ALPHA = 0.05
 MIN_PART = 0.02
 """Coverage of a part, as a share of the layer's that was split, from which it counts (rule 3)."""
 
-MAX_TOTAL = 50
-"""Largest number of layers in all that may be asked for."""
-
 MAX_DEPTH = 4
 """How often a part may be split again, at the most."""
 
@@ -52,7 +51,10 @@ COMPARED_SIDE_PX = 256
 
 @dataclass(frozen=True)
 class Limits:
-    """max_layers: 2..50 in all. depth: 0..4, how often a part may be split again; 0 only drops."""
+    """max_layers: 2..50 in all. depth: 0..4, how often a part may be split again; 0 only drops.
+
+    A decomposer that counts the layers by itself has no use for `depth`.
+    """
 
     max_layers: int = 12
     depth: int = 1
@@ -67,11 +69,15 @@ class Limits:
 def decompose_automatically(
     decomposer: Decomposer, picture: Tensor, request: Request, limits: Limits, progress: Progress = silent
 ) -> tuple[LayerStack, Report]:
-    """As `decompose`, but the number of layers follows the picture; request.layers is asked for at each level.
+    """As `decompose`, but the number of layers follows the picture; request.layers is asked for at each level of parts.
 
     picture: float32 (H, W, 3 or 4) in [0, 1]. The names are a tree ("girl/hair"). Raises QilError.
     """
     limits.check()
+    if getattr(decomposer, "counts_layers", False):
+        wanted = replace(request, layers=limits.max_layers, at_most=True)
+        stack, report = decompose(decomposer, picture, wanted, progress)
+        return stack, replace(report, notes=(*report.notes, f"Automatic: {len(stack)} layers stand out."))
     first = min(request.layers, limits.max_layers)
     done = 0.4  # how many splits will follow is not known: each gets a quarter of the bar's remainder
     stack, report = decompose(decomposer, picture, replace(request, layers=first), part(progress, 0, done))

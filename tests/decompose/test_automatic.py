@@ -125,6 +125,29 @@ def test_the_first_answer_is_not_asked_for_more_layers_than_the_limit() -> None:
     assert asked == [3]
 
 
+def test_a_decomposer_that_counts_is_asked_once_for_at_most_the_limit() -> None:
+    asked: list[Request] = []
+
+    class Counts(ByColor):
+        counts_layers = True
+
+        def decompose(self, picture: torch.Tensor, request: Request, progress: Progress) -> Decomposed:
+            asked.append(request)
+            return super().decompose(picture, request, progress)
+
+    result, report = decompose_automatically(Counts(), scene(), Request(3), Limits(max_layers=40, depth=2))
+    assert asked == [Request(40, at_most=True)]
+    assert result.names == ("back", "warm", "cold")
+    assert report.notes[-1] == "Automatic: 3 layers stand out."
+
+
+def test_more_than_ten_layers_are_asked_for_only_as_a_limit() -> None:
+    Request(50, at_most=True).check()
+    for request in (Request(11), Request(51, at_most=True)):
+        with pytest.raises(QilError, match="Layers must be 2 to"):
+            request.check()
+
+
 def test_splitting_ends_although_every_part_can_be_split_again() -> None:
     class Halves:
         label = "Halves"

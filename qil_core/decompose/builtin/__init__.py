@@ -39,7 +39,7 @@ from ...stack import LayerStack
 from .. import Decomposed, Entry, Request
 from .step01_look import working_copy
 from .step02_strokes import Strokes, find_strokes
-from .step03_ground import Background, behind_land, find_background, salient_background
+from .step03_ground import Background, behind_land, find_background, is_cut_out, salient_background
 from .step05_regions import find_parted_regions, find_regions
 from .step06_panels import lift_panels, without_panels
 from .step07_reading import Texts, read_texts
@@ -48,7 +48,7 @@ from .step08_scene import is_scene, scene_units
 from .step08_screen import find_screen, screen_panels
 from .step08_units import find_units
 from .step09_soft import find_softs, with_softs
-from .step10_group import group_scene, group_units
+from .step10_group import MIN_MEANS, group_scene, group_units
 from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
 from .step13_render import render
@@ -59,21 +59,28 @@ from .working import Labels, Working, rising
 MAX_REGION = 0.7
 """A region larger than this share of the picture is no thing on a background: colours ran into each other."""
 
+MARGIN_PX = 32
+"""Width of the margin around a cut-out whose content reaches its border: two heights of the smallest letters."""
+
 
 class Builtin:
     """Background model, regions, texts, occlusion, matting; honest about photos."""
 
     label = "Built-in (no weights)"
     uses_seed = False
+    counts_layers = True
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4) float32 on the 8-bit grid, bottom first, on the picture's device.
 
-        The work is done on the CPU. Of the request only `layers` is used.
+        The work is done on the CPU. Of the request only `layers` and `at_most` are used.
         """
         pixels, progress = picture.cpu().numpy(), rising(progress)
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
+        if is_cut_out(work) and _touches_border(work):
+            found = self.decompose(_with_margin(picture), request, progress)
+            return found._replace(stack=_without_margin(found.stack))
         texts = read_texts(work, part(progress, 0.01, 0.04))
         strokes = find_strokes(work, part(progress, 0.04, 0.06))
         texts = with_rules(work, texts, strokes.numbers) if work.is_even else texts
@@ -94,7 +101,8 @@ class Builtin:
         units = with_softs(units, softs).with_more(lines, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
-        units = (group_scene if scene or screen else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
+        grouped = group_scene if scene or screen else group_units
+        units = grouped(seen, units, budget, MIN_MEANS if request.at_most else 0.0, part(progress, 0.35, 0.4))
         units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
@@ -103,6 +111,22 @@ class Builtin:
         names = layer_names(seen, background, units, order, texts)
         said = (*notes(work, background, regions, units.labels > 0, len(order), request.layers), texts.note)
         return Decomposed(LayerStack(out.to(picture.device), names), said)
+
+
+def _touches_border(work: Working) -> bool:
+    """Whether something is seen on the border of the picture."""
+    alpha = work.rgba[..., 3]
+    return bool(max(alpha[[0, -1]].max(), alpha[:, [0, -1]].max()) > 0)
+
+
+def _with_margin(picture: Tensor) -> Tensor:
+    """A cut-out (H, W, 4) with clear pixels around it, for what is cut close is not found as a text or as a shape."""
+    return torch.nn.functional.pad(picture, (0, 0, *4 * (MARGIN_PX,)))
+
+
+def _without_margin(stack: LayerStack) -> LayerStack:
+    inner = slice(MARGIN_PX, -MARGIN_PX)
+    return LayerStack(stack.pixels[:, inner, inner].contiguous(), stack.names)
 
 
 def _behind(strokes: Strokes, texts: Texts, progress: Progress) -> tuple[Working, Background, Labels]:

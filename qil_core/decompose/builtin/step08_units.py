@@ -33,6 +33,9 @@ MIN_UNIT = 2.5e-4
 FAINT_ALPHA = 13
 """Mean alpha, in 1/255, below which a region of a cut-out is the last of a soft edge: 0.05."""
 
+HALF_CLEAR = 128
+"""Mean alpha, in 1/255, below which a region of a cut-out is no solid thing."""
+
 MAX_SLIVER_PX = 4.1
 """How thick a sliver may be, in working pixels."""
 
@@ -160,9 +163,10 @@ def _with_open_counters(labels: Labels, ink: Mask) -> Labels:
 
 
 def _fringes(table: Table, read: Mask) -> Mask:
-    """Which regions (n,) are the blurred edges of texts that were read: thin, and along these for a good part."""
+    """Which regions (n,) are the edges of texts that were read: thin or half clear, and along these for a good part."""
     along = table.border[:, read].sum(1) > MIN_FRINGE * table.border.sum(1)
-    fringe = along & (table.stroke <= MAX_SLIVER_PX) & ~read
+    blurred = (table.stroke <= MAX_SLIVER_PX) | (table.color[:, 3] < HALF_CLEAR)
+    fringe = along & blurred & ~read
     fringe[0] = False
     return np.asarray(fringe)
 

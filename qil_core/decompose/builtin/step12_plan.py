@@ -136,7 +136,8 @@ def plan_layers(
     bottom = _background_plan(clean.rgba[..., :3], background, units.labels, softs)
     if background.kind == "transparent" and len(units) == 1:
         return Plans([bottom], work.shape, rough)
-    plans, below = [bottom] if background.kind != "transparent" else [], bottom.color.copy()
+    plans = [bottom] if background.kind != "transparent" else []
+    below = np.dstack([bottom.color, np.full(work.shape, 255 * len(plans), np.float32)])
     extents = _extents(units, part(progress, 0.1, 0.5))
     for i, layer in enumerate(order):
         progress(0.5 + 0.5 * i / len(order), "completing layers")
@@ -147,7 +148,7 @@ def plan_layers(
             own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == layer]
             seen = work if units.kinds[layer] == STROKES else clean
             plan = _unit_plan(seen, units, below, rough, layer, extents[layer], own)
-        change = np.float32(plan.opacity) * (plan.extent > 0)[..., None] * (plan.color - below[plan.box])
+        change = np.float32(plan.opacity) * (plan.extent > 0)[..., None] * (_solid(plan.color) - below[plan.box])
         below[plan.box] += change
         plans.append(plan)
     return Plans([_beside_edges(plan, plans[i + 1 :]) for i, plan in enumerate(plans)], work.shape, rough)
@@ -227,23 +228,28 @@ def _background_plan(rgb: Floats, background: Background, labels: Labels, softs:
 def _unit_plan(
     work: Working, units: Units, below: Floats, rough: Floats, unit: int, extent: Mask, softs: Sequence[Soft]
 ) -> Plan:
-    """The plan of a unit over the colours below it (H, W, 3), with its extent (H, W)."""
+    """The plan of a unit over what is below it, premultiplied (H, W, 4) in 0..255, with its extent (H, W)."""
     shaded = np.any([soft.alpha > 0 for soft in softs], axis=0) if softs else np.zeros_like(extent)
     box = box_around(extent | shaded, BOX_SPARE_PX)
     labels = units.labels[box]
     visible, above, is_text = labels == unit, labels > unit, bool(units.kinds[unit] == TEXT)
     rgba = work.rgba[box]
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
-    trust = color_trust(visible, units.pieces[box], is_text, strongest(straight - below[box]))
-    color = np.clip(smooth_fill(straight, trust), 0, 255)
+    trust = color_trust(visible, units.pieces[box], is_text, strongest(rgba - below[box]))
+    color = np.clip(smooth_fill(straight, trust * rgba[..., 3] / np.float32(255)), 0, 255)
     depth = signed_distance(visible)
     if is_text:
         shared = grown(edges(np.where(visible, units.pieces[box], 0), 1), SEAM_PX)
-        depth = np.where(shared, depth, _solved_depth(depth, straight, color, below[box], rough[box]))
-    rim = _soft_rim(straight, color, below[box], rough[box], visible, above | shaded[box])
+        depth = np.where(shared, depth, _solved_depth(depth, rgba, _solid(color), below[box], rough[box]))
+    rim = _soft_rim(rgba, _solid(color), below[box], rough[box], visible, above | shaded[box])
     reach = signed_distance(rim) if (rim & ~visible).any() else depth
     shades = tuple(Shade(soft.under(units.labels > unit)[box], soft.color) for soft in softs)
     return Plan(box, color, depth, signed_distance(extent[box]), signed_distance(above), reach, shades)
+
+
+def _solid(color: Floats) -> Floats:
+    """Colours (h, w, 3) in 0..255 that cover all, as premultiplied (h, w, 4)."""
+    return np.dstack([color, np.full(color.shape[:2], 255, np.float32)])
 
 
 def _solved_depth(depth: Floats, shown: Floats, color: Floats, below: Floats, rough: Floats) -> Floats:

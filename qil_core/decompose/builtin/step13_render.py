@@ -153,7 +153,8 @@ def _mixed(shown: Floats, below: Floats, color: Floats, depth: Floats, noise: Fl
 
     The mean of the projection p and of the alpha d that the depth (k,), in pixels, suggests, each weighted by the
     inverse of its variance: |F - B|^2 / (noise^2 + off^2) for p, where off is the distance of I from the line. What
-    differs from B or from F by no more than the noise (k,) allows is not mixed.
+    differs from B or from F by no more than the noise (k,) allows is not mixed. Where nothing lies below, alpha is that
+    of the picture.
     """
     line = (np.concatenate([color, np.ones_like(color[:, :1])], 1) - below) * np.float32(opacity)
     change = shown - below
@@ -167,6 +168,8 @@ def _mixed(shown: Floats, below: Floats, color: Floats, depth: Floats, noise: Fl
     least = np.minimum(SEEN_DEVIATIONS * noise / np.sqrt(length), 0.5)
     alpha[alpha < least] = 0
     alpha[alpha > 1 - least] = 1
+    alone = below[:, 3] <= 0
+    alpha[alone] = shown[alone, 3]
     return np.asarray(alpha, np.float32)
 
 

@@ -81,10 +81,20 @@ def test_what_progress_raises_comes_out_at_any_call() -> None:
         assert calls == last, "nothing goes on after the stop"
 
 
+class SplitAgain(Builtin):
+    """As a model, whose layers the automatic count splits again."""
+
+    counts_layers = False
+
+
 def test_the_automatic_count_reports_and_stops_to_its_end() -> None:
     said: list[str] = []
     decompose_automatically(
-        Builtin(), picture(128), Request(3), Limits(6, 1), lambda fraction, what: said.append(f"{fraction:.3f} {what}")
+        SplitAgain(),
+        picture(128),
+        Request(3),
+        Limits(6, 1),
+        lambda fraction, what: said.append(f"{fraction:.3f} {what}"),
     )
     assert [float(text.split()[0]) for text in said] == sorted(float(text.split()[0]) for text in said)
     assert said[-1].endswith("measuring")
@@ -94,4 +104,4 @@ def test_the_automatic_count_reports_and_stops_to_its_end() -> None:
             raise Stop
 
     with pytest.raises(Stop):
-        decompose_automatically(Builtin(), torch.rand(40, 40, 3), Request(3), Limits(6, 0), stop)
+        decompose_automatically(SplitAgain(), torch.rand(40, 40, 3), Request(3), Limits(6, 0), stop)

@@ -15,7 +15,7 @@ from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.builtin.merge_tree import Parts, grown_trees, measured, with_bands, with_scenery
 from qil_core.decompose.builtin.outlines import without_outlines
 from qil_core.decompose.builtin.step03_ground import Background, behind_land
-from qil_core.decompose.builtin.step10_group import group_units
+from qil_core.decompose.builtin.step10_group import MIN_MEANS, group_units
 from qil_core.decompose.builtin.table import measure
 from qil_core.decompose.builtin.units import SHAPE, TEXT, Units
 from qil_core.decompose.builtin.working import Labels, Working
@@ -46,6 +46,13 @@ def groups(shapes: list[Drawn], budget: int, kinds: tuple[int, ...] = ()) -> lis
     found = group_units(work, units, budget)
     assert len(found) <= budget + 1
     return [set(np.unique(units.labels[found.labels == i]).tolist()) - {0} for i in range(1, len(found))]
+
+
+def test_what_means_little_beside_the_first_thing_is_not_counted() -> None:
+    large, dot = (mask("rectangle", 20, 20, 200, 200), INK), (mask("ellipse", 250, 250, 256, 256), INK)
+    work, units = drawn(large, (mask("rectangle", 220, 20, 300, 120), INK), dot)
+    assert len(group_units(work, units, 9)) == 4
+    assert len(group_units(work, units, 9, MIN_MEANS)) == 3
 
 
 def figure(x: float, y: float, cloth: Color) -> list[Drawn]:
