@@ -116,12 +116,12 @@ def _sampling() -> list[Any]:
         io.Combo.Input("scheduler", options=KSampler.SCHEDULERS, default="simple", tooltip="As in KSampler."),
         io.Float.Input(
             "shift",
-            default=1.0,
-            min=0.01,
+            default=0.0,
+            min=0.0,
             max=100.0,
             step=0.01,
-            tooltip="As in ModelSamplingAuraFlow. ComfyUI's template takes 1; the model's authors, 2.5 at 640 and 4 at "
-            "1024.",
+            tooltip="0 keeps the MODEL's own shift, which is that of a ModelSamplingAuraFlow node before this one. Any "
+            "other replaces it: ComfyUI's template takes 1; the model's authors, 2.5 at 640 and 4 at 1024.",
         ),
     ]
 
@@ -170,7 +170,10 @@ def check_width(conditioning: Conditioning, model: Any) -> None:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What the node's widgets say; names and meanings are KSampler's and ModelSamplingAuraFlow's."""
+    """What the node's widgets say; names and meanings are KSampler's and ModelSamplingAuraFlow's.
+
+    shift: 0 keeps the model's own.
+    """
 
     prompt: str = ""
     negative_prompt: str = " "
@@ -179,10 +182,10 @@ class Sampling:
     cfg: float = 2.5
     sampler: str = "euler"
     scheduler: str = "simple"
-    shift: float = 1.0
+    shift: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.steps} steps of {self.sampler}, {self.scheduler}, cfg {self.cfg:g}, shift {self.shift:g}"
+        return f"{self.steps} steps of {self.sampler}, {self.scheduler}, cfg {self.cfg:g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +210,12 @@ class Native:
         reference = self.vae.encode(seen)
         progress(0.05, "reading the prompt")
         prompts = [refer(words, reference) for words in self._read(request.prompt or self.sampling.prompt)]
-        latents = self._sample(reference, prompts, request, part(progress, 0.1, 0.9))
+        model = with_shift(self.model, self.sampling.shift)
+        latents = self._sample(model, reference, prompts, request, part(progress, 0.1, 0.9))
         frames = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
         stack = restore(LayerStack.from_image(frames), picture)
-        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}.",)
+        shift = model.get_model_object("model_sampling").shift
+        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}, shift {shift:g}.",)
         return Decomposed(stack, notes, request.prompt or self.sampling.prompt)
 
     def _read(self, prompt: str) -> tuple[Conditioning, Conditioning]:
@@ -223,14 +228,16 @@ class Native:
             self._held[prompt] = positive, negative
         return self._held[prompt]
 
-    def _sample(self, reference: Tensor, prompts: list[Conditioning], request: Request, progress: Progress) -> Tensor:
+    def _sample(
+        self, model: Any, reference: Tensor, prompts: list[Conditioning], request: Request, progress: Progress
+    ) -> Tensor:
         """Latents (1, 16, layers + 1, h, w), frame 0 the whole picture, by core's KSampler."""
         from comfy import sample
 
         chosen = self.sampling
         start = empty_latent(reference, request.layers + 1)
         return sample.sample(
-            with_shift(self.model, chosen.shift),
+            model,
             sample.prepare_noise(start, request.seed),
             chosen.steps,
             chosen.cfg,
@@ -281,7 +288,9 @@ class _Sampling(comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_samp
 
 
 def with_shift(model: Any, shift: float) -> Any:
-    """As core's ModelSamplingAuraFlow: a clone of the model; the model itself stays as it is."""
+    """As core's ModelSamplingAuraFlow: a clone of the model; the model itself stays as it is. 0 keeps its own shift."""
+    if shift == 0:
+        return model
     sampling = _Sampling(model.model.model_config)
     sampling.set_parameters(shift=shift, multiplier=1.0)
     clone = model.clone()

@@ -19,16 +19,16 @@ Language = Literal["English", "Chinese"]
 
 @dataclass(frozen=True)
 class Request:
-    """layers: 2..10, background included. at_most: as many as the picture has, up to `layers`, 2..50; only for a
-    decomposer that counts them (`Decomposer`). seed: the same seed gives the same result, 0..2^64-1.
+    """layers: 2..10, background included. seed: the same seed gives the same result, 0..2^64-1.
 
     The rest is for models. prompt: describes the whole picture, hidden parts too; "" asks for an automatic caption in
     `language`. resolution: 640 or 1024, the side of the square with as many pixels as the model sees. steps: 1..200.
     true_cfg_scale: 1..20, 1 is without guidance (twice as fast). cfg_normalize: keep the length of the prediction.
+
+    at_most: as many layers as the picture has, up to `layers`, 2..50, of a decomposer that counts them (`Decomposer`).
     """
 
     layers: int = 4
-    at_most: bool = False
     seed: int = 0
     prompt: str = ""
     negative_prompt: str = " "
@@ -37,6 +37,7 @@ class Request:
     steps: int = 50
     true_cfg_scale: float = 4.0
     cfg_normalize: bool = True
+    at_most: bool = False
 
     def check(self) -> None:
         """QilError when a value is out of its range."""

@@ -72,9 +72,9 @@ def loaders(model: str = tiny_native.LAYERED, vae: str = tiny_native.RGBA_VAE) -
     }
 
 
-def native(picture: str, shift: float = 1.0, steps: int = STEPS, **files: str) -> Graph:
-    """Node "native" is ours, "small" sees few pixels."""
-    models = {"model": ["unet", 0], "clip": ["clip", 0], "vae": ["vae", 0]}
+def native(picture: str, shift: float = 1.0, steps: int = STEPS, unet: str = "unet", **files: str) -> Graph:
+    """Node "native" is ours, "small" sees few pixels. unet: the node that gives the MODEL."""
+    models = {"model": [unet, 0], "clip": ["clip", 0], "vae": ["vae", 0]}
     sampling = {"steps": steps, "cfg": CFG, "sampler": "euler", "scheduler": "simple", "shift": shift}
     texts = {"prompt": PROMPT, "negative_prompt": NEGATIVE}
     return loaders(**files) | {
@@ -90,7 +90,7 @@ def taking_apart(graph: Graph, layers: int = LAYERS, model: str = "small") -> Gr
     return {**graph, "apart": apart, "see": node("PreviewAny", source=["apart", 3])}
 
 
-def template(shift: float) -> Graph:
+def template(shift: float, unet: str = "unet") -> Graph:
     """Core's own layered graph on the same models, after the scaling; nodes "ksampler" and "frames"."""
     words = {"prompt": PROMPT, "negative": NEGATIVE}
     texts = {key: node("CLIPTextEncode", clip=["clip", 0], text=text) for key, text in words.items()}
@@ -102,7 +102,7 @@ def template(shift: float) -> Graph:
     return texts | refer | {
         "encoded": node("VAEEncode", pixels=["picture", 0], vae=["vae", 0]),
         "empty": node("EmptyQwenImageLayeredLatentImage", **size),
-        "shifted": node("ModelSamplingAuraFlow", model=["unet", 0], shift=shift),
+        "shifted": node("ModelSamplingAuraFlow", model=[unet, 0], shift=shift),
         "ksampler": node("KSampler", **numbers, **given, **shifted),
         "cut": node("LatentCutToBatch", samples=["ksampler", 0], dim="t", slice_size=1),
         "frames": node("VAEDecode", samples=["cut", 0], vae=["vae", 0]),
@@ -111,14 +111,18 @@ def template(shift: float) -> Graph:
 
 def both_ways(server: Server, client: Client, shift: float) -> dict[str, Tensor]:
     """Tensors of one run: "layers" of our node; core's "reference" and sampled "latents", and its "frames"."""
-    graph = native("square.png", shift) | template(shift)
+    return kept(server, client, native("square.png", shift) | template(shift), shift)
+
+
+def kept(server: Server, client: Client, graph: Graph, shift: float) -> dict[str, Tensor]:
+    """The same of a graph with our node and core's."""
     graph["taken"] = node("TakeApart", model=["small", 0], image=["picture", 0], layers=LAYERS, seed=SEED)
-    kept = {"layers": ("image", "taken"), "frames": ("image", "frames")}
-    kept |= {"reference": ("latent", "encoded"), "latents": ("latent", "ksampler")}
-    for name, (kind, source) in kept.items():
+    sources = {"layers": ("image", "taken"), "frames": ("image", "frames")}
+    sources |= {"reference": ("latent", "encoded"), "latents": ("latent", "ksampler")}
+    for name, (kind, source) in sources.items():
         graph[f"keep_{name}"] = node("KeepTensor", name=f"{name}_{shift}", **{kind: [source, 0]})
     client.succeed(graph)
-    return {name: load_file(server.base / "output" / f"{name}_{shift}.safetensors")["tensor"] for name in kept}
+    return {name: load_file(server.base / "output" / f"{name}_{shift}.safetensors")["tensor"] for name in sources}
 
 
 @pytest.fixture(scope="module", params=[1.0, AUTHORS_SHIFT], ids=["template's shift", "authors' shift"])
@@ -135,6 +139,24 @@ def test_the_layers_are_those_of_comfyuis_own_graph_without_the_whole_picture(co
     assert core["frames"].shape == (LAYERS + 1, SIDE, SIDE, 4)
     assert distance(core["layers"], core["frames"][1:]) < TOLERANCE  # not equal: VAEDecode takes them as one batch
     assert distance(core["layers"][0], core["frames"][0]) > SHOWS
+
+
+def test_the_models_own_shift_is_kept_unless_another_one_is_asked_for(server: Server, client: Client) -> None:
+    graph = native("square.png", shift=0.0, unet="shifted") | template(3.0)
+    both = kept(server, client, graph, 3.0)
+    assert distance(both["layers"], both["frames"][1:]) < TOLERANCE
+    run = client.succeed(taking_apart(native("example.png", shift=0.0, steps=1)))
+    assert "shift 1.15." in run.output("see")["text"][0], "ComfyUI's own for Qwen-Image"
+
+
+def test_patches_and_a_gguf_loaders_own_operations_act_as_in_cores_graph(
+    server: Server, client: Client, core: dict[str, Tensor], shift: float
+) -> None:
+    patched = {"patched": node("PatchedDiffusionModel", name=tiny_native.LAYERED)}
+    graph = native("square.png", shift, unet="patched") | template(shift, unet="patched") | patched
+    both = kept(server, client, graph, shift)
+    assert distance(both["layers"], both["frames"][1:]) < TOLERANCE
+    assert distance(both["layers"], core["layers"]) > SHOWS, "the patches do something"
 
 
 class Ours:

@@ -165,6 +165,56 @@ class TinyDiffusionModel:
             return (comfy.sd.load_diffusion_model(path, {"dtype": torch.float32}),)
 
 
+class PatchedDiffusionModel:
+    """A MODEL as a GGUF loader gives it, with its own operations and patcher, and with patches of all common kinds."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "load"
+    CATEGORY = "_for_testing"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"name": ("STRING", {"default": LAYERED})}}
+
+    def load(self, name: str) -> tuple[Any]:
+        """Weights are stored halved; operations double them. Attention is halved, and so is the model's answer."""
+        import comfy.ops
+        import comfy.sd
+        import comfy.utils
+        import folder_paths
+        from comfy.model_patcher import ModelPatcher
+
+        class Operations(comfy.ops.manual_cast):
+            class Linear(comfy.ops.manual_cast.Linear):
+                def forward(self, x: Tensor) -> Tensor:
+                    return torch.nn.functional.linear(x, 2 * self.weight.to(x), self.bias)
+
+        class Patcher(ModelPatcher):
+            """Clones are of the class of what is cloned."""
+
+        path = folder_paths.get_full_path_or_raise("diffusion_models", name)
+        weights = {
+            key: weight / 2 if weight.ndim == 2 and key.endswith("weight") else weight
+            for key, weight in comfy.utils.load_torch_file(path).items()
+        }
+        options = {"dtype": torch.float32, "custom_operations": Operations}
+        with _tiny_sizes():
+            loaded = comfy.sd.load_diffusion_model_state_dict(weights, options, disable_dynamic=True)
+        loaded.__class__ = Patcher
+        model = loaded.clone()
+        weight = "diffusion_model.transformer_blocks.0.attn.to_q.weight"
+        model.add_patches({weight: (torch.randn(32, 32, generator=torch.Generator().manual_seed(9)) / 8,)})
+        model.model_options["transformer_options"]["optimized_attention_override"] = _halved_attention
+        model.set_model_unet_function_wrapper(
+            lambda call, given: call(given["input"], given["timestep"], **given["c"]) / 2
+        )
+        return (model,)
+
+
+def _halved_attention(attention: Any, *given: Any, **more: Any) -> Tensor:
+    return attention(*given, **more) / 2
+
+
 @contextmanager
 def _tiny_sizes() -> Iterator[None]:
     """ComfyUI's detection reads what kind of model a file holds as always, and then gets these sizes."""
@@ -231,6 +281,7 @@ class KeepTensor:
 NODE_CLASS_MAPPINGS = {
     "TinyTextEncoder": TinyTextEncoder,
     "TinyDiffusionModel": TinyDiffusionModel,
+    "PatchedDiffusionModel": PatchedDiffusionModel,
     "SmallBucket": SmallBucket,
     "TakeApart": TakeApart,
     "KeepTensor": KeepTensor,
