@@ -8,7 +8,8 @@ import json
 import platform
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from . import __version__
 from .blend import BLEND_MODES
 from .composite import composite, modes_for, onto_color
 from .decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
+from .decompose.automatic import Limits, decompose_automatically
 from .decompose.registry import DECOMPOSERS, open_by_name
 from .decompose.run import Report, decompose
 from .errors import QilError
@@ -34,6 +36,9 @@ from .stack import LayerStack
 DEFAULT_FORMATS = "png,pptx"
 FOLDER = "layers"
 """Name of what a format writes that makes a folder, not a file."""
+
+AUTO = "auto"
+"""Number of layers that is counted."""
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the signal's number, 2."""
@@ -69,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     take = commands.add_parser("decompose", help="pictures into layers")
     take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
-    take.add_argument("--layers", type=int, default=4, help=f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4)")
+    counts = f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4), or {AUTO}: as many as the picture has"
+    take.add_argument("--layers", type=_count, default=4, metavar="N", help=counts)
     take.add_argument("--seed", type=int, default=0, help="same seed, same layers (default 0)")
     take.add_argument(
         "--format",
@@ -115,18 +121,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _decompose(options: argparse.Namespace) -> None:
     formats = _formats(options.format)
-    request = Request(
-        options.layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution
-    )
+    layers = Request.layers if options.layers == AUTO else options.layers
+    request = Request(layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution)
     request.check()
     _check_stems(options.pictures)
     decomposer = _decomposer(options)
+    way = partial(decompose_automatically, limits=Limits()) if options.layers == AUTO else decompose
+    take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats)
     if len(options.pictures) == 1:
-        return _take_apart(decomposer, options.pictures[0], request, options.output, formats)
+        return take_apart(source=options.pictures[0], folder=options.output)
     failed = []
     for source in options.pictures:
         try:
-            _take_apart(decomposer, source, request, options.output / source.stem, formats)
+            take_apart(source=source, folder=options.output / source.stem)
         except QilError as error:
             print(f"qil: {source}: {error}", file=sys.stderr)
             failed.append(str(source))
@@ -141,13 +148,28 @@ def _check_stems(pictures: Sequence[Path]) -> None:
         raise QilError(f'{count} pictures are named "{stem}", and a folder is named by its picture: run qil for each.')
 
 
+def _count(text: str) -> int | str:
+    """A number of layers, or AUTO."""
+    try:
+        return AUTO if text == AUTO else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{text}" is neither a number nor {AUTO}') from None
+
+
 def _take_apart(
-    decomposer: Decomposer, source: Path, request: Request, folder: Path, formats: Sequence[Format]
+    way: Callable[..., tuple[LayerStack, Report]],
+    source: Path,
+    request: Request,
+    folder: Path,
+    formats: Sequence[Format],
 ) -> None:
-    """Decompose one picture, write its files into a folder and say what was done. Raises QilError."""
+    """Decompose one picture, write its files into a folder and say what was done. Raises QilError.
+
+    way: gives the layers and the report of a picture, a request and progress.
+    """
     picture = load_picture(source)
     with _bar(source.name) as progress:
-        stack, report = decompose(decomposer, picture, request, progress)
+        stack, report = way(picture, request, progress=progress)
     print(report)
     for what, path in _write(stack, report, folder, source.stem, formats):
         print(f"  {what:14} {path}")

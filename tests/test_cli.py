@@ -59,6 +59,13 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     assert str(out / "shapes.pptx") in printed
 
 
+def test_decompose_counts_the_layers_itself_where_it_is_asked_to(picture: Path, tmp_path: Path) -> None:
+    assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), "--layers", "auto", "--format", "zip"]) == 0
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    assert report["layers"] == 3
+    assert "Automatic: 3 layers stand out." in report["notes"]
+
+
 @pytest.mark.slow
 def test_decompose_runs_the_model_of_a_folder(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
