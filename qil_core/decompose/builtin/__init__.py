@@ -59,8 +59,9 @@ from .working import Labels, Working, rising
 MAX_REGION = 0.7
 """A region larger than this share of the picture is no thing on a background: colours ran into each other."""
 
-MARGIN_PX = 32
-"""Width of the margin around a cut-out whose content reaches its border: two heights of the smallest letters."""
+MIN_MARGIN_PX, MARGIN_SHARE = 32, 32
+"""Width of the margin around a cut-out whose content reaches its border: in pixels, and the part of its longer side.
+It is two heights of the smallest letters."""
 
 
 class Builtin:
@@ -79,8 +80,7 @@ class Builtin:
         progress(0.0, "looking at the picture")
         work = working_copy(pixels)
         if is_cut_out(work) and _touches_border(work):
-            found = self.decompose(_with_margin(picture), request, progress)
-            return found._replace(stack=_without_margin(found.stack))
+            return self._with_margin(picture, request, progress)
         texts = read_texts(work, part(progress, 0.01, 0.04))
         strokes = find_strokes(work, part(progress, 0.04, 0.06))
         texts = with_rules(work, texts, strokes.numbers) if work.is_even else texts
@@ -112,21 +112,18 @@ class Builtin:
         said = (*notes(work, background, regions, units.labels > 0, len(order), request.layers), texts.note)
         return Decomposed(LayerStack(out.to(picture.device), names), said)
 
+    def _with_margin(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
+        """A cut-out with clear pixels around it: what is cut close is found neither as text nor as a shape."""
+        margin = max(MIN_MARGIN_PX, max(picture.shape) // MARGIN_SHARE)
+        found = self.decompose(torch.nn.functional.pad(picture, (0, 0, *4 * (margin,))), request, progress)
+        inner = slice(margin, -margin)
+        return found._replace(stack=LayerStack(found.stack.pixels[:, inner, inner].contiguous(), found.stack.names))
+
 
 def _touches_border(work: Working) -> bool:
     """Whether something is seen on the border of the picture."""
     alpha = work.rgba[..., 3]
     return bool(max(alpha[[0, -1]].max(), alpha[:, [0, -1]].max()) > 0)
-
-
-def _with_margin(picture: Tensor) -> Tensor:
-    """A cut-out (H, W, 4) with clear pixels around it, for what is cut close is not found as a text or as a shape."""
-    return torch.nn.functional.pad(picture, (0, 0, *4 * (MARGIN_PX,)))
-
-
-def _without_margin(stack: LayerStack) -> LayerStack:
-    inner = slice(MARGIN_PX, -MARGIN_PX)
-    return LayerStack(stack.pixels[:, inner, inner].contiguous(), stack.names)
 
 
 def _behind(strokes: Strokes, texts: Texts, progress: Progress) -> tuple[Working, Background, Labels]:
