@@ -51,7 +51,7 @@ MAX_COLORS = 6
 MIN_COLOR_SHARE = 1.5e-4
 """Share of the picture's pixels that strokes of one colour must have."""
 
-MAX_STEP_BEHIND = 40
+MAX_STEP_BEHIND = 12
 """Where what lies behind changes by more, in 1/255, what looks like a line may be the shadow along an edge."""
 
 MAX_SHARE_AT_STEPS = 0.5

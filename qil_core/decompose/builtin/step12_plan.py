@@ -145,8 +145,9 @@ def plan_layers(
             plan = _panel_plan(layer, above)
         else:
             own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == layer]
-            seen = work if units.kinds[layer] == STROKES else clean
-            plan = _unit_plan(seen, units, below, rough, layer, extents[layer], own)
+            is_stroke = units.kinds[layer] == STROKES  # what lies behind it is known: the picture without strokes
+            seen, behind = (work, clean.rgba[..., :3]) if is_stroke else (clean, below)
+            plan = _unit_plan(seen, units, behind, rough, layer, extents[layer], own)
         change = np.float32(plan.opacity) * (plan.extent > 0)[..., None] * (plan.color - below[plan.box])
         below[plan.box] += change
         plans.append(plan)
