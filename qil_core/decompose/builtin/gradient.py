@@ -1,7 +1,7 @@
 """Polynomials fitted to the colours of a picture, so that a flat colour or a gradient is found behind things.
 
 1. `_starts`: guesses which pixels are background: the rim, the largest smooth areas, common colours.
-2. `_reweighted`: from each guess, least squares in which pixels that do not fit count less and less (iteratively
+2. `reweighted`: from each guess, least squares in which pixels that do not fit count less and less (iteratively
    reweighted least squares with Welsch's weights: Holland & Welsch, 1977).
 3. `fit_gradient`: of the fits, the one that explains most of the picture and encloses most of the rest of it.
 4. `best_gradient`: of the polynomials of degree 0 to 3, the one that does so best for its simplicity.
@@ -130,7 +130,7 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     emphasis = np.where(rim_mask(height, width), RIM_WEIGHT, 1).ravel().astype(np.float32)
     starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
-    tries = [_reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
+    tries = [reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
     residuals = [strongest(matrix @ c - values).reshape(height, width) for c in tries]
     merits = [_merit(r, emphasis, tolerance, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
     best = int(np.argmax(merits))
@@ -155,7 +155,7 @@ def _fine_starts(small: Floats) -> list[Floats]:
     return [((strongest(flat - color) < FINE_CELL / 2) + RIDGE).astype(np.float32) for color in colors]
 
 
-def _reweighted(
+def reweighted(
     matrix: Floats, values: Floats, weights: Floats, tolerance: float, widths: Sequence[float] = WIDTHS
 ) -> Floats:
     """Least squares, again and again, with the weights exp(-(residual / width)^2)."""
