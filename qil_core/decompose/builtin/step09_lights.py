@@ -29,6 +29,7 @@ from .step03_ground import FIT, Background
 from .step09_soft import (
     ALONE_ALPHA,
     BESIDE,
+    MAX_COVERED,
     MIN_BESIDE_PX,
     MIN_SHARE,
     MIN_STRONGEST_BESIDE,
@@ -80,7 +81,7 @@ PRIOR = 0.002
 
 def find_lights(work: Working, background: Background, labels: Labels, progress: Progress = silent) -> list[Soft]:
     """Glows across the edges of the units of a map (h, w), the largest first; only before one with a formula."""
-    if not background.has_formula:
+    if not background.has_formula or background.front.mean() > MAX_COVERED:
         return []
     progress(0, "looking for glows upon things")
     behind, known = _behind(work, background, labels)

@@ -27,6 +27,9 @@ from .working import Floats, Labels, Mask, Tolerance, Working, reported, stronge
 MIN_SHARE = 0.0008
 """Share of the picture that a shadow or glow must cover."""
 
+MAX_COVERED = 0.7
+"""Share of the picture up to which a background may be covered: of one that is hardly seen, scenery is left, no glow."""
+
 UNIT_ALPHA = 0.04
 """Alpha above which a pixel belongs to a glow that stands alone; also what a glow's strongest part must reach."""
 
@@ -114,7 +117,7 @@ class Soft:
 
 def find_softs(work: Working, background: Background, labels: Labels, progress: Progress = silent) -> list[Soft]:
     """Shadows and glows around the regions of a map (h, w), the largest first; only before one with a formula."""
-    if not background.has_formula:
+    if not background.has_formula or background.front.mean() > MAX_COVERED:
         return []
     change = work.rgba[..., :3] - background.model
     owned: list[tuple[int, Mask]] = []
