@@ -48,7 +48,7 @@ from .step08_scene import is_scene, scene_units
 from .step08_screen import find_screen, screen_panels
 from .step08_units import find_units
 from .step09_lights import cast_upon, find_lights, without_lights
-from .step09_soft import find_softs, with_softs
+from .step09_soft import calmed, find_softs, with_softs
 from .step10_group import group_scene, group_units
 from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
@@ -91,7 +91,8 @@ class Builtin:
             units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
         else:
             units, lines = with_charts(work, background, units, texts, lines)
-        rough, things = background.roughened(clean), units.labels
+        things = units.labels
+        rough = background.roughened(calmed(clean, things))
         lights = find_lights(rough, background, things, part(progress, 0.25, 0.27))
         unlit = without_lights(rough, background, things, lights)
         softs = [*lights, *find_softs(unlit, background, things, part(progress, 0.27, 0.35))]

@@ -18,7 +18,7 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .fill import nearest_label, smooth_fill
 from .lines import along, by_color
-from .shapes import grown
+from .shapes import box_around, grown
 from .softness import MAX_CORRELATION, MAX_CORRELATION_ALONE, falls_off, is_soft
 from .step03_ground import Background
 from .units import GLOW, Units
@@ -89,10 +89,10 @@ STRAIGHT_DOWN = 0.985
 """Cosine between a change and the way to black above which the thing is a shadow, and its colour black."""
 
 NOISE_TO_CALM = 0.3
-"""Noise, in 1/255, above which a glow's alpha is blurred."""
+"""Noise, in 1/255, above which the picture is blurred to find shadows and glows in it."""
 
-CALM_BLUR_PX = 1.5
-"""Standard deviation of that blur in working pixels."""
+CALM_BLUR_PX = 2.5
+"""Standard deviation of that blur in working pixels: what is softer is a shadow or glow."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,25 @@ class Soft:
     def under(self, upper: Mask) -> Floats:
         """Its alpha (h, w) where also units (a mask) lie upon it."""
         return np.where(upper, np.maximum(self.alpha, self.carried), self.alpha)
+
+
+def calmed(work: Working, labels: Labels) -> Working:
+    """The working copy without most of its noise, blurred within each of the areas of a map (h, w), never across.
+
+    White noise of standard deviation s has s / (2 sqrt(pi) sigma) after a Gaussian blur.
+    """
+    import cv2
+
+    if work.noise <= NOISE_TO_CALM:
+        return work
+    out, sizes = work.rgba.copy(), np.bincount(labels.ravel())
+    for unit in np.flatnonzero(sizes > MIN_SHARE * labels.size):
+        box = box_around(labels == unit, 0)
+        own = labels[box] == unit
+        weight = cv2.GaussianBlur(own.astype(np.float32), (0, 0), CALM_BLUR_PX)
+        sums = cv2.GaussianBlur(work.rgba[box] * own[..., None].astype(np.float32), (0, 0), CALM_BLUR_PX)
+        out[box][own] = (sums / np.maximum(weight, 1e-6)[..., None])[own]
+    return replace(work, rgba=out, noise=work.noise / (2 * float(np.sqrt(np.pi)) * CALM_BLUR_PX))
 
 
 def find_softs(work: Working, background: Background, labels: Labels, progress: Progress = silent) -> list[Soft]:
@@ -225,7 +244,7 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
     most = MAX_CORRELATION if owner else MAX_CORRELATION_ALONE
     if not is_soft(alpha, area, labels > 0, source, inner, most):
         return None
-    everywhere = _carried(alpha, inner, work.noise)
+    everywhere = _carried(alpha, inner)
     soft, under = (np.where(where, everywhere, 0) for where in (area | caster, _reach(area) & (labels > 0)))
     y, x = np.unravel_index(int((caster if owner else soft * area).argmax()), area.shape)
     return Soft(soft, color, owner == 0, (int(y), int(x)), under, np.zeros_like(area))
@@ -242,13 +261,9 @@ def glow_color(change: Floats, behind: Floats, peak_alpha: float) -> Floats:
     return np.asarray(np.clip(start + step / peak_alpha, 0, 255), np.float32)
 
 
-def _carried(alpha: Floats, inner: Mask, noise: float) -> Floats:
-    """Alpha (h, w) where it is seen, calmed by a blur, and carried on everywhere else."""
-    import cv2
-
+def _carried(alpha: Floats, inner: Mask) -> Floats:
+    """Alpha (h, w) where it is seen, and carried on everywhere else."""
     everywhere = smooth_fill(alpha[..., None], inner.astype(np.float32))[..., 0]
-    if noise > NOISE_TO_CALM:
-        everywhere = np.asarray(cv2.GaussianBlur(everywhere, (0, 0), CALM_BLUR_PX), np.float32)
     return np.where(everywhere < 1 / 255, 0, everywhere).astype(np.float32)
 
 
