@@ -58,6 +58,9 @@ MIN_EXPLAINED = 0.2
 FITTED_PIXELS = 4000
 """On how many of a unit's pixels, evenly spread, its colours are fitted."""
 
+LINEAR = 0.75
+"""Factor on what a linear gradient explains: it bends towards the glow, and must explain more than one colour does."""
+
 MAX_STARTS = 8
 """How many pieces, the largest, are looked at."""
 
@@ -146,7 +149,7 @@ def _even_colors(rgb: Floats, inner: Mask, tolerance: float) -> Floats | None:
     flat = [(color[None], matrix[:, :1]) for color in common_colors(seen, COMMON_COLORS, FINE_CELL)]
     fits = [*flat, (reweighted(matrix[some], seen, np.ones(len(some), np.float32), tolerance), matrix)]
     shares = [float((strongest(used[some] @ fit - seen) < tolerance).mean()) for fit, used in fits]
-    best = int(np.argmax(shares))
+    best = int(np.argmax([*shares[:-1], LINEAR * shares[-1]]))
     fit, used = fits[best]
     return np.clip(used @ fit, 0, 255).reshape(rgb.shape) if shares[best] > MIN_EXPLAINED else None
 

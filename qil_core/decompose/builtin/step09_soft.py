@@ -18,7 +18,7 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .fill import nearest_label, smooth_fill
 from .lines import along, by_color
-from .shapes import box_around, grown
+from .shapes import box_around, grown, hulls
 from .softness import MAX_CORRELATION, MAX_CORRELATION_ALONE, falls_off, is_soft
 from .step03_ground import Background
 from .units import GLOW, Units
@@ -245,7 +245,8 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
     if not is_soft(alpha, area, labels > 0, source, inner, most):
         return None
     everywhere = _carried(alpha, inner)
-    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, _reach(area) & (labels > 0)))
+    beyond = _reach(area) if owner else _reach(area) | hulls(area)
+    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, beyond & (labels > 0)))
     y, x = np.unravel_index(int((caster if owner else soft * area).argmax()), area.shape)
     return Soft(soft, color, owner == 0, (int(y), int(x)), under, np.zeros_like(area))
 
