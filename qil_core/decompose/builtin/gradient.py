@@ -1,7 +1,7 @@
 """Polynomials fitted to the colours of a picture, so that a flat colour or a gradient is found behind things.
 
 1. `_starts`: guesses which pixels are background: the rim, the largest smooth areas, common colours.
-2. `_reweighted`: from each guess, least squares in which pixels that do not fit count less and less (iteratively
+2. `reweighted`: from each guess, least squares in which pixels that do not fit count less and less (iteratively
    reweighted least squares with Welsch's weights: Holland & Welsch, 1977).
 3. `fit_gradient`: of the fits, the one that explains most of the picture and encloses most of the rest of it.
 4. `best_gradient`: of the polynomials of degree 0 to 3, the one that does so best for its simplicity.
@@ -47,6 +47,15 @@ What is enclosed lies upon what encloses it: cards of one colour on a screen are
 
 MIN_ENCLOSING = 0.1
 """Share of the picture that a ground must explain for its islands to count: frames and outlines are no grounds."""
+
+STEEP = 3
+"""By how many tolerances an island differs from the ground a pixel inside its shore: at an edge, that is."""
+
+MIN_STEEP_SHORE = 0.5
+"""On what share of its shore an island does so: a shadow may hide the edge of the others."""
+
+MAX_ENCLOSING_DEGREE = 1
+"""Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground elsewhere."""
 
 COMMON_COLORS = 5
 """How many colours common in the whole picture a fit is started from. The ground of a screen may cover less than its
@@ -121,8 +130,9 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     emphasis = np.where(rim_mask(height, width), RIM_WEIGHT, 1).ravel().astype(np.float32)
     starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
-    tries = [_reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
-    merits = [_merit(strongest(matrix @ c - values).reshape(height, width), emphasis, tolerance) for c in tries]
+    tries = [reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
+    residuals = [strongest(matrix @ c - values).reshape(height, width) for c in tries]
+    merits = [_merit(r, emphasis, tolerance, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
     best = int(np.argmax(merits))
     return tries[best], merits[best]
 
@@ -145,7 +155,7 @@ def _fine_starts(small: Floats) -> list[Floats]:
     return [((strongest(flat - color) < FINE_CELL / 2) + RIDGE).astype(np.float32) for color in colors]
 
 
-def _reweighted(
+def reweighted(
     matrix: Floats, values: Floats, weights: Floats, tolerance: float, widths: Sequence[float] = WIDTHS
 ) -> Floats:
     """Least squares, again and again, with the weights exp(-(residual / width)^2)."""
@@ -156,22 +166,30 @@ def _reweighted(
     return coefficients
 
 
-def _merit(residual: Floats, emphasis: Floats, tolerance: float) -> float:
+def _merit(residual: Floats, emphasis: Floats, tolerance: float, may_enclose: bool) -> float:
     """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it."""
     close = np.exp(-((residual.ravel() / tolerance) ** 2))
     share = float((close * emphasis).sum() / emphasis.sum())
-    return share + ENCLOSED_WEIGHT * _enclosed(residual < tolerance) if share > MIN_ENCLOSING else share
+    return share + ENCLOSED_WEIGHT * _enclosed(residual, tolerance) if may_enclose and share > MIN_ENCLOSING else share
 
 
-def _enclosed(ground: Mask) -> float:
-    """The share of the picture that lies in a ground (h, w) like islands, reaching the picture's border nowhere."""
+def _enclosed(residual: Floats, tolerance: float) -> float:
+    """The share of the picture (h, w) that lies in the ground like islands, reaching the picture's border nowhere.
+
+    An island rises from the ground at an edge. Where residuals grow slowly, a polynomial has left a gradient.
+    """
     import cv2
 
-    count, islands = cv2.connectedComponents((~ground).astype(np.uint8), connectivity=8)
+    ground = (residual < tolerance).astype(np.uint8)
+    count, islands = cv2.connectedComponents(1 - ground, connectivity=8)
     border = np.concatenate([islands[[0, -1]].ravel(), islands[:, [0, -1]].ravel()])
-    reaching = np.bincount(border, minlength=count) > 0
-    reaching[0] = True
-    return float((~reaching[islands]).mean())
+    square = np.ones((3, 3), np.uint8)
+    shore = cv2.dilate(ground, square) > ground
+    steep = shore & (cv2.dilate(residual, square) > STEEP * tolerance)
+    at_border, around, rising = (np.bincount(k, minlength=count) for k in (border, islands[shore], islands[steep]))
+    is_island = (at_border == 0) & (rising > MIN_STEEP_SHORE * around)
+    is_island[0] = False
+    return float(is_island[islands].mean())
 
 
 def _least_squares(matrix: Floats, values: Floats, weights: Floats) -> Floats:

@@ -51,7 +51,7 @@ MAX_COLORS = 6
 MIN_COLOR_SHARE = 1.5e-4
 """Share of the picture's pixels that strokes of one colour must have."""
 
-MAX_STEP_BEHIND = 40
+MAX_STEP_BEHIND = 12
 """Where what lies behind changes by more, in 1/255, what looks like a line may be the shadow along an edge."""
 
 MAX_SHARE_AT_STEPS = 0.5
@@ -65,6 +65,9 @@ MIN_CHANGE = 2
 
 MIN_STEP_KEPT = 6
 """Least step, in 1/255, of what lies behind a stroke in a picture of flat colours that stays a step."""
+
+MIN_EDGE_KEPT = 25
+"""The same in other pictures: a ramp in place of an edge would link a thing with its ground."""
 
 MIN_LONG_SHARE = 0.6
 """Share of a colour's pixels that must be in long pieces."""
@@ -103,16 +106,14 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     progress(1, "lifting strokes off")
     numbers = compact(_without_scraps(numbers))
     gone = grown(lines, AROUND_PX) & (strongest(change) > MIN_CHANGE) & (numbers.max() > 0)
-    return Strokes(numbers, replace(work, rgba=_filled(work, gone, strongest(high - low - 2 * slack) > MIN_STEP_KEPT)))
+    kept = strongest(high - low - 2 * slack) > (MIN_STEP_KEPT if work.is_even else MIN_EDGE_KEPT)
+    return Strokes(numbers, replace(work, rgba=_filled(work, gone, kept)))
 
 
 def _filled(work: Working, gone: Mask, at_steps: Mask) -> Floats:
-    """The copy (h, w, 4) closed where strokes were.
-
-    Between flat colours the edge stays that such a line ran along: there, the nearest colour is taken.
-    """
+    """The copy (h, w, 4) closed where strokes were; edges that they crossed stay: there, the nearest colour is taken."""
     smooth = smooth_fill(work.rgba, (~gone).astype(np.float32))
-    if not work.is_even or gone.all():
+    if gone.all():
         return smooth
     sharp = gone & at_steps
     smooth[sharp] = work.rgba.reshape(-1, 4)[nearest(~gone)[0][sharp]]

@@ -18,7 +18,7 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .fill import nearest_label, smooth_fill
 from .lines import along, by_color
-from .shapes import grown
+from .shapes import box_around, grown, hulls
 from .softness import MAX_CORRELATION, MAX_CORRELATION_ALONE, falls_off, is_soft
 from .step03_ground import Background
 from .units import GLOW, Units
@@ -26,6 +26,9 @@ from .working import Floats, Labels, Mask, Tolerance, Working, reported, stronge
 
 MIN_SHARE = 0.0008
 """Share of the picture that a shadow or glow must cover."""
+
+MAX_COVERED = 0.7
+"""Share of the picture up to which a background may be covered: of one that is hardly seen, scenery is left, no glow."""
 
 UNIT_ALPHA = 0.04
 """Alpha above which a pixel belongs to a glow that stands alone; also what a glow's strongest part must reach."""
@@ -86,10 +89,10 @@ STRAIGHT_DOWN = 0.985
 """Cosine between a change and the way to black above which the thing is a shadow, and its colour black."""
 
 NOISE_TO_CALM = 0.3
-"""Noise, in 1/255, above which a glow's alpha is blurred."""
+"""Noise, in 1/255, above which the picture is blurred to find shadows and glows in it."""
 
-CALM_BLUR_PX = 1.5
-"""Standard deviation of that blur in working pixels."""
+CALM_BLUR_PX = 2.5
+"""Standard deviation of that blur in working pixels: what is softer is a shadow or glow."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Soft:
     """A shadow or glow. alpha: (h, w) in 0..1. color: (3,) in 0..255. alone: nothing casts it, it is a layer itself.
 
     pixel: row and column of a pixel of the unit that it belongs to, whatever number that has. carried: (h, w), its
-    alpha also under the units beside it, for those that lie upon it.
+    alpha also under the units beside it, for those that lie upon it. upon: (h, w), where it is seen to lie on units.
     """
 
     alpha: Floats
@@ -105,15 +108,35 @@ class Soft:
     alone: bool
     pixel: tuple[int, int]
     carried: Floats
+    upon: Mask
 
     def under(self, upper: Mask) -> Floats:
         """Its alpha (h, w) where also units (a mask) lie upon it."""
         return np.where(upper, np.maximum(self.alpha, self.carried), self.alpha)
 
 
+def calmed(work: Working, labels: Labels) -> Working:
+    """The working copy without most of its noise, blurred within each of the areas of a map (h, w), never across.
+
+    White noise of standard deviation s has s / (2 sqrt(pi) sigma) after a Gaussian blur.
+    """
+    import cv2
+
+    if work.noise <= NOISE_TO_CALM:
+        return work
+    out, sizes = work.rgba.copy(), np.bincount(labels.ravel())
+    for unit in np.flatnonzero(sizes > MIN_SHARE * labels.size):
+        box = box_around(labels == unit, 0)
+        own = labels[box] == unit
+        weight = cv2.GaussianBlur(own.astype(np.float32), (0, 0), CALM_BLUR_PX)
+        sums = cv2.GaussianBlur(work.rgba[box] * own[..., None].astype(np.float32), (0, 0), CALM_BLUR_PX)
+        out[box][own] = (sums / np.maximum(weight, 1e-6)[..., None])[own]
+    return replace(work, rgba=out, noise=work.noise / (2 * float(np.sqrt(np.pi)) * CALM_BLUR_PX))
+
+
 def find_softs(work: Working, background: Background, labels: Labels, progress: Progress = silent) -> list[Soft]:
     """Shadows and glows around the regions of a map (h, w), the largest first; only before one with a formula."""
-    if not background.has_formula:
+    if not background.has_formula or background.front.mean() > MAX_COVERED:
         return []
     change = work.rgba[..., :3] - background.model
     owned: list[tuple[int, Mask]] = []
@@ -132,7 +155,7 @@ def with_softs(units: Units, softs: Sequence[Soft]) -> Units:
     """The units, and one for each shadow or glow that stands alone."""
     numbers = np.zeros_like(units.labels)
     for number, soft in enumerate((soft for soft in softs if soft.alone), 1):
-        numbers[soft.alpha > UNIT_ALPHA] = number
+        numbers[(soft.alpha > UNIT_ALPHA) & (units.labels == 0)] = number
     return units.with_more(numbers, GLOW)
 
 
@@ -182,8 +205,8 @@ def _of_one_color(
 def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int, Mask]]:
     """Parts of an area by what casts them: the nearest unit where it is strongest beside units, else none (0).
 
-    A part that does not fall off from its unit belongs to the unit of the largest part: letters cast no shadow of the
-    card that they stand on.
+    A part that falls off from the unit of the largest part, and not from its own, belongs to that one: letters cast no
+    shadow of the card that they stand on.
     """
     strength = strongest(change) * area
     at_peak = area & (strength > STRONGEST * np.quantile(strength[area], 0.98))
@@ -198,7 +221,8 @@ def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int,
     largest = int(size.argmax())
     for owner in np.flatnonzero(size):
         piece = numbers == owner
-        if owner != largest and not falls_off(strength, piece, labels == owner, MAX_CORRELATION):
+        falls = [falls_off(strength, piece, labels == unit, MAX_CORRELATION) for unit in (owner, largest)]
+        if not falls[0] and falls[1]:
             numbers[piece] = largest
     for owner in np.unique(numbers[area]):
         yield int(owner), numbers == owner
@@ -211,7 +235,7 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
         return None
     if np.quantile(strongest(change[inner]), 1 - STRONGEST_SHARE) < STRONG.at(work.noise):
         return None
-    color = _color(change[inner], background.model[inner], CAST_ALPHA if owner else ALONE_ALPHA)
+    color = glow_color(change[inner], background.model[inner], CAST_ALPHA if owner else ALONE_ALPHA)
     line, misfit = along(change, color - background.model)
     if misfit[inner].mean() > ON_LINE.at(work.noise) or np.quantile(line[inner], 1 - STRONGEST_SHARE) < UNIT_ALPHA:
         return None
@@ -220,13 +244,14 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
     most = MAX_CORRELATION if owner else MAX_CORRELATION_ALONE
     if not is_soft(alpha, area, labels > 0, source, inner, most):
         return None
-    everywhere = _carried(alpha, inner, work.noise)
-    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, _reach(area) & (labels > 0)))
+    everywhere = _carried(alpha, inner)
+    beyond = _reach(area) if owner else _reach(area) | hulls(area)
+    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, beyond & (labels > 0)))
     y, x = np.unravel_index(int((caster if owner else soft * area).argmax()), area.shape)
-    return Soft(soft, color, owner == 0, (int(y), int(x)), under)
+    return Soft(soft, color, owner == 0, (int(y), int(x)), under, np.zeros_like(area))
 
 
-def _color(change: Floats, behind: Floats, peak_alpha: float) -> Floats:
+def glow_color(change: Floats, behind: Floats, peak_alpha: float) -> Floats:
     """The colour (3,) of changes (k, 3): black for what only darkens, else what has this alpha where strongest."""
     strength = np.abs(change).sum(1)
     strong = strength >= np.quantile(strength, 1 - STRONGEST_SHARE)
@@ -237,13 +262,9 @@ def _color(change: Floats, behind: Floats, peak_alpha: float) -> Floats:
     return np.asarray(np.clip(start + step / peak_alpha, 0, 255), np.float32)
 
 
-def _carried(alpha: Floats, inner: Mask, noise: float) -> Floats:
-    """Alpha (h, w) where it is seen, calmed by a blur, and carried on everywhere else."""
-    import cv2
-
+def _carried(alpha: Floats, inner: Mask) -> Floats:
+    """Alpha (h, w) where it is seen, and carried on everywhere else."""
     everywhere = smooth_fill(alpha[..., None], inner.astype(np.float32))[..., 0]
-    if noise > NOISE_TO_CALM:
-        everywhere = np.asarray(cv2.GaussianBlur(everywhere, (0, 0), CALM_BLUR_PX), np.float32)
     return np.where(everywhere < 1 / 255, 0, everywhere).astype(np.float32)
 
 
