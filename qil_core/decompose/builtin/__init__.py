@@ -24,7 +24,7 @@ Files without a number help several steps: `working` (types, tolerances), `areas
 ringing), `lines` (mixtures of two colours), `meetings` (points where regions meet), `merge_tree` (which parts are one
 thing), `outlines` (lines around shapes), `patches` (textures carried on), `rim` (the picture's border), `shapes`
 (outlines, completion), `softness` (what a shadow or glow is), `table` (measures of regions), `texture` (grain and
-paper), `units` (their type).
+paper), `tones` (rays, stripes and checks), `units` (their type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 

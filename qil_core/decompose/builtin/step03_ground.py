@@ -24,6 +24,7 @@ from .patches import patch_fill
 from .rim import rim_mask
 from .step04_saliency import salient
 from .texture import stationary_texture
+from .tones import two_toned
 from .working import Floats, Labels, Mask, Tolerance, Working, strongest
 
 KINDS = ("flat", "gradient", "gradient", "gradient")
@@ -52,6 +53,9 @@ PER_TEXTURE = 2
 
 STRONG_PER_TEXTURE = 3.5
 """What it adds to STRONG: the three channels of a hundred thousand pixels hardly go as far in five places."""
+
+SEAM = 0.6
+"""What the contrast of a ground's two tones adds to FIT and STRONG along the lines between them, which are blurred."""
 
 EVEN = 0.4
 """Factor on FIT and STRONG in an even picture: cards on a dark screen differ from it by 8 to 15."""
@@ -108,13 +112,14 @@ MAX_LAND_AT_TOP = 0.05
 class Background:
     """model: float32 (h, w, 3) in 0..255. front: where something covers it. kind: for the report.
 
-    roughness: standard deviation of its texture, in 1/255.
+    roughness: standard deviation of its texture, in 1/255. is_two_toned: whether the model is a pattern (see `tones`).
     """
 
     model: Floats
     front: Mask
     kind: str
     roughness: float = 0.0
+    is_two_toned: bool = False
 
     @property
     def has_formula(self) -> bool:
@@ -135,8 +140,9 @@ def find_background(work: Working, progress: Progress = silent) -> Background:
         found = _with_formula(rgb, work, EVEN, 0.0, progress)
     else:
         texture = stationary_texture(rgb)
-        found = _with_formula(rgb, work, 1.0, texture, progress) if texture > MIN_TEXTURE else None
-        found = found or _with_formula(rgb, work, 1.0, 0.0, progress)
+        smooth = _with_formula(rgb, work, 1.0, 0.0, progress)
+        is_rough = texture > MIN_TEXTURE and not (smooth and smooth.is_two_toned)  # two tones look like a texture
+        found = (_with_formula(rgb, work, 1.0, texture, progress) if is_rough else None) or smooth
     progress(1, "finding what covers the background")
     return found or _without_formula(work, progress)
 
@@ -156,7 +162,12 @@ def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, prog
     around_letters = exact if work.ringing is None else 1  # JPEG leaves a pale rim around them
     faint = around_letters * FIT.around(work.local_noise) + PER_TEXTURE * roughness
     strong = exact * STRONG.around(work.local_noise) + STRONG_PER_TEXTURE * roughness
-    return Background(model, differing(difference, faint, strong), KINDS[degree], roughness)
+    front = differing(difference, faint, strong)
+    tones = two_toned(rgb, model, front, faint)
+    if tones is not None:
+        model, blurred = tones.model, tones.seams * np.float32(SEAM * tones.contrast)
+        front = differing(strongest(rgb - model), faint + blurred, strong + blurred)
+    return Background(model, front, KINDS[degree], roughness, tones is not None)
 
 
 def _roughness(difference: Floats, texture: float) -> float:
