@@ -3,7 +3,7 @@
 A reader's box holds what lies before and between its letters too, and misses the lines of which a figure hides much.
 The two colours and the widths of filling and outline tell the letters from all that, within the box and around it.
 
-1. `style_of`: these colours and widths, from the ink of a line that was found.
+1. `style_of`: the colours and the outline's width, from the ink of a line that was found.
 2. `letters_of`: the fillings of this style, on the line and next to it, with their outlines.
 """
 
@@ -42,7 +42,7 @@ MIN_SURROUNDED_PIECE = 0.4
 """The same for one filling, of which a figure may hide a good part."""
 
 MIN_STROKE, MAX_STROKE = 0.3, 2.0
-"""Width of a filling's strokes, in those of the style: what is much wider is an area, much thinner a line."""
+"""Width of a filling's strokes, in those of most fillings: what is much wider is an area, much thinner a line."""
 
 MIN_WIDTH_PX = 2.5
 """Width of the thinnest outline, in working pixels, whose own colour is seen."""
@@ -64,11 +64,10 @@ EDGE_PX = 3
 
 
 class Style(NamedTuple):
-    """fill, rim: colours (3,) in 0..255. stroke: mean depth of a filling. width: of the outline. Both in pixels."""
+    """fill, rim: colours (3,) in 0..255. width: of the outline, in pixels."""
 
     fill: Floats
     rim: Floats
-    stroke: float
     width: float
 
 
@@ -92,7 +91,7 @@ def style_of(rgb: Floats, noise: float, ink: Mask, paper: Floats) -> Style | Non
     width = 2 * float(np.median(_distance(masks[inner])[masks[1 - inner]]))
     if held[inner] < MIN_SURROUNDED or width < MIN_WIDTH_PX:
         return None
-    return Style(pair[inner], pair[1 - inner], float(_depth(masks[inner])[masks[inner]].mean()), width)
+    return Style(pair[inner], pair[1 - inner], width)
 
 
 def letters_of(rgb: Floats, noise: float, style: Style, rows: tuple[float, float], height: float) -> Mask | None:
@@ -108,14 +107,16 @@ def letters_of(rgb: Floats, noise: float, style: Style, rows: tuple[float, float
     fill, rim = (near & (strongest(rgb - color) < alike) for color in (style.fill, style.rim))
     count, pieces = cv2.connectedComponents(fill.astype(np.uint8), connectivity=4)
     area = np.maximum(np.bincount(pieces.ravel(), minlength=count), 1)
-    stroke = np.bincount(pieces.ravel(), weights=_depth(fill).ravel(), minlength=count) / area / style.stroke
+    stroke = np.bincount(pieces.ravel(), weights=_depth(fill).ravel(), minlength=count) / area
     ring = _ring(fill, style.width)
     around = pieces.ravel()[nearest(fill)[0]][ring]
     total = np.maximum(np.bincount(around, minlength=count), 1)
     held = np.bincount(around, weights=rim[ring], minlength=count) / total
-    kept = (stroke > MIN_STROKE) & (stroke < MAX_STROKE) & (held > MIN_SURROUNDED_PIECE)
-    kept &= area > min(MIN_PIECE * height**2, style.stroke**2)
+    kept = held > MIN_SURROUNDED_PIECE
     kept[0] = False
+    usual = float(np.median(np.repeat(stroke[kept], area[kept]))) if kept.any() else 0.0
+    kept &= (stroke > MIN_STROKE * usual) & (stroke < MAX_STROKE * usual)
+    kept &= area > min(MIN_PIECE * height**2, usual**2)
     if kept.sum() < MIN_LETTERS:
         return None
     return _with_outline(rgb, alike, style, kept[pieces], near)
