@@ -3,8 +3,8 @@
 1. A picture with clear parts has no background (`is_cut_out`).
 2. `gradient.best_gradient`: a flat colour or a polynomial where one explains enough of the picture; `differing` says
    where something covers it (hysteresis thresholding: Canny, 1986).
-3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
-   (`step04_saliency`).
+3. Else `_without_formula`: an even sky; smooth areas that reach the rim; where there are none, all that does not
+   stand out (`step04_saliency`).
 4. `behind_land`, when regions are known: where that background is but a strip of land, the sky takes its place.
 5. `completed_colors`, when layers are drawn: the background's colours under what covers it, by its formula, by patches
    (see `patches`), or smoothly.
@@ -19,7 +19,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import link_step, linked_areas
 from .fill import smooth_fill
-from .gradient import best_gradient
+from .gradient import best_gradient, gradient_of
 from .patches import patch_fill
 from .rim import rim_mask
 from .step04_saliency import salient
@@ -104,6 +104,9 @@ MIN_AREAS = 0.15
 MIN_SKY = 0.5
 """Share of the upper border along which a sky lies, and of the lower one along which land does."""
 
+STRAIGHT_PX = 2
+"""How far, in working pixels, the end of a bar may be from straight."""
+
 MAX_LAND_AT_TOP = 0.05
 """Share of the upper border from which a background that reaches it is no land."""
 
@@ -143,6 +146,8 @@ def find_background(work: Working, progress: Progress = silent) -> Background:
         smooth = _with_formula(rgb, work, 1.0, 0.0, progress)
         is_rough = texture > MIN_TEXTURE and not (smooth and smooth.is_two_toned)  # two tones look like a texture
         found = (_with_formula(rgb, work, 1.0, texture, progress) if is_rough else None) or smooth
+        if found is not None and found.front[0].mean() > 1 - MAX_LAND_AT_TOP:
+            found = _sky(work, *_smooth_areas(work)) or found
     progress(1, "finding what covers the background")
     return found or _without_formula(work, progress)
 
@@ -263,11 +268,53 @@ def _small_pieces(mask: Mask) -> Mask:
 
 def _without_formula(work: Working, progress: Progress) -> Background:
     """Smooth areas that reach the rim as background; without such areas, what is not salient."""
-    areas = linked_areas(work.rgba, link_step(work.noise))
-    size = np.bincount(areas.ravel())
-    reaching = np.unique(areas[rim_mask(*areas.shape)])
-    wide = reaching[size[reaching] > MIN_AREA * areas.size]
+    areas, wide = _smooth_areas(work)
     calm = np.isin(areas, wide)
+    sky = _sky(work, areas, wide)
+    if sky is not None:
+        return sky
     if calm.mean() > MIN_AREAS:
         return Background(np.zeros_like(work.rgba[..., :3]), ~calm, "inpainted")
     return salient_background(work, progress)
+
+
+def _smooth_areas(work: Working) -> tuple[Labels, Labels]:
+    """The smooth areas (h, w), 1.., and the numbers of those that are large and reach the rim."""
+    step = link_step(work.noise)
+    areas = linked_areas(work.rgba, step, _steep(work.rgba, step))
+    size = np.bincount(areas.ravel())
+    reaching = np.unique(areas[rim_mask(*areas.shape)])
+    return areas, reaching[size[reaching] > MIN_AREA * areas.size]
+
+
+def _steep(rgba: Floats, step: float) -> Mask:
+    """Where colours change by more than twice a step within 3 x 3 pixels.
+
+    Along a nearly level edge its blur changes slowly from pixel to pixel, and would link what it parts.
+    """
+    import cv2
+
+    calm = cv2.medianBlur(rgba.clip(0, 255).astype(np.uint8), 3)
+    return np.asarray(cv2.morphologyEx(calm, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(2) > 2 * step)
+
+
+def _sky(work: Working, areas: Labels, wide: Labels) -> Background | None:
+    """The area along the upper border before which all else lies, where it is one of the wide ones and a gradient.
+
+    A bar on top of a page ends straight.
+    """
+    along_top = np.bincount(areas[0])
+    top, rgb = int(along_top.argmax()), np.ascontiguousarray(work.rgba[..., :3])
+    if top not in wide or along_top[top] < MIN_SKY * areas.shape[1] or _ends_straight(areas == top):
+        return None
+    found = gradient_of(rgb, areas == top, FIT.at(work.noise))
+    if found is None:
+        return None
+    front = differing(strongest(rgb - found[0]), FIT.around(work.local_noise), STRONG.around(work.local_noise))
+    return Background(found[0], front, KINDS[found[1]])
+
+
+def _ends_straight(sky: Mask) -> bool:
+    """Whether an area (h, w) along the upper border ends at one height for the most part."""
+    depth = np.where(sky.all(0), len(sky), (~sky).argmax(0))[sky[0]]
+    return bool((np.abs(depth - np.bincount(depth).argmax()) <= STRAIGHT_PX).mean() > MIN_SKY)
