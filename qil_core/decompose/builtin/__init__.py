@@ -122,7 +122,7 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
     """The background and the regions before it; where one region is nearly all, what stands out is looked for."""
     background = find_background(work, part(progress, 0, 0.5))
     regions = find_regions(work, background, part(progress, 0.5, 0.7))
-    if work.is_even and background.has_formula and _largest_region(regions)[1] > MAX_REGION:
+    if background.has_formula and _largest_region(regions)[1] > MAX_REGION:
         regions = find_parted_regions(work, background, part(progress, 0.6, 0.7))
     largest, share = _largest_region(regions)
     if share > MAX_REGION:

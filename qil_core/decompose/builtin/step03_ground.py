@@ -2,9 +2,10 @@
 
 1. A picture with clear parts has no background (`is_cut_out`).
 2. `gradient.best_gradient`: a flat colour or a polynomial where one explains enough of the picture; `differing` says
-   where something covers it (hysteresis thresholding: Canny, 1986).
-3. Else `_without_formula`: an even sky; smooth areas that reach the rim; where there are none, all that does not
-   stand out (`step04_saliency`).
+   where something covers it (hysteresis thresholding: Canny, 1986). It may be one of two tones (`tones`). Where it is
+   but a band of land, or there is none, the sky is looked for (`_sky`).
+3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
+   (`step04_saliency`).
 4. `behind_land`, when regions are known: where that background is but a strip of land, the sky takes its place.
 5. `completed_colors`, when layers are drawn: the background's colours under what covers it, by its formula, by patches
    (see `patches`), or smoothly.
@@ -17,11 +18,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...progress import Progress, silent
-from .areas import link_step, linked_areas
+from .areas import link_step, linked_areas, steep
 from .fill import smooth_fill
 from .gradient import best_gradient, gradient_of
 from .patches import patch_fill
 from .rim import rim_mask
+from .step01_look import MIN_EVEN, evenness
 from .step04_saliency import salient
 from .texture import stationary_texture
 from .tones import two_toned
@@ -139,17 +141,25 @@ def find_background(work: Working, progress: Progress = silent) -> Background:
     if is_cut_out(work):
         return Background(work.rgba[..., :3] * 0, work.rgba[..., 3] > SEEN_ALPHA, "transparent")
     rgb = np.ascontiguousarray(work.rgba[..., :3])
-    if work.is_even:
-        found = _with_formula(rgb, work, EVEN, 0.0, progress)
-    else:
-        texture = stationary_texture(rgb)
-        smooth = _with_formula(rgb, work, 1.0, 0.0, progress)
-        is_rough = texture > MIN_TEXTURE and not (smooth and smooth.is_two_toned)  # two tones look like a texture
-        found = (_with_formula(rgb, work, 1.0, texture, progress) if is_rough else None) or smooth
-        if found is not None and found.front[0].mean() > 1 - MAX_LAND_AT_TOP:
-            found = _sky(work, *_smooth_areas(work)) or found
+    found = _with_formula(rgb, work, EVEN, 0.0, progress) if work.is_even else _smooth_ground(rgb, work, progress)
     progress(1, "finding what covers the background")
     return found or _without_formula(work, progress)
+
+
+def _smooth_ground(rgb: Floats, work: Working, progress: Progress) -> Background | None:
+    """The ground of a picture that is not even: a polynomial, two tones of it, a sky, or one with a texture.
+
+    Where most neighbours have the same colour there is no texture, but hills before a sky may look like one.
+    """
+    smooth = _with_formula(rgb, work, 1.0, 0.0, progress)
+    if smooth is not None and smooth.is_two_toned:
+        return smooth
+    is_land = smooth is None or smooth.front[0].mean() > 1 - MAX_LAND_AT_TOP
+    sky = _sky(work, *_smooth_areas(work)) if is_land else None
+    texture = 0.0 if evenness(work.rgba) > MIN_EVEN else stationary_texture(rgb)
+    if sky is not None or texture <= MIN_TEXTURE:
+        return sky or smooth
+    return _with_formula(rgb, work, 1.0, texture, progress) or smooth
 
 
 def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, progress: Progress) -> Background | None:
@@ -270,9 +280,6 @@ def _without_formula(work: Working, progress: Progress) -> Background:
     """Smooth areas that reach the rim as background; without such areas, what is not salient."""
     areas, wide = _smooth_areas(work)
     calm = np.isin(areas, wide)
-    sky = _sky(work, areas, wide)
-    if sky is not None:
-        return sky
     if calm.mean() > MIN_AREAS:
         return Background(np.zeros_like(work.rgba[..., :3]), ~calm, "inpainted")
     return salient_background(work, progress)
@@ -281,21 +288,10 @@ def _without_formula(work: Working, progress: Progress) -> Background:
 def _smooth_areas(work: Working) -> tuple[Labels, Labels]:
     """The smooth areas (h, w), 1.., and the numbers of those that are large and reach the rim."""
     step = link_step(work.noise)
-    areas = linked_areas(work.rgba, step, _steep(work.rgba, step))
+    areas = linked_areas(work.rgba, step, steep(work.rgba, step))
     size = np.bincount(areas.ravel())
     reaching = np.unique(areas[rim_mask(*areas.shape)])
     return areas, reaching[size[reaching] > MIN_AREA * areas.size]
-
-
-def _steep(rgba: Floats, step: float) -> Mask:
-    """Where colours change by more than twice a step within 3 x 3 pixels.
-
-    Along a nearly level edge its blur changes slowly from pixel to pixel, and would link what it parts.
-    """
-    import cv2
-
-    calm = cv2.medianBlur(rgba.clip(0, 255).astype(np.uint8), 3)
-    return np.asarray(cv2.morphologyEx(calm, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(2) > 2 * step)
 
 
 def _sky(work: Working, areas: Labels, wide: Labels) -> Background | None:
