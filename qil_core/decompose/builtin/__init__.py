@@ -24,7 +24,7 @@ Files without a number help several steps: `working` (types, tolerances), `areas
 ringing), `lines` (mixtures of two colours), `meetings` (points where regions meet), `merge_tree` (which parts are one
 thing), `outlines` (lines around shapes), `patches` (textures carried on), `rim` (the picture's border), `shapes`
 (outlines, completion), `softness` (what a shadow or glow is), `table` (measures of regions), `texture` (grain and
-paper), `units` (their type).
+paper), `tones` (rays, stripes and checks), `units` (their type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 
@@ -153,7 +153,7 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
     """The background and the regions before it; where one region is nearly all, what stands out is looked for."""
     background = find_background(work, part(progress, 0, 0.5))
     regions = find_regions(work, background, part(progress, 0.5, 0.7))
-    if work.is_even and background.has_formula and _largest_region(regions)[1] > MAX_REGION:
+    if background.has_formula and _largest_region(regions)[1] > MAX_REGION:
         regions = find_parted_regions(work, background, part(progress, 0.6, 0.7))
     largest, share = _largest_region(regions)
     if share > MAX_REGION:

@@ -19,11 +19,10 @@ def link_step(noise: float) -> float:
     return float(np.clip(LINK.at(noise), LINK.floor, MAX_LINK))
 
 
-def linked_areas(rgba: Floats, step: float, front: Mask | None = None) -> Labels:
+def linked_areas(rgba: Floats, step: float, front: Mask | Labels | None = None) -> Labels:
     """Connected areas (h, w), 1.., in which neighbours differ by less than step, after a median of 3 x 3.
 
-    front: (h, w), a mask across whose edge nothing is linked.
-
+    front: (h, w), a mask across whose edge nothing is linked, or numbers, of which only equal ones are.
     """
     import cv2
 
@@ -33,6 +32,17 @@ def linked_areas(rgba: Floats, step: float, front: Mask | None = None) -> Labels
         down &= front[1:] == front[:-1]
         across &= front[:, 1:] == front[:, :-1]
     return linked_pixels(down, across)
+
+
+def steep(rgba: Floats, step: float) -> Mask:
+    """Where colours (h, w, 4) in 0..255 change by more than two steps within 3 x 3 pixels.
+
+    Along a nearly level edge its blur changes slowly from pixel to pixel, and would link what it parts.
+    """
+    import cv2
+
+    calm = cv2.medianBlur(rgba.clip(0, 255).astype(np.uint8), 3)
+    return np.asarray(cv2.morphologyEx(calm, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(2) > 2 * step)
 
 
 def linked_pixels(down: Mask, across: Mask) -> Labels:

@@ -16,7 +16,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import linked_areas
 from .rim import common_colors, rim_mask
-from .working import Floats, Mask, reduced, reported, strongest
+from .working import Floats, Labels, Mask, reduced, reported, strongest
 
 FIT_SIDE_PX = 128
 """Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
@@ -57,6 +57,15 @@ MIN_STEEP_SHORE = 0.5
 MAX_ENCLOSING_DEGREE = 1
 """Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground elsewhere."""
 
+MIN_WHOLE = 0.5
+"""Share of a smooth area that a ground must explain for islands in it to count."""
+
+MIN_INSIDE = 0.99
+"""Share of a pixel of the small copy that must lie in an area to be used for its fit: others have its edge."""
+
+MIN_OF_AREA = 0.95
+"""Share of an area that a polynomial must explain to be its colours."""
+
 COMMON_COLORS = 5
 """How many colours common in the whole picture a fit is started from. The ground of a screen may cover less than its
 cards, their bars and their buttons do."""
@@ -91,6 +100,22 @@ def best_gradient(rgb: Floats, tolerance: float, progress: Progress = silent) ->
     model = evaluate(coefficients, degree, rgb.shape)
     progress(1, "drawing the background")
     return np.clip(model, seen.min(0) - tolerance, seen.max(0) + tolerance), degree, share
+
+
+def gradient_of(rgb: Floats, area: Mask, tolerance: float) -> tuple[Floats, int] | None:
+    """The simplest polynomial that explains an area (h, w) of a picture: its colours (h, w, 3), its degree.
+
+    None where not one does.
+    """
+    small = reduced(rgb, FIT_SIDE_PX)
+    inside = reduced(area.astype(np.float32)[..., None], FIT_SIDE_PX).reshape(-1) > MIN_INSIDE
+    for degree in range(len(SIMPLICITY) if inside.any() else 0):
+        matrix, values = terms(degree, *small.shape[:2]), small.reshape(-1, 3)
+        coefficients = _reweighted(matrix, values, inside + np.float32(RIDGE), tolerance, ())
+        if (strongest(matrix @ coefficients - values)[inside] < tolerance).mean() > MIN_OF_AREA:
+            seen = small.reshape(-1, 3)[inside]
+            return np.clip(evaluate(coefficients, degree, rgb.shape), seen.min(0), seen.max(0)), degree
+    return None
 
 
 def terms(degree: int, height: int, width: int) -> Floats:
@@ -131,8 +156,9 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
     tries = [reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
+    areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP)
     residuals = [strongest(matrix @ c - values).reshape(height, width) for c in tries]
-    merits = [_merit(r, emphasis, tolerance, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
+    merits = [_merit(r, emphasis, tolerance, areas, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
     best = int(np.argmax(merits))
     return tries[best], merits[best]
 
@@ -166,25 +192,31 @@ def reweighted(
     return coefficients
 
 
-def _merit(residual: Floats, emphasis: Floats, tolerance: float, may_enclose: bool) -> float:
-    """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it."""
+def _merit(residual: Floats, emphasis: Floats, tolerance: float, areas: Labels, may_enclose: bool) -> float:
+    """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it.
+
+    A smooth area counts by how much of it is explained: a polynomial that goes through two surfaces is neither's.
+    """
     close = np.exp(-((residual.ravel() / tolerance) ** 2))
-    share = float((close * emphasis).sum() / emphasis.sum())
-    return share + ENCLOSED_WEIGHT * _enclosed(residual, tolerance) if may_enclose and share > MIN_ENCLOSING else share
+    whole = np.bincount(areas.ravel(), weights=close) / np.maximum(np.bincount(areas.ravel()), 1)
+    share = float((close * whole[areas.ravel()] * emphasis).sum() / emphasis.sum())
+    if not may_enclose or share <= MIN_ENCLOSING:
+        return share
+    ground = (residual < tolerance) & (whole > MIN_WHOLE)[areas]
+    return share + ENCLOSED_WEIGHT * _enclosed(ground, residual, tolerance)
 
 
-def _enclosed(residual: Floats, tolerance: float) -> float:
-    """The share of the picture (h, w) that lies in the ground like islands, reaching the picture's border nowhere.
+def _enclosed(ground: Mask, residual: Floats, tolerance: float) -> float:
+    """The share of the picture (h, w) that lies in a ground like islands, reaching the picture's border nowhere.
 
     An island rises from the ground at an edge. Where residuals grow slowly, a polynomial has left a gradient.
     """
     import cv2
 
-    ground = (residual < tolerance).astype(np.uint8)
-    count, islands = cv2.connectedComponents(1 - ground, connectivity=8)
+    count, islands = cv2.connectedComponents((~ground).astype(np.uint8), connectivity=8)
     border = np.concatenate([islands[[0, -1]].ravel(), islands[:, [0, -1]].ravel()])
     square = np.ones((3, 3), np.uint8)
-    shore = cv2.dilate(ground, square) > ground
+    shore = cv2.dilate(ground.astype(np.uint8), square) > ground
     steep = shore & (cv2.dilate(residual, square) > STEEP * tolerance)
     at_border, around, rising = (np.bincount(k, minlength=count) for k in (border, islands[shore], islands[steep]))
     is_island = (at_border == 0) & (rising > MIN_STEEP_SHORE * around)

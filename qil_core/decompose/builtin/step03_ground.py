@@ -2,7 +2,8 @@
 
 1. A picture with clear parts has no background (`is_cut_out`).
 2. `gradient.best_gradient`: a flat colour or a polynomial where one explains enough of the picture; `differing` says
-   where something covers it (hysteresis thresholding: Canny, 1986).
+   where something covers it (hysteresis thresholding: Canny, 1986). It may be one of two tones (`tones`). Where it is
+   but a band of land, or there is none, the sky is looked for (`_sky`).
 3. Else `_without_formula`: smooth areas that reach the rim; where there are none, all that does not stand out
    (`step04_saliency`).
 4. `behind_land`, when regions are known: where that background is but a strip of land, the sky takes its place.
@@ -17,13 +18,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...progress import Progress, silent
-from .areas import link_step, linked_areas
+from .areas import link_step, linked_areas, steep
 from .fill import smooth_fill
-from .gradient import best_gradient
+from .gradient import best_gradient, gradient_of
 from .patches import patch_fill
 from .rim import rim_mask
+from .step01_look import MIN_EVEN, evenness
 from .step04_saliency import salient
 from .texture import stationary_texture
+from .tones import two_toned
 from .working import Floats, Labels, Mask, Tolerance, Working, strongest
 
 KINDS = ("flat", "gradient", "gradient", "gradient")
@@ -52,6 +55,9 @@ PER_TEXTURE = 2
 
 STRONG_PER_TEXTURE = 3.5
 """What it adds to STRONG: the three channels of a hundred thousand pixels hardly go as far in five places."""
+
+SEAM = 0.6
+"""What the contrast of a ground's two tones adds to FIT and STRONG along the lines between them, which are blurred."""
 
 EVEN = 0.4
 """Factor on FIT and STRONG in an even picture: cards on a dark screen differ from it by 8 to 15."""
@@ -100,6 +106,9 @@ MIN_AREAS = 0.15
 MIN_SKY = 0.5
 """Share of the upper border along which a sky lies, and of the lower one along which land does."""
 
+STRAIGHT_PX = 2
+"""How far, in working pixels, the end of a bar may be from straight."""
+
 MAX_LAND_AT_TOP = 0.05
 """Share of the upper border from which a background that reaches it is no land."""
 
@@ -108,13 +117,14 @@ MAX_LAND_AT_TOP = 0.05
 class Background:
     """model: float32 (h, w, 3) in 0..255. front: where something covers it. kind: for the report.
 
-    roughness: standard deviation of its texture, in 1/255.
+    roughness: standard deviation of its texture, in 1/255. is_two_toned: whether the model is a pattern (see `tones`).
     """
 
     model: Floats
     front: Mask
     kind: str
     roughness: float = 0.0
+    is_two_toned: bool = False
 
     @property
     def has_formula(self) -> bool:
@@ -131,14 +141,25 @@ def find_background(work: Working, progress: Progress = silent) -> Background:
     if is_cut_out(work):
         return Background(work.rgba[..., :3] * 0, work.rgba[..., 3] > SEEN_ALPHA, "transparent")
     rgb = np.ascontiguousarray(work.rgba[..., :3])
-    if work.is_even:
-        found = _with_formula(rgb, work, EVEN, 0.0, progress)
-    else:
-        texture = stationary_texture(rgb)
-        found = _with_formula(rgb, work, 1.0, texture, progress) if texture > MIN_TEXTURE else None
-        found = found or _with_formula(rgb, work, 1.0, 0.0, progress)
+    found = _with_formula(rgb, work, EVEN, 0.0, progress) if work.is_even else _smooth_ground(rgb, work, progress)
     progress(1, "finding what covers the background")
     return found or _without_formula(work, progress)
+
+
+def _smooth_ground(rgb: Floats, work: Working, progress: Progress) -> Background | None:
+    """The ground of a picture that is not even: a polynomial, two tones of it, a sky, or one with a texture.
+
+    Where most neighbours have the same colour there is no texture, but hills before a sky may look like one.
+    """
+    smooth = _with_formula(rgb, work, 1.0, 0.0, progress)
+    if smooth is not None and smooth.is_two_toned:
+        return smooth
+    is_land = smooth is None or smooth.front[0].mean() > 1 - MAX_LAND_AT_TOP
+    sky = _sky(work, *_smooth_areas(work)) if is_land else None
+    texture = 0.0 if evenness(work.rgba) > MIN_EVEN else stationary_texture(rgb)
+    if sky is not None or texture <= MIN_TEXTURE:
+        return sky or smooth
+    return _with_formula(rgb, work, 1.0, texture, progress) or smooth
 
 
 def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, progress: Progress) -> Background | None:
@@ -156,7 +177,12 @@ def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, prog
     around_letters = exact if work.ringing is None else 1  # JPEG leaves a pale rim around them
     faint = around_letters * FIT.around(work.local_noise) + PER_TEXTURE * roughness
     strong = exact * STRONG.around(work.local_noise) + STRONG_PER_TEXTURE * roughness
-    return Background(model, differing(difference, faint, strong), KINDS[degree], roughness)
+    front = differing(difference, faint, strong)
+    tones = two_toned(rgb, model, front, faint)
+    if tones is not None:
+        model, blurred = tones.model, tones.seams * np.float32(SEAM * tones.contrast)
+        front = differing(strongest(rgb - model), faint + blurred, strong + blurred)
+    return Background(model, front, KINDS[degree], roughness, tones is not None)
 
 
 def _roughness(difference: Floats, texture: float) -> float:
@@ -252,11 +278,39 @@ def _small_pieces(mask: Mask) -> Mask:
 
 def _without_formula(work: Working, progress: Progress) -> Background:
     """Smooth areas that reach the rim as background; without such areas, what is not salient."""
-    areas = linked_areas(work.rgba, link_step(work.noise))
-    size = np.bincount(areas.ravel())
-    reaching = np.unique(areas[rim_mask(*areas.shape)])
-    wide = reaching[size[reaching] > MIN_AREA * areas.size]
+    areas, wide = _smooth_areas(work)
     calm = np.isin(areas, wide)
     if calm.mean() > MIN_AREAS:
         return Background(np.zeros_like(work.rgba[..., :3]), ~calm, "inpainted")
     return salient_background(work, progress)
+
+
+def _smooth_areas(work: Working) -> tuple[Labels, Labels]:
+    """The smooth areas (h, w), 1.., and the numbers of those that are large and reach the rim."""
+    step = link_step(work.noise)
+    areas = linked_areas(work.rgba, step, steep(work.rgba, step))
+    size = np.bincount(areas.ravel())
+    reaching = np.unique(areas[rim_mask(*areas.shape)])
+    return areas, reaching[size[reaching] > MIN_AREA * areas.size]
+
+
+def _sky(work: Working, areas: Labels, wide: Labels) -> Background | None:
+    """The area along the upper border before which all else lies, where it is one of the wide ones and a gradient.
+
+    A bar on top of a page ends straight.
+    """
+    along_top = np.bincount(areas[0])
+    top, rgb = int(along_top.argmax()), np.ascontiguousarray(work.rgba[..., :3])
+    if top not in wide or along_top[top] < MIN_SKY * areas.shape[1] or _ends_straight(areas == top):
+        return None
+    found = gradient_of(rgb, areas == top, FIT.at(work.noise))
+    if found is None:
+        return None
+    front = differing(strongest(rgb - found[0]), FIT.around(work.local_noise), STRONG.around(work.local_noise))
+    return Background(found[0], front, KINDS[found[1]])
+
+
+def _ends_straight(sky: Mask) -> bool:
+    """Whether an area (h, w) along the upper border ends at one height for the most part."""
+    depth = np.where(sky.all(0), len(sky), (~sky).argmax(0))[sky[0]]
+    return bool((np.abs(depth - np.bincount(depth).argmax()) <= STRAIGHT_PX).mean() > MIN_SKY)

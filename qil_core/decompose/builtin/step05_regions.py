@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...progress import Progress, silent
-from .areas import compact, link_step, linked_areas
+from .areas import compact, link_step, linked_areas, steep
 from .fill import nearest
 from .lines import between
 from .step01_look import noise_level
@@ -75,8 +75,14 @@ def find_regions(work: Working, background: Background, progress: Progress = sil
 
 
 def find_parted_regions(work: Working, background: Background, progress: Progress = silent) -> Labels:
-    """The same, where nothing is linked with its ground: a blurred edge links a card that is hardly brighter."""
-    return _regions(work, background, linked_areas(work.rgba, link_step(work.noise), background.front), progress)
+    """The same, where nothing is linked with its ground: a blurred edge links a card that is hardly brighter.
+
+    Where colours are not even, nothing is linked along an edge either.
+    """
+    step, parts = link_step(work.noise), background.front.astype(np.int32)
+    if not work.is_even:
+        parts += 2 * steep(work.rgba, step)
+    return _regions(work, background, linked_areas(work.rgba, step, parts), progress)
 
 
 def _smooth_areas(work: Working) -> Labels:

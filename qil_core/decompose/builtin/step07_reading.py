@@ -25,6 +25,7 @@ from ...progress import Progress, part, silent
 from ...text import printable
 from .bullets import find_bullets
 from .ink import Ink, axes, filled, find_ink, line_height
+from .lettering import letters_of, style_of
 from .shapes import grown
 from .working import Floats, Labels, Mask, Working, reported
 
@@ -173,15 +174,40 @@ def read_texts(work: Working, progress: Progress = silent) -> Texts:
     picture = rgb.round().clip(0, 255).astype(np.uint8)
     boxes = [box for box in reader.find(picture) if line_height(box) >= MIN_LINE_PX]
     lines = _inked(rgb, work.noise, boxes, part(progress, 0.5, 0.7))
-    blocks, marks = _read(reader, picture, _blocks(lines, rgb.shape[0]), part(progress, 0.7, 1))
+    blocks, marks = _read(reader, rgb, work.noise, _blocks(lines, rgb.shape[0]), part(progress, 0.7, 1))
     count = sum(len(lines) for lines, _ in blocks)
     note = f"Text: read with {reader.label}, {count} lines." if count else f"Text: {reader.label} found none."
     numbers = _painted([lines for lines, _ in blocks], work.shape)
     for number, (lines, _) in enumerate(blocks, 1):
         for bullet in find_bullets(rgb, [(line.corners, line.ink) for line in lines]):
             numbers[bullet.window][bullet.mask] = number
+        letters = _outlined(rgb, work.noise, lines) if (numbers == number).any() else None
+        if letters is not None:
+            numbers = _with_letters(numbers, number, letters)
     names = tuple(name for _, name in blocks)
     return Texts(numbers, _painted(_grouped(marks, _at_one_chart), work.shape), names, note, True).without_empty()
+
+
+def _outlined(rgb: Floats, noise: float, lines: Sequence[_Found]) -> Mask | None:
+    """The outlined letters (h, w) of a block, and of the lines next to it; None where its letters have no outline."""
+    largest = max(lines, key=lambda line: int(line.ink.mask.sum()))
+    style = style_of(rgb[largest.ink.window], noise, largest.ink.mask, largest.ink.paper)
+    if style is None:
+        return None
+    rows = np.concatenate([line.corners[:, 1] for line in lines])
+    reach = (float(rows.min()), float(rows.max()))
+    return letters_of(rgb, noise, style, (reach[0], reach[1]), largest.height)
+
+
+def _with_letters(numbers: Labels, number: int, letters: Mask) -> Labels:
+    """The blocks (h, w) with these letters as the whole of one, which takes in those that they mostly cover."""
+    count = int(numbers.max()) + 1
+    total, covered = (np.bincount(numbers[mask], minlength=count) for mask in (numbers >= 0, letters))
+    gone = 2 * covered > total
+    gone[number] = True
+    gone[0] = False
+    left = np.where(gone[numbers], 0, numbers)
+    return np.where(letters & (left == 0), number, left).astype(np.int32)
 
 
 def over_contrast(work: Working) -> Floats:
@@ -285,15 +311,18 @@ def _gap(first: tuple[float, float], second: tuple[float, float]) -> float:
 
 
 def _read(
-    reader: ocr.Reader, picture: ocr.Picture, blocks: Sequence[list[_Found]], progress: Progress
+    reader: ocr.Reader, rgb: Floats, noise: float, blocks: Sequence[list[_Found]], progress: Progress
 ) -> tuple[list[tuple[list[_Found], str]], list[_Found]]:
     """The blocks that are text, each with its name, and the lines that are marks of something else."""
     texts, marks, left = [], [], float(MAX_READ)
+    picture = rgb.round().clip(0, 255).astype(np.uint8)
     for block in reported(blocks, progress, "reading text"):
         tried = block[:MAX_NAMED_LINES] if left > 0 else []
         words = [reader.read(picture, line.corners) for line in tried]
         left -= sum(min(_length(line), ocr.MAX_READ_ASPECT) for line in tried)
         good = [(line, word.text) for line, word in zip(tried, words, strict=True) if _is_text(word, line)]
+        if not good and tried and _outlined(rgb, noise, tried) is not None:  # in a script that the reader does not know
+            good = [(line, "") for line in tried]
         if not good:
             continue
         lines = [line for line, _ in good] + block[len(tried) :]
