@@ -45,6 +45,12 @@ MIXED_TRUST = 1e-4
 MIXED_DEPTH_PX = 3
 """Largest depth that is counted in this way."""
 
+COVER_PX = 4
+"""How far from what covers a unit, in working pixels, the unit's pixels may be mixtures with that."""
+
+COVER_OVERSHOOT = 0.1
+"""Share of the way from a unit's to its cover's colour by which such a mixture may be off the straight line."""
+
 SOLVED_PX = 1.9
 """Depth that texts are cut to: it is inside the band in which step 13 solves alpha, as thin letters need."""
 
@@ -235,6 +241,7 @@ def _unit_plan(
     rgba = work.rgba[box]
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
     trust = color_trust(visible, units.pieces[box], is_text, strongest(straight - below[box]))
+    trust = _without_cover(straight, trust, above, rough[box])
     color = np.clip(smooth_fill(straight, trust), 0, 255)
     depth = signed_distance(visible)
     if is_text:
@@ -244,6 +251,25 @@ def _unit_plan(
     reach = signed_distance(rim) if (rim & ~visible).any() else depth
     shades = tuple(Shade(soft.under(units.labels > unit)[box], soft.color) for soft in softs)
     return Plan(box, color, depth, signed_distance(extent[box]), signed_distance(above), reach, shades)
+
+
+def _without_cover(shown: Floats, trust: Floats, above: Mask, rough: Floats) -> Floats:
+    """The trust (h, w) without what lies beside a cover and is a mixture of its colour and of the unit's nearby.
+
+    Counters and gaps of small letters have no pixel that shows the card alone, however deep they are.
+    """
+    beside = (trust == 1) & grown(above, COVER_PX)
+    sure = (trust == 1) & ~beside
+    if not (beside.any() and sure.any()):
+        return trust
+    nearby = smooth_fill(shown, sure.astype(np.float32))[beside]
+    covers = smooth_fill(shown, np.maximum(signed_distance(above), 0) ** 4)[beside]
+    _, off = between(shown[beside], nearby, covers, COVER_OVERSHOOT)
+    tolerance = SEEN.floor + SEEN.per_noise * rough[beside]
+    mixed = (off < tolerance) & (strongest(shown[beside] - nearby) > tolerance)
+    left = trust.copy()
+    left[beside] = np.where(mixed, MIXED_TRUST, 1)
+    return left
 
 
 def _solved_depth(depth: Floats, shown: Floats, color: Floats, below: Floats, rough: Floats) -> Floats:

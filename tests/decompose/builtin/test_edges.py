@@ -137,6 +137,19 @@ def test_letters_with_an_outline_of_another_colour_come_out_whole() -> None:
     assert float(np.abs(layers[0, ..., :3] * 255 - [120, 160, 210]).max()) < 2
 
 
+def test_a_card_is_evenly_coloured_under_small_letters() -> None:
+    card = mask("rectangle", 20, 60, 300, 260)
+    lines = np.maximum.reduce([words("an evening of music", 34, 70 + 30 * i, 18 - i) for i in range(6)])
+    picture = opaque(paint(flat(BLUE), (card, (255, 240, 222)), (lines, INK)))
+    work = working_copy(picture.numpy())
+    labels = np.where(lines > 0.4, 2, card > 0.5).astype(np.int32)
+    pieces = np.where(labels == 1, connected(labels == 1), connected(labels == 2) + 1000).astype(np.int32)
+    units = Units(labels, np.array([SHAPE, SHAPE, TEXT], np.int8), pieces)
+    plans = plan_layers(work, work, find_background(work), units, [], [1, 2])
+    color = plans.layers[1].color[plans.layers[1].extent > 3]
+    assert float(np.abs(color - [255, 240, 222]).max()) < 4
+
+
 def connected(where: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.asarray(cv2.connectedComponents(where.astype(np.uint8))[1], np.int32)
 
