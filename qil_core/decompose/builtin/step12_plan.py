@@ -20,6 +20,7 @@ import torch
 
 from ...parallel import each
 from ...progress import Progress, part, silent
+from .completion import completed
 from .fill import smooth_fill
 from .lines import between
 from .shapes import Box, box_around, continued, grown, signed_distance
@@ -242,7 +243,7 @@ def _unit_plan(
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
     trust = color_trust(visible, units.pieces[box], is_text, strongest(straight - below[box]))
     trust = _without_cover(straight, trust, above, rough[box])
-    color = np.clip(smooth_fill(straight, trust), 0, 255)
+    color = np.clip(completed(straight, trust, extent[box] & ~visible, work.noise), 0, 255)
     depth = signed_distance(visible)
     if is_text:
         shared = grown(edges(np.where(visible, units.pieces[box], 0), 1), SEAM_PX)
