@@ -40,6 +40,9 @@ PURE_DEPTH_PX = 2.5
 MIN_CONTRAST_ON_SPINE = 0.93
 """Contrast to what lies below, as a share of the piece's strongest, from which a thin piece's pixel is pure."""
 
+STROKE_PX = 8
+"""How far along a stroke, in working pixels, its strongest contrast is looked for: slanted ones waver over less."""
+
 MIXED_TRUST = 1e-4
 """What a mixture counts, pure pixels counting 1, times the fourth power of its depth in working pixels."""
 
@@ -241,7 +244,7 @@ def _unit_plan(
     visible, above, is_text = labels == unit, labels > unit, bool(units.kinds[unit] == TEXT)
     rgba = work.rgba[box]
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
-    trust = color_trust(visible, units.pieces[box], is_text, strongest(straight - below[box]))
+    trust = color_trust(visible, units.pieces[box], int(units.kinds[unit]), strongest(straight - below[box]))
     trust = _without_cover(straight, trust, above, rough[box])
     color = np.clip(completed(straight, trust, extent[box] & ~visible, work.noise), 0, 255)
     depth = signed_distance(visible)
@@ -299,18 +302,25 @@ def _soft_rim(shown: Floats, color: Floats, below: Floats, rough: Floats, visibl
     return mixed & touching[pieces]
 
 
-def color_trust(visible: Mask, pieces_map: Labels, is_text: bool, contrast: Floats) -> Floats:
+def color_trust(visible: Mask, pieces_map: Labels, kind: int, contrast: Floats) -> Floats:
     """How purely a pixel shows its own unit's colour (h, w): 1 away from edges and on the spine of thin pieces.
 
-    contrast: (h, w), to what lies below. In a thin piece, pixels of less contrast are mixtures with that.
+    contrast: (h, w), to what lies below. In a thin piece, pixels of less contrast are mixtures with that; strokes may
+    be one piece and of many colours, such as the axes and the grid of a chart, so theirs is compared nearby.
     """
+    import cv2
+
     depth = signed_distance(visible) + 0.5
     inside, pieces = np.where(visible, pieces_map, 0), int(pieces_map.max()) + 1
     spine, peak = np.zeros(pieces, np.float32), np.zeros(pieces, np.float32)
     np.maximum.at(spine, inside[visible], depth[visible])
     np.maximum.at(peak, inside[visible], contrast[visible])
-    thin = (spine < THIN_PX) | is_text
-    mixed = thin[inside] & (contrast < MIN_CONTRAST_ON_SPINE * peak[inside])
+    thin = (spine < THIN_PX) | (kind in (STROKES, TEXT))
+    strong = peak[inside]
+    if kind == STROKES:
+        nearby = np.ones((2 * STROKE_PX + 1, 2 * STROKE_PX + 1), np.uint8)
+        strong = np.asarray(cv2.dilate(np.where(visible, contrast, 0).astype(np.float32), nearby))
+    mixed = thin[inside] & (contrast < MIN_CONTRAST_ON_SPINE * strong)
     pure = visible & ~mixed & ((depth > PURE_DEPTH_PX) | thin[inside])
     little = MIXED_TRUST * np.clip(depth, 0, MIXED_DEPTH_PX) ** 4
     return np.where(pure, 1, np.where(visible, little, 0)).astype(np.float32)
