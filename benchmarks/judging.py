@@ -107,12 +107,12 @@ def traces(found: LayerStack, true: LayerStack) -> float:
     """
     off = _bottom_error(found, true) > VISIBLY_OFF
     alphas = found.pixels[1:, ..., 3].numpy()
-    near_others = [_grown(alpha > OTHERS_ALPHA, OTHERS_PX) for alpha in alphas]
+    near_others = [grown(alpha > OTHERS_ALPHA, OTHERS_PX) for alpha in alphas]
     covers = np.sum(near_others, axis=0) if len(alphas) else np.zeros(off.shape)
     pixels = wrong = 0
     for alpha, own in zip(alphas, near_others, strict=True):
         solid = alpha > 0.5
-        band = _grown(solid, BAND_PX) & _grown(~solid, BAND_PX) & (covers - own == 0)
+        band = grown(solid, BAND_PX) & grown(~solid, BAND_PX) & (covers - own == 0)
         if band.sum() >= MIN_BAND_PX:
             pixels, wrong = pixels + int(band.sum()), wrong + int(off[band].sum())
     return wrong / max(pixels, 1)
@@ -123,7 +123,7 @@ def _bottom_error(found: LayerStack, true: LayerStack) -> Floats:
     return np.asarray((found.pixels[0, ..., :3] - true.pixels[0, ..., :3]).abs().amax(-1), np.float32)
 
 
-def _grown(mask: Mask, pixels: int) -> Mask:
+def grown(mask: Mask, pixels: int) -> Mask:
     """A mask (H, W) with its surroundings: a square of so many pixels on every side."""
     size = 2 * pixels + 1
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)), bool)

@@ -6,18 +6,21 @@ their errors (empirical Bayes). From the top layer down, for every pixel that is
 
 1. The layers below show b, the layer's own colour and alpha are F and a0, and d must be seen (b and d premultiplied).
    With premultiplied colour p and alpha a, the layers below must show (d - p) / (1 - a), which is b and a change t.
-2. `ground_variance`: V_below, how far what lies below may be off. It is the mean squared difference from the picture
-   where the bottom layer alone is seen: its noise, or the texture that it leaves out.
+2. `ground_variance`: V_below, how far what lies below may be off: the spread of the differences from the picture where
+   the bottom layer alone is seen. That is its noise, or the texture that it leaves out. It is read from the mean of
+   their roots, to which a few large ones add little: those are things that no layer shows.
 3. `_own_variance`: V_own, how far the layer may be off. At the least a^2 V_below; where the residual of a0 F over b is
    larger than noise of what lies below explains, the layer must be off by that much, as its edge is not quite right.
 4. `_solved`: the most likely p and a minimise
 
-       |t|^2 V_own / V_below  +  |p - a F|^2  +  (a - a0)^2,   with p between 0 and a in every channel.
+       |t|^2 V_own / V_below  +  VISIBLE max(|t| - u, 0)^2  +  |p - a F|^2  +  (a - a0)^2,
 
-   The first term is the trace that is seen below when the layer is moved away, the second the fringe that goes with it,
-   the third the change of its shape. For a given a, p is a mean of what is exact and of a F, kept where all colours are
-   in range. A few values of a are tried: none, a0, the one of matting (d between b and F: Smith and Blinn, 1996), and
-   steps from there to the least one at which a colour in range leaves no trace.
+   with p between 0 and a in every channel. The first term is the trace that is seen below when the layer is moved
+   away, the second what of it is plainly seen: more than u, which is UNSEEN or two standard deviations of what lies
+   below. The third is the fringe that goes with the layer, the fourth the change of its shape. For a given a, p is a
+   mean of what is exact and of a F, kept where t is up to u and all colours are in range. A few values of a are tried:
+   none, a0, the one of matting (d between b and F: Smith and Blinn, 1996), the least one with which t is up to u, and
+   steps from matting's to the least one at which a colour in range leaves no trace.
 5. `_passed_on`: the next layer must show b + t. A change that rounding explains is not passed on, since dividing by
    1 - a would make it large.
 """
@@ -50,6 +53,15 @@ ROUNDING = 0.5 / GRID + 1e-6
 THIN = 0.05
 """Alpha under which a layer's colour may be noise: there the colour of the layer's solid pixels nearby is taken."""
 
+UNSEEN = 8 / GRID
+"""Difference from an even ground, in 0..1, that hardly anybody sees: traces of 10/255 and more are counted."""
+
+VISIBLE = 10_000.0
+"""Weight of what a trace has more than that: 3/255 more are worth an alpha of 1."""
+
+ROOT_TO_SIGMA = 0.82
+"""Mean root of the absolute value of a normal variable, over the root of its standard deviation."""
+
 STEPS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 """Where between matting's alpha and the least exact one others are tried."""
 
@@ -60,7 +72,7 @@ TINY = 1e-6
 
 
 def ground_variance(stack: LayerStack, target: Tensor) -> Tensor:
-    """V_below (H, W) of a stack and its picture (H, W, 4): squared differences of colours in 0..1, mean of channels.
+    """V_below (H, W) of a stack and its picture (H, W, 4): the variance of colours in 0..1, mean of channels.
 
     It is a mean over squares around each pixel, of places where more than half of the bottom layer is seen and no edge
     is near; where there are none, over the whole picture.
@@ -72,9 +84,9 @@ def ground_variance(stack: LayerStack, target: Tensor) -> Tensor:
         through *= 1 - alpha
     plain = ((through > 0.5) & ~edges).float()
     squares = (premultiplied(composite(stack)) - premultiplied(target))[..., :3].square().mean(-1)
-    planes = torch.stack([squares * plain, plain])[None]
+    planes = torch.stack([squares.sqrt().sqrt() * plain, plain])[None]
     near = box_mean(planes, TEXTURE_RADIUS) + 1e-3 * planes.mean((2, 3), keepdim=True)
-    return STEP + near[0, 0] / near[0, 1].clamp(min=TINY)
+    return STEP + (near[0, 0] / near[0, 1].clamp(min=TINY)) ** 4 / ROOT_TO_SIGMA**4
 
 
 def given_upward(pixels: Tensor, target: Tensor, variance: Tensor, inner: slice) -> Tensor:
@@ -141,11 +153,12 @@ def _solved(asked: Tensor, under: Tensor, own: Tensor, variance: Tensor) -> Tens
     asked, under: premultiplied (P, 4). own: the layer's straight colours and alpha (P, 4). variance: V_below (P,).
     """
     weight = (_own_variance(asked, under, own, variance) / variance)[:, None]
+    unseen = (MISFIT * variance).sqrt().clamp(min=UNSEEN)[:, None]
     best, least = own, torch.full_like(variance, float("inf"))
     ceiling = (asked[:, 3] * GRID + 1e-3).floor() / GRID
-    for alpha in _alphas(asked[:, :3], under[:, :3], own):
+    for alpha in _alphas(asked[:, :3], under[:, :3], own, unseen):
         alpha = torch.minimum(quantize(alpha), ceiling)
-        tried, cost = _at_alpha(alpha[:, None], asked, under, own, weight)
+        tried, cost = _at_alpha(alpha[:, None], asked, under, own, weight, unseen)
         better = cost < least
         best, least = torch.where(better[:, None], tried, best), torch.where(better, cost, least)
     return best
@@ -159,31 +172,54 @@ def _own_variance(asked: Tensor, under: Tensor, own: Tensor, variance: Tensor) -
     return torch.maximum(alpha.square() * variance, unexplained)
 
 
-def _alphas(asked: Tensor, under: Tensor, own: Tensor) -> list[Tensor]:
-    """Values of alpha (P,) that are tried, for colours asked and under (P, 3) and a layer's own pixels (P, 4)."""
+def _alphas(asked: Tensor, under: Tensor, own: Tensor, unseen: Tensor) -> list[Tensor]:
+    """Values of alpha (P,) that are tried, for colours asked and under (P, 3) and a layer's own pixels (P, 4).
+
+    unseen: u (P, 1).
+    """
     difference, reach = asked - under, own[:, :3] - under
     matting = (difference * reach).sum(-1) + own[:, 3] * STEP
     matting = (matting / (reach.square().sum(-1) + STEP)).clamp(0, 1)
+    exact = torch.maximum(_least_alpha(asked, under), matting)
+    exact = (exact * GRID - 1e-3).ceil() / GRID
+    nearly = _least_alpha(asked, under + difference.clamp(-unseen, unseen))
+    nearly = (nearly * GRID - 1e-3).ceil() / GRID
+    return [torch.zeros_like(matting), own[:, 3], nearly, *(torch.lerp(matting, exact, step) for step in STEPS)]
+
+
+def _least_alpha(asked: Tensor, under: Tensor) -> Tensor:
+    """The least alpha (P,) with which a colour in range makes `under` look as asked (P, 3)."""
+    difference = asked - under
     room = torch.where(difference < 0, under, 1 - under).clamp(min=1e-4)
-    exact = (difference.abs() / room).amax(-1).clamp(max=1)
-    exact = (torch.maximum(exact, matting) * GRID - 1e-3).ceil() / GRID
-    return [torch.zeros_like(matting), own[:, 3], *(torch.lerp(matting, exact, step) for step in STEPS)]
+    return (difference.abs() / room).amax(-1).clamp(max=1)
 
 
-def _at_alpha(alpha: Tensor, asked: Tensor, under: Tensor, own: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The best pixels (P, 4) with an alpha (P, 1), straight and on the 8-bit grid, and what they cost (P,)."""
+def _at_alpha(
+    alpha: Tensor, asked: Tensor, under: Tensor, own: Tensor, weight: Tensor, unseen: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The best pixels (P, 4) with an alpha (P, 1), straight and on the 8-bit grid, and what they cost (P,).
+
+    weight: V_own / V_below (P, 1). unseen: u (P, 1).
+    """
     through = 1 - alpha
     fringeless, traceless = alpha * own[:, :3], asked[:, :3] - through * under[:, :3]
     share = weight / (weight + through.square())
     least, most = asked[:, :3] - (asked[:, 3:] - alpha), asked[:, :3]  # with these the layers below show 1 and 0
-    best = torch.lerp(fringeless, traceless, share).maximum(least).minimum(most)
+    best = torch.lerp(fringeless, traceless, share)
+    best = best.clamp(traceless - through * unseen, traceless + through * unseen).maximum(least).minimum(most)
     colors = quantize((best / alpha.clamp(min=TINY)).clamp(0, 1))
     pixels = torch.cat([colors, alpha], -1)
     change = _passed_on(asked, pixels, under) - under
     missed = asked - premultiplied(pixels) - through * (under + change)
     missed = torch.where(missed.abs() > ROUNDING, missed, 0)
     cost = (weight * change.square()).sum(-1) + (alpha * colors - fringeless).square().sum(-1)
-    cost = cost + (alpha - own[:, 3:])[:, 0].square() + MISSED * missed.square().sum(-1)
+    excess = (change[:, :3].abs() - unseen).clamp(min=0)
+    cost = (
+        cost
+        + VISIBLE * excess.square().sum(-1)
+        + (alpha - own[:, 3:])[:, 0].square()
+        + MISSED * missed.square().sum(-1)
+    )
     return pixels, cost
 
 

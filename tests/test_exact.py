@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from qil_core.composite import composite, visible_weights
 from qil_core.errors import QilError
 from qil_core.exact import EdgeChanges, edge_changes, make_exact, recomposition
+from qil_core.residual import ground_variance
 from qil_core.stack import LayerStack, quantize
 
 
@@ -103,6 +104,28 @@ def test_beside_a_layer_its_colour_is_taken_but_far_from_it_the_ground_changes()
     assert exact.pixels[1, 5, 18].tolist() == pytest.approx([0.6, 0.6, 0.6, 0.5], abs=0.03), "half its colour"
     assert exact.pixels[0, 5, 5, 0].item() == pytest.approx(128 / 255, abs=1e-6)
     assert exact.pixels[1, 5, 5, 3].item() == 0
+
+
+def test_ringing_beside_a_layer_leaves_nothing_that_is_seen_on_a_bright_ground() -> None:
+    noise = torch.randn(40, 40, generator=torch.Generator().manual_seed(0)) * 2 / 255
+    stack, picture = edge_over_ground(0.93 + noise, 0.6, 1)
+    picture[:, :20, :3] = 0.93
+    picture[:, 17, :3] += 13 / 255
+    exact = make_exact(stack, picture)
+    assert recomposition(exact, picture).max_error <= 1
+    assert float((exact.pixels[0, :, 17, :3] - stack.pixels[0, :, 17, :3]).abs().max()) < 10 / 255
+
+
+def test_what_no_layer_shows_is_no_noise_of_the_ground() -> None:
+    stack, picture = edge_over_ground(torch.full((40, 40), 0.4))
+    picture[::6, :15, :3] = 0.55
+    assert float(ground_variance(stack, quantize(picture)).sqrt().max()) < 4 / 255
+
+
+def test_noise_of_the_ground_is_measured() -> None:
+    noise = torch.randn(40, 40, generator=torch.Generator().manual_seed(0)) * 6 / 255
+    stack, picture = edge_over_ground(0.4 + noise)
+    assert float(ground_variance(stack, picture).sqrt()[20, 5]) == pytest.approx(6 / 255, rel=0.2)
 
 
 def test_changes_are_counted_in_soft_edges_and_below_them() -> None:

@@ -111,7 +111,7 @@ def gradient_of(rgb: Floats, area: Mask, tolerance: float) -> tuple[Floats, int]
     inside = reduced(area.astype(np.float32)[..., None], FIT_SIDE_PX).reshape(-1) > MIN_INSIDE
     for degree in range(len(SIMPLICITY) if inside.any() else 0):
         matrix, values = terms(degree, *small.shape[:2]), small.reshape(-1, 3)
-        coefficients = _reweighted(matrix, values, inside + np.float32(RIDGE), tolerance, ())
+        coefficients = reweighted(matrix, values, inside + np.float32(RIDGE), tolerance, ())
         if (strongest(matrix @ coefficients - values)[inside] < tolerance).mean() > MIN_OF_AREA:
             seen = small.reshape(-1, 3)[inside]
             return np.clip(evaluate(coefficients, degree, rgb.shape), seen.min(0), seen.max(0)), degree

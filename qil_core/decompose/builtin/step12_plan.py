@@ -20,6 +20,7 @@ import torch
 
 from ...parallel import each
 from ...progress import Progress, part, silent
+from .completion import completed
 from .fill import smooth_fill
 from .lines import between
 from .shapes import Box, box_around, continued, grown, signed_distance
@@ -28,7 +29,7 @@ from .step06_panels import Panel
 from .step09_soft import Soft, without_softs
 from .step11_order import Layer
 from .units import STROKES, TEXT, Units
-from .working import Floats, Labels, Mask, Tolerance, Working, strongest
+from .working import OPAQUE_ALPHA, Floats, Labels, Mask, Tolerance, Working, strongest
 
 THIN_PX = 4
 """Depth, in working pixels, below which a piece is thin, and shows its own colour only on its spine."""
@@ -39,11 +40,20 @@ PURE_DEPTH_PX = 2.5
 MIN_CONTRAST_ON_SPINE = 0.93
 """Contrast to what lies below, as a share of the piece's strongest, from which a thin piece's pixel is pure."""
 
+STROKE_PX = 8
+"""How far along a stroke, in working pixels, its strongest contrast is looked for: slanted ones waver over less."""
+
 MIXED_TRUST = 1e-4
 """What a mixture counts, pure pixels counting 1, times the fourth power of its depth in working pixels."""
 
 MIXED_DEPTH_PX = 3
 """Largest depth that is counted in this way."""
+
+COVER_PX = 4
+"""How far from what covers a unit, in working pixels, the unit's pixels may be mixtures with that."""
+
+COVER_OVERSHOOT = 0.1
+"""Share of the way from a unit's to its cover's colour by which such a mixture may be off the straight line."""
 
 SOLVED_PX = 1.9
 """Depth that texts are cut to: it is inside the band in which step 13 solves alpha, as thin letters need."""
@@ -249,8 +259,9 @@ def _unit_plan(
     visible, above, is_text = labels == unit, labels > unit, bool(units.kinds[unit] == TEXT)
     rgba = work.rgba[box]
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
-    trust = color_trust(visible, units.pieces[box], is_text, strongest(rgba - below[box]))
-    color = np.clip(smooth_fill(straight, trust * rgba[..., 3] / np.float32(255)), 0, 255)
+    trust = color_trust(visible, units.pieces[box], int(units.kinds[unit]), strongest(rgba - below[box]))
+    trust = _without_cover(straight, trust, above, rough[box]) * _solidity(rgba[..., 3])
+    color = np.clip(completed(straight, trust, extent[box] & ~visible, work.noise), 0, 255)
     depth = signed_distance(visible)
     if is_text:
         shared = grown(edges(np.where(visible, units.pieces[box], 0), 1), SEAM_PX)
@@ -262,9 +273,33 @@ def _unit_plan(
     return Plan(box, color, depth, signed_distance(extent[box]), signed_distance(above), reach, shades)
 
 
+def _solidity(alpha: Floats) -> Floats:
+    """What a colour counts by its alpha (h, w) in 0..255: nearly clear pixels have any."""
+    return np.where(alpha > OPAQUE_ALPHA, np.float32(1), alpha / np.float32(255))
+
+
 def _solid(color: Floats) -> Floats:
     """Colours (h, w, 3) in 0..255 that cover all, as premultiplied (h, w, 4)."""
     return np.dstack([color, np.full(color.shape[:2], 255, np.float32)])
+
+
+def _without_cover(shown: Floats, trust: Floats, above: Mask, rough: Floats) -> Floats:
+    """The trust (h, w) without what lies beside a cover and is a mixture of its colour and of the unit's nearby.
+
+    Counters and gaps of small letters have no pixel that shows the card alone, however deep they are.
+    """
+    beside = (trust == 1) & grown(above, COVER_PX)
+    sure = (trust == 1) & ~beside
+    if not (beside.any() and sure.any()):
+        return trust
+    nearby = smooth_fill(shown, sure.astype(np.float32))[beside]
+    covers = smooth_fill(shown, np.maximum(signed_distance(above), 0) ** 4)[beside]
+    _, off = between(shown[beside], nearby, covers, COVER_OVERSHOOT)
+    tolerance = SEEN.floor + SEEN.per_noise * rough[beside]
+    mixed = (off < tolerance) & (strongest(shown[beside] - nearby) > tolerance)
+    left = trust.copy()
+    left[beside] = np.where(mixed, MIXED_TRUST, 1)
+    return left
 
 
 def _solved_depth(depth: Floats, shown: Floats, color: Floats, below: Floats, rough: Floats) -> Floats:
@@ -293,18 +328,25 @@ def _soft_rim(shown: Floats, color: Floats, below: Floats, rough: Floats, visibl
     return mixed & touching[pieces]
 
 
-def color_trust(visible: Mask, pieces_map: Labels, is_text: bool, contrast: Floats) -> Floats:
+def color_trust(visible: Mask, pieces_map: Labels, kind: int, contrast: Floats) -> Floats:
     """How purely a pixel shows its own unit's colour (h, w): 1 away from edges and on the spine of thin pieces.
 
-    contrast: (h, w), to what lies below. In a thin piece, pixels of less contrast are mixtures with that.
+    contrast: (h, w), to what lies below. In a thin piece, pixels of less contrast are mixtures with that; strokes may
+    be one piece and of many colours, such as the axes and the grid of a chart, so theirs is compared nearby.
     """
+    import cv2
+
     depth = signed_distance(visible) + 0.5
     inside, pieces = np.where(visible, pieces_map, 0), int(pieces_map.max()) + 1
     spine, peak = np.zeros(pieces, np.float32), np.zeros(pieces, np.float32)
     np.maximum.at(spine, inside[visible], depth[visible])
     np.maximum.at(peak, inside[visible], contrast[visible])
-    thin = (spine < THIN_PX) | is_text
-    mixed = thin[inside] & (contrast < MIN_CONTRAST_ON_SPINE * peak[inside])
+    thin = (spine < THIN_PX) | (kind in (STROKES, TEXT))
+    strong = peak[inside]
+    if kind == STROKES:
+        nearby = np.ones((2 * STROKE_PX + 1, 2 * STROKE_PX + 1), np.uint8)
+        strong = np.asarray(cv2.dilate(np.where(visible, contrast, 0).astype(np.float32), nearby))
+    mixed = thin[inside] & (contrast < MIN_CONTRAST_ON_SPINE * strong)
     pure = visible & ~mixed & ((depth > PURE_DEPTH_PX) | thin[inside])
     little = MIXED_TRUST * np.clip(depth, 0, MIXED_DEPTH_PX) ** 4
     return np.where(pure, 1, np.where(visible, little, 0)).astype(np.float32)

@@ -17,9 +17,9 @@ from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.builtin.step01_look import working_copy
 from qil_core.decompose.builtin.step03_ground import find_background
-from qil_core.decompose.builtin.step12_plan import edges, grain, plan_layers
+from qil_core.decompose.builtin.step12_plan import color_trust, edges, grain, plan_layers
 from qil_core.decompose.builtin.step13_render import render
-from qil_core.decompose.builtin.units import SHAPE, TEXT, Units
+from qil_core.decompose.builtin.units import SHAPE, STROKES, TEXT, Units
 from qil_core.decompose.builtin.working import Working
 from qil_core.progress import silent
 from qil_core.stack import LayerStack
@@ -135,6 +135,28 @@ def test_letters_with_an_outline_of_another_colour_come_out_whole() -> None:
     assert overlap(alpha, outlined) > 0.98
     assert float(alpha[torch.from_numpy(outlined) == 1].min()) > 0.97
     assert float(np.abs(layers[0, ..., :3] * 255 - [120, 160, 210]).max()) < 2
+
+
+def test_a_card_is_evenly_coloured_under_small_letters() -> None:
+    card = mask("rectangle", 20, 60, 300, 260)
+    lines = np.maximum.reduce([words("an evening of music", 34, 70 + 30 * i, 18 - i) for i in range(6)])
+    picture = opaque(paint(flat(BLUE), (card, (255, 240, 222)), (lines, INK)))
+    work = working_copy(picture.numpy())
+    labels = np.where(lines > 0.4, 2, card > 0.5).astype(np.int32)
+    pieces = np.where(labels == 1, connected(labels == 1), connected(labels == 2) + 1000).astype(np.int32)
+    units = Units(labels, np.array([SHAPE, SHAPE, TEXT], np.int8), pieces)
+    plans = plan_layers(work, work, find_background(work), units, [], [1, 2])
+    color = plans.layers[1].color[plans.layers[1].extent > 3]
+    assert float(np.abs(color - [255, 240, 222]).max()) < 4
+
+
+def test_faint_lines_of_a_chart_are_pure_though_they_touch_a_strong_curve() -> None:
+    grid, curve = mask("rectangle", 20, 100, 300, 101) > 0.5, mask("rectangle", 90, 40, 110, 160) > 0.5
+    visible = grid | curve
+    contrast = np.where(curve, 200, np.where(grid, 40, 0)).astype(np.float32)
+    trust = color_trust(visible, visible.astype(np.int32), STROKES, contrast)
+    assert float(trust[grid & (np.arange(SIDE) > 130)].min()) == 1
+    assert float(trust[curve].min()) == 1
 
 
 def connected(where: NDArray[np.bool_]) -> NDArray[np.int32]:
