@@ -48,7 +48,7 @@ What is enclosed lies upon what encloses it: cards of one colour on a screen are
 MIN_ENCLOSING = 0.1
 """Share of the picture that a ground must explain for its islands to count: frames and outlines are no grounds."""
 
-STEEP = 3
+STEEP = 2
 """By how many tolerances an island differs from the ground a pixel inside its shore: at an edge, that is."""
 
 MIN_STEEP_SHORE = 0.5
