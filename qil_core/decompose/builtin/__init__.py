@@ -100,7 +100,9 @@ class Builtin:
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
         units = (group_scene if scene or screen else group_units)(seen, units, budget, part(progress, 0.35, 0.4))
-        units = units.in_order(occlusion_order(units.labels, units.kinds, cast_upon(units, lights), part(progress, 0.4, 0.45)))
+        units = units.in_order(
+            occlusion_order(units.labels, units.kinds, cast_upon(units, lights), part(progress, 0.4, 0.45))
+        )
         order = placed(units, panels)
         merged = [light for light in lights if light.alone and units.kinds[units.labels[light.pixel]] != GLOW]
         softs, lights = ([soft for soft in kind if soft not in merged] for kind in (softs, lights))

@@ -24,7 +24,9 @@ from qil_core.progress import silent
 from qil_core.stack import LayerStack, quantized
 
 SHAPE_PX = (240, 240)
-GROUND, CARD, DISC, LIGHT = (np.array(c, np.float32) for c in ((60, 30, 90), (90, 110, 230), (240, 230, 60), (220, 40, 30)))
+GROUND, CARD, DISC, LIGHT = (
+    np.array(c, np.float32) for c in ((60, 30, 90), (90, 110, 230), (240, 230, 60), (220, 40, 30))
+)
 Y, X = np.mgrid[: SHAPE_PX[0], : SHAPE_PX[1]].astype(np.float32)
 ON_CARD = (X > 60) & (X < 140) & (Y > 80) & (Y < 180)
 ON_DISC = np.hypot(X - 140, Y - 80) < 20
@@ -143,7 +145,9 @@ def test_scenes_can_be_moved(content: str, background: str, seed: int, error: fl
 
 def test_the_colours_of_strokes_are_their_own_where_bundles_cross() -> None:
     found, true = decomposed("strokes", "flat", 6)
-    colors: list[NDArray[np.float32]] = [layer[layer[..., 3] > 0.3][:, :3].median(0).values.numpy() for layer in found.pixels[1:]]
+    colors: list[NDArray[np.float32]] = [
+        layer[layer[..., 3] > 0.3][:, :3].median(0).values.numpy() for layer in found.pixels[1:]
+    ]
     for layer in true.pixels[2:]:
         own = layer[layer[..., 3] > 0][0, :3].numpy()
         assert min(float(np.abs(color - own).max()) for color in colors) < 0.15
