@@ -16,7 +16,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import linked_areas
 from .rim import common_colors, rim_mask
-from .working import Floats, Mask, reduced, reported, strongest
+from .working import Floats, reduced, reported, strongest
 
 FIT_SIDE_PX = 128
 """Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
@@ -55,7 +55,7 @@ MIN_STEEP_SHORE = 0.5
 """On what share of its shore an island does so: a shadow may hide the edge of the others."""
 
 MAX_ENCLOSING_DEGREE = 1
-"""Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground elsewhere."""
+"""Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground beyond."""
 
 COMMON_COLORS = 5
 """How many colours common in the whole picture a fit is started from. The ground of a screen may cover less than its

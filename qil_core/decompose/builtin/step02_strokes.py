@@ -133,7 +133,7 @@ def _fading(work: Working) -> Mask:
 
 
 def _filled(work: Working, gone: Mask, at_steps: Mask) -> Floats:
-    """The copy (h, w, 4) closed where strokes were; edges that they crossed stay: there, the nearest colour is taken."""
+    """The copy (h, w, 4) closed where strokes were. At edges that they crossed, the nearest colour is taken."""
     smooth = smooth_fill(work.rgba, (~gone).astype(np.float32))
     if gone.all():
         return smooth

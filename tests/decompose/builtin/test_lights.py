@@ -77,10 +77,12 @@ def test_a_shadow_upon_a_card_belongs_to_the_disc_that_casts_it_and_the_disc_lie
     rgb[ON_DISC], labels[ON_DISC] = DISC, 2
     work, ground = seen(rgb, labels)
     (light,) = find_lights(work, ground, labels)
-    assert not light.alone and labels[light.pixel] == 2
+    assert not light.alone
+    assert labels[light.pixel] == 2
     units = Units(labels, np.array([SHAPE] * 3, np.int8), labels)
     cast = cast_upon(units, [light])
-    assert cast[1, 2] > 100 and cast[2, 1] == 0
+    assert cast[1, 2] > 100
+    assert cast[2, 1] == 0
     assert occlusion_order(labels, units.kinds, cast).tolist() == [0, 1, 2]
 
 
