@@ -12,7 +12,7 @@ A picture passes these steps, each in the file of its number, where its own step
  8. units          regions and texts become units; slivers, outlines, holes and crumbs go to their neighbours;
                    on screens, panels with all that lies on them; charts with their axes, grids and marks;
                    in a painted scene, parts by watershed take the place of regions (Meyer, 1992)
- 9. soft           shadows and glows, by colour and by what casts them
+ 9. soft, lights   shadows and glows, by colour and by what casts them; glows across the edges of things
 10. group          units that touch make a tree, of which the best nodes are things (Salembier & Garrido, 2000)
 11. order          what covers what: T-junctions, completed shapes, hulls, kinds
 12. plan           colours and shapes completed under what covers them (push-pull: Gortler et al., 1996)

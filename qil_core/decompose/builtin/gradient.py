@@ -48,14 +48,14 @@ What is enclosed lies upon what encloses it: cards of one colour on a screen are
 MIN_ENCLOSING = 0.1
 """Share of the picture that a ground must explain for its islands to count: frames and outlines are no grounds."""
 
-STEEP = 3
+STEEP = 2
 """By how many tolerances an island differs from the ground a pixel inside its shore: at an edge, that is."""
 
 MIN_STEEP_SHORE = 0.5
 """On what share of its shore an island does so: a shadow may hide the edge of the others."""
 
 MAX_ENCLOSING_DEGREE = 1
-"""Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground elsewhere."""
+"""Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground beyond."""
 
 MIN_WHOLE = 0.5
 """Share of a smooth area that a ground must explain for islands in it to count."""

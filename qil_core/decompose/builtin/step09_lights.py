@@ -50,7 +50,7 @@ MIN_UNIT = 0.004
 """Share of the picture from which a unit is large enough to show a glow upon it."""
 
 REACH_PX = 3 * EDGE_PX
-"""How far beyond a unit's edge, in working pixels, the glow upon it is looked for; so many pixels must show it there."""
+"""How far beyond a unit's edge, in working pixels, the glow upon it is looked for; as many pixels must show it."""
 
 MIN_EXPLAINED = 0.2
 """Share of a unit that one colour or linear gradient must explain: a glow and its tails may lie on most of it."""

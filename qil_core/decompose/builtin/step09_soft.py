@@ -28,7 +28,7 @@ MIN_SHARE = 0.0008
 """Share of the picture that a shadow or glow must cover."""
 
 MAX_COVERED = 0.7
-"""Share of the picture up to which a background may be covered: of one that is hardly seen, scenery is left, no glow."""
+"""Share of the picture up to which a background may be covered: one that is hardly seen explains no scenery."""
 
 UNIT_ALPHA = 0.04
 """Alpha above which a pixel belongs to a glow that stands alone; also what a glow's strongest part must reach."""

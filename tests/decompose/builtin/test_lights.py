@@ -1,0 +1,155 @@
+"""Glows that lie across the edges of things, shadows beside thin strokes, and both in noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.judging import moved_error, things
+from benchmarks.scenes import draw
+from qil_core.composite import composite
+from qil_core.decompose import Request
+from qil_core.decompose.builtin import Builtin
+from qil_core.decompose.builtin.step02_strokes import find_strokes
+from qil_core.decompose.builtin.step03_ground import Background
+from qil_core.decompose.builtin.step05_regions import find_regions
+from qil_core.decompose.builtin.step09_lights import cast_upon, find_lights, without_lights
+from qil_core.decompose.builtin.step09_soft import calmed, find_softs
+from qil_core.decompose.builtin.step11_order import occlusion_order
+from qil_core.decompose.builtin.units import SHAPE, Units
+from qil_core.decompose.builtin.working import Floats, Labels, Working
+from qil_core.progress import silent
+from qil_core.stack import LayerStack, quantized
+
+SHAPE_PX = (240, 240)
+GROUND, CARD, DISC, LIGHT = (
+    np.array(c, np.float32) for c in ((60, 30, 90), (90, 110, 230), (240, 230, 60), (220, 40, 30))
+)
+Y, X = np.mgrid[: SHAPE_PX[0], : SHAPE_PX[1]].astype(np.float32)
+ON_CARD = (X > 60) & (X < 140) & (Y > 80) & (Y < 180)
+ON_DISC = np.hypot(X - 140, Y - 80) < 20
+
+
+def over(rgb: Floats, alpha: Floats, color: Floats) -> Floats:
+    return np.asarray(rgb + alpha[..., None] * (color - rgb), np.float32)
+
+
+def around(x: float, y: float, width: float, peak: float) -> Floats:
+    """A soft round light's alpha."""
+    return np.asarray(peak * np.exp(-(np.hypot(X - x, Y - y) ** 2) / (2 * width**2)), np.float32)
+
+
+def seen(rgb: Floats, labels: Labels, noise: float = 0) -> tuple[Working, Background]:
+    """A picture in noise of so many 1/255, and its known ground."""
+    grain = np.random.default_rng(0).normal(0, max(noise, 1e-6), rgb.shape).astype(np.float32)
+    rgba = np.dstack([rgb + grain, np.full(SHAPE_PX, 255, np.float32)])
+    return Working(rgba, noise), Background(np.broadcast_to(GROUND, rgb.shape).astype(np.float32), labels > 0, "flat")
+
+
+def card() -> tuple[Floats, Labels]:
+    return np.where(ON_CARD[..., None], CARD, GROUND).astype(np.float32), ON_CARD.astype(np.int32)
+
+
+def test_a_glow_half_on_a_card_is_found_whole_with_its_own_colour_and_alpha() -> None:
+    rgb, labels = card()
+    alpha = around(140, 120, 18, 0.7)
+    work, ground = seen(over(rgb, alpha, LIGHT), labels)
+    (light,) = find_lights(work, ground, labels)
+    assert light.alone
+    assert np.abs(light.color - LIGHT).max() < 12
+    assert np.abs(light.alpha - alpha).max() < 0.08
+    lifted = without_lights(work, ground, labels, [light]).rgba[..., :3]
+    assert np.abs(lifted - rgb)[ON_CARD].mean() < 2
+
+
+def test_a_light_on_a_card_that_reaches_beyond_it_nowhere_is_part_of_it() -> None:
+    rgb, labels = card()
+    work, ground = seen(over(rgb, around(100, 130, 8, 0.7), LIGHT), labels)
+    assert find_lights(work, ground, labels) == []
+
+
+def test_a_shadow_upon_a_card_belongs_to_the_disc_that_casts_it_and_the_disc_lies_above() -> None:
+    rgb, labels = card()
+    distance = np.maximum(np.hypot(X - 140, Y - 80) - 20, 0)
+    rgb = over(rgb, (0.6 * np.exp(-((distance / 9) ** 2))).astype(np.float32), LIGHT)
+    rgb[ON_DISC], labels[ON_DISC] = DISC, 2
+    work, ground = seen(rgb, labels)
+    (light,) = find_lights(work, ground, labels)
+    assert not light.alone
+    assert labels[light.pixel] == 2
+    units = Units(labels, np.array([SHAPE] * 3, np.int8), labels)
+    cast = cast_upon(units, [light])
+    assert cast[1, 2] > 100
+    assert cast[2, 1] == 0
+    assert occlusion_order(labels, units.kinds, cast).tolist() == [0, 1, 2]
+
+
+def test_a_shadow_is_found_in_noise() -> None:
+    rgb, labels = card()
+    distance = cv2.distanceTransform((~ON_CARD).astype(np.uint8), cv2.DIST_L2, 5)
+    dark = (0.7 * np.exp(-((distance / 12) ** 2)) * ~ON_CARD).astype(np.float32)
+    work, ground = seen(over(rgb, dark, np.zeros(3, np.float32)), labels, noise=5)
+    calm = calmed(work, labels)
+    assert calm.noise < 1
+    assert np.abs(calm.rgba[..., :3] - CARD)[ON_CARD].mean() < 1.5
+    (soft,) = find_softs(calm, ground, labels)
+    assert np.abs(soft.alpha - dark)[~ON_CARD].mean() < 0.02
+
+
+def test_a_pale_card_does_not_leak_into_its_ground_in_noise() -> None:
+    rgb = cv2.GaussianBlur(np.where(ON_CARD[..., None], GROUND + 45, GROUND).astype(np.float32), (0, 0), 1.0)
+    work, ground = seen(rgb, ON_CARD.astype(np.int32), noise=5)
+    regions = find_regions(work, ground)
+    inside = ON_CARD & (cv2.erode(ON_CARD.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
+    assert (regions[inside] == np.bincount(regions[inside]).argmax()).mean() > 0.95
+    assert np.bincount(regions[inside]).argmax() != 0
+
+
+def test_the_dark_rim_of_a_narrow_shadow_is_no_stroke() -> None:
+    rgb, labels = card()
+    shadow = cv2.GaussianBlur(np.roll(ON_CARD, 2, 0).astype(np.float32), (0, 0), 2)
+    ground = np.array([100, 95, 110], np.float32)
+    rgb = over(np.broadcast_to(ground, rgb.shape).astype(np.float32), 0.6 * shadow, np.zeros(3, np.float32))
+    rgb[ON_CARD] = (125, 110, 100)
+    assert find_strokes(seen(rgb, labels)[0]).numbers.max() == 0
+
+
+def test_an_edge_that_strokes_cross_stays_an_edge() -> None:
+    rgb, labels = card()
+    lines = np.zeros(SHAPE_PX, np.uint8)
+    for x in range(20, 220, 24):
+        cv2.line(lines, (x, 60), (240 - x, 200), 255, 1, cv2.LINE_AA)
+    work, _ = seen(over(rgb, lines.astype(np.float32) / 255, DISC), labels)
+    found = find_strokes(work)
+    assert found.numbers.max() > 0
+    across = np.abs(np.diff(found.clean.rgba[..., 0:3], axis=0)).max(2)[74:87, 65:135].max(0)
+    assert (across > 80).mean() > 0.95
+
+
+def decomposed(content: str, background: str, seed: int) -> tuple[LayerStack, LayerStack]:
+    """What is found, and the true layers."""
+    true = draw(content, background, seed, 448)
+    picture = quantized(composite(true))
+    return Builtin().decompose(picture, Request(len(true)), silent).stack, true
+
+
+@pytest.mark.parametrize(
+    ("content", "background", "seed", "error"),
+    [("shadows", "flat", 4, 4), ("shadows", "gradient", 6, 6), ("text", "gradient", 8, 1)],
+)
+def test_scenes_can_be_moved(content: str, background: str, seed: int, error: float) -> None:
+    found, true = decomposed(content, background, seed)
+    assert moved_error(found, true) < error
+    assert min(things(found, true).values()) > 0.8
+
+
+def test_the_colours_of_strokes_are_their_own_where_bundles_cross() -> None:
+    found, true = decomposed("strokes", "flat", 6)
+    colors: list[NDArray[np.float32]] = [
+        layer[layer[..., 3] > 0.3][:, :3].median(0).values.numpy() for layer in found.pixels[1:]
+    ]
+    for layer in true.pixels[2:]:
+        own = layer[layer[..., 3] > 0][0, :3].numpy()
+        assert min(float(np.abs(color - own).max()) for color in colors) < 0.15
