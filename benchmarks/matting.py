@@ -73,7 +73,10 @@ def run() -> None:
     for name, scenes in _groups().items():
         found = [row(edge, ways) for edge in edges(scenes)]
         split = {over: [r for r in found if r["over others"] == over] for over in (0, 1)}
-        print_table(name, {WHERE[over]: rows for over, rows in split.items() if rows})
+        if found:
+            print_table(name, {WHERE[over]: rows for over, rows in split.items() if rows})
+        else:
+            print(f"  {name}: no layer was found so well that its edges could be compared")
 
 
 def _groups() -> dict[str, list[LayerStack]]:
