@@ -3,7 +3,7 @@
 The trimap is made of the layers found: what is within BAND_PX of an edge is unknown. Errors are mean differences from
 the true alpha there, in per cent, where no layer above covers; `off` is the share of pixels, in per cent, whose alpha
 is off by more than a tenth.
-Closed-form: Levin, Lischinski and Weiss, 2008; KNN: Chen, Li and Tang, 2013.
+CF is closed-form matting: Levin, Lischinski and Weiss, 2008. KNN: Chen, Li and Tang, 2013.
 """
 
 from __future__ import annotations
@@ -69,11 +69,14 @@ def run() -> None:
     except ImportError:
         print("  PyMatting is not installed: there is nothing to compare with")
         return
-    ways: dict[str, Matting] = {"closed-form": estimate_alpha_cf, "KNN": estimate_alpha_knn}
+    ways: dict[str, Matting] = {"CF": estimate_alpha_cf, "KNN": estimate_alpha_knn}
     for name, scenes in _groups().items():
-        found = [row(edge, ways) for edge in edges(scenes)]
-        split = {over: [r for r in found if r["over others"] == over] for over in (0, 1)}
-        print_table(name, {WHERE[over]: rows for over, rows in split.items() if rows})
+        found = [(edge.over_others, row(edge, ways)) for edge in edges(scenes)]
+        split = {over: [figures for where, figures in found if where == over] for over in (False, True)}
+        if found:
+            print_table(name, {WHERE[over]: rows for over, rows in split.items() if rows})
+        else:
+            print(f"  {name}: no layer was found so well that its edges could be compared")
 
 
 def _groups() -> dict[str, list[LayerStack]]:
@@ -83,7 +86,7 @@ def _groups() -> dict[str, list[LayerStack]]:
 
 def row(edge: Edge, ways: dict[str, Matting]) -> Row:
     """Errors of today's alpha and of each way's on one edge, in per cent, and the seconds of each way."""
-    out = {"over others": float(edge.over_others)} | _errors("today", edge.found, edge)
+    out = _errors("today", edge.found, edge)
     for name, way in ways.items():
         started = time.process_time()
         alpha = np.clip(way(edge.picture.astype(np.float64), edge.trimap.astype(np.float64)), 0, 1)

@@ -21,10 +21,11 @@ A picture passes these steps, each in the file of its number, where its own step
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
 (interpolation), `gradient` (polynomials), `bullets` and `ink` (lists and glyphs of what was read), `jpeg` (blocks and
-ringing), `lines` (mixtures of two colours), `meetings` (points where regions meet), `merge_tree` (which parts are one
-thing), `outlines` (lines around shapes), `patches` (textures carried on), `rim` (the picture's border), `shapes`
-(outlines, completion), `softness` (what a shadow or glow is), `table` (measures of regions), `texture` (grain and
-paper), `tones` (rays, stripes and checks), `units` (their type).
+ringing), `completion` (hidden colours), `lettering` (outlined titles), `lines` (mixtures of two colours), `meetings`
+(points where regions meet), `merge_tree` (which parts are one thing), `outlines` (lines around shapes), `patches`
+(textures carried on), `rim` (the picture's border), `shapes` (outlines, completion), `softness` (what a shadow or glow
+is), `table` (measures of regions), `texture` (grain and paper), `tones` (rays, stripes and checks), `units` (their
+type).
 Every step takes a `progress` function, calls it at least once a second, and lets through what it raises.
 """
 

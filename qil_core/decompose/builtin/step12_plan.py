@@ -4,8 +4,10 @@
 2. `_extents`: what shows of each unit, completed under what covers it, in the unit's box.
 3. `_background_plan`, `_unit_plan`, `_panel_plan`: a layer's colours in its box, and the signed distances to the edges
    of what shows of it, of its full extent, of what lies above it, and of its soft rim.
-4. `color_trust`: colours come from where a unit shows its own, away from edges and on the spine of thin pieces.
-5. `_soft_rim`: the pixels beside a unit that are mixtures of its colour and of what lies below it.
+4. `color_trust`: colours come from where a unit shows its own, away from edges and on the spine of thin pieces;
+   `_without_cover` leaves out mixtures with what covers it. `completion` carries them on under that.
+5. `_soft_rim`, `_soft_inside`: the pixels beside a unit, and those inside it along a soft edge, that are mixtures of
+   its colour and of what lies below it.
 6. `_beside_edges`: the edges of translucent panels count as hidden for the layers below.
 """
 
@@ -76,6 +78,12 @@ RINGING_PX = 1
 
 RIM_PX = 8
 """How far from a unit its soft rim may reach, in working pixels."""
+
+MAX_SOFT_SLOPE = 0.25
+"""Largest change of alpha in a working pixel at a soft edge: that of a Gaussian blur of 1.6 pixels."""
+
+HALF_SLACK = 0.25
+"""How far a soft edge's alpha may be from a half at the border of what shows of its unit."""
 
 GRAIN_BLUR_PX = 2
 """Standard deviation of the blur, in working pixels, that the picture is compared with to measure its grain."""
@@ -261,11 +269,14 @@ def _unit_plan(
     straight = np.asarray(rgba[..., :3] * (255 / np.maximum(rgba[..., 3:], 1)), np.float32)
     trust = color_trust(visible, units.pieces[box], int(units.kinds[unit]), strongest(rgba - below[box]))
     trust = _without_cover(straight, trust, above, rough[box]) * _solidity(rgba[..., 3])
+    soft = np.zeros_like(visible) if is_text else _soft_inside(rgba, trust, below[box], rough[box], visible, above)
+    trust = np.where(grown(soft, 1), np.minimum(trust, MIXED_TRUST), trust).astype(np.float32)
     color = np.clip(completed(straight, trust, extent[box] & ~visible, work.noise), 0, 255)
     depth = signed_distance(visible)
     if is_text:
         shared = grown(edges(np.where(visible, units.pieces[box], 0), 1), SEAM_PX)
         depth = np.where(shared, depth, _solved_depth(depth, rgba, _solid(color), below[box], rough[box]))
+    depth[soft] = np.minimum(depth[soft], SOLVED_PX)
     rim = _soft_rim(rgba, _solid(color), below[box], rough[box], visible, above | shaded[box])
     reach = signed_distance(rim) if (rim & ~visible).any() else depth
     shades = tuple(Shade(soft.under(units.labels > unit)[box], soft.color) for soft in softs)
@@ -326,6 +337,29 @@ def _soft_rim(shown: Floats, color: Floats, below: Floats, rough: Floats, visibl
     count, pieces = cv2.connectedComponents(mixed.astype(np.uint8), connectivity=8)
     touching = np.bincount(pieces[visible], minlength=count) > 0
     return mixed & touching[pieces]
+
+
+def _soft_inside(shown: Floats, trust: Floats, below: Floats, rough: Floats, visible: Mask, above: Mask) -> Mask:
+    """The mixtures inside a unit (h, w) that belong to a soft edge, which rises slowly from what is below.
+
+    An outline or a shade along a crisp edge is the unit's own.
+    """
+    import cv2
+
+    deep = (trust == 1) & (signed_distance(visible) > RIM_PX)
+    near = visible & grown(~visible & ~above, RIM_PX)
+    if not (deep.any() and near.any()):
+        return np.zeros_like(visible)
+    inside = smooth_fill(shown, deep.astype(np.float32))
+    share, off = between(shown, below, inside, 0)
+    slope = np.hypot(cv2.Sobel(share, cv2.CV_32F, 1, 0), cv2.Sobel(share, cv2.CV_32F, 0, 1)) / 8
+    tolerance = SEEN.floor + SEEN.per_noise * rough
+    mixed = (off < tolerance) & (strongest(shown - inside) > tolerance) & ~grown(slope > MAX_SOFT_SLOPE, 1)
+    count, pieces = cv2.connectedComponents((mixed & near).astype(np.uint8), connectivity=8)
+    border = grown(~visible & mixed, 1) & (np.abs(share - 0.5) < HALF_SLACK)
+    touching = np.bincount(pieces[border], minlength=count) > 0
+    touching[0] = False
+    return np.asarray(touching[pieces])
 
 
 def color_trust(visible: Mask, pieces_map: Labels, kind: int, contrast: Floats) -> Floats:

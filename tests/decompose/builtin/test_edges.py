@@ -159,6 +159,22 @@ def test_faint_lines_of_a_chart_are_pure_though_they_touch_a_strong_curve() -> N
     assert float(trust[curve].min()) == 1
 
 
+def test_a_soft_edge_has_its_own_alpha_and_none_of_the_grounds_colour() -> None:
+    soft = cv2.GaussianBlur(mask("ellipse", 80, 80, 240, 240), (0, 0), 2)
+    disc = matching(layers_of(opaque(paint(flat(SUN), (soft, BLUE))), 2), soft)
+    edge = torch.from_numpy((soft > 0.05) & (soft < 0.98))
+    assert float((disc[..., 3] - torch.from_numpy(soft))[edge].abs().mean()) < 0.01
+    assert float((disc[edge][:, :3] * 255 - torch.tensor(BLUE)).abs().mean()) < 2
+
+
+def test_a_shade_along_a_crisp_edge_is_no_soft_edge() -> None:
+    disc = mask("ellipse", 80, 80, 240, 240)
+    shade = disc * (1 - 0.4 * cv2.GaussianBlur(1 - disc, (0, 0), 4))
+    picture = opaque(paint(flat((255, 255, 255)), (shade, BLUE)))
+    found = matching(layers_of(picture, 2), disc)[..., 3]
+    assert float(found[away_from(1 - disc, 2)].min()) == 1
+
+
 def connected(where: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.asarray(cv2.connectedComponents(where.astype(np.uint8))[1], np.int32)
 
