@@ -27,7 +27,6 @@ Color = tuple[int, int, int]
 Drawn = tuple[Floats, Color]
 
 RED, BLUE, GREEN, INK, SKIN = (210, 50, 40), (40, 80, 190), (30, 140, 80), (20, 20, 25), (235, 190, 160)
-YELLOW = (235, 205, 70)
 
 
 def drawn(*shapes: Drawn, kinds: tuple[int, ...] = ()) -> tuple[Working, Units]:
@@ -250,8 +249,8 @@ def test_bands_of_scenery_are_parted_before_a_figure_is() -> None:
 def test_parts_of_one_colour_with_an_outline_between_them_are_one_thing() -> None:
     ribs = [mask("rectangle", 40 + 40 * i, 60, 80 + 40 * i, 140) for i in (0, 1)]
     badge = mask("rectangle", 120, 60, 175, 140)
-    work, units = drawn((ribs[0], (230, 120, 30)), (ribs[1], (225, 115, 30)), (badge, YELLOW))
-    work.rgba[60:140, 77:83, :3] = INK
+    work, units = drawn((ribs[0], (230, 120, 30)), (ribs[1], (225, 115, 30)), (badge, (230, 180, 60)))
+    work.rgba[60:140, 78:82, :3] = (120, 60, 20)
     found = group_units(work, units, 2).labels
     assert found[100, 60] == found[100, 100] != found[100, 150]
 
