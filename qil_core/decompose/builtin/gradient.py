@@ -147,7 +147,7 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
     tries = [_reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
-    areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP)
+    areas = linked_areas(np.dstack([small, small[..., :1]]), min(START_STEP, tolerance))
     merits = [_merit(strongest(matrix @ c - values).reshape(height, width), emphasis, tolerance, areas) for c in tries]
     best = int(np.argmax(merits))
     return tries[best], merits[best]
