@@ -38,7 +38,7 @@ from torch import Tensor
 from ...progress import Progress, part
 from ...stack import LayerStack
 from .. import Decomposed, Entry, Request
-from .step01_look import working_copy
+from .step01_look import MIN_EVEN, evenness, working_copy
 from .step02_strokes import Strokes, find_strokes
 from .step03_ground import Background, behind_land, find_background, is_cut_out, salient_background
 from .step05_regions import find_parted_regions, find_regions
@@ -154,7 +154,8 @@ def _ground_and_regions(work: Working, progress: Progress) -> tuple[Background, 
     """The background and the regions before it; where one region is nearly all, what stands out is looked for."""
     background = find_background(work, part(progress, 0, 0.5))
     regions = find_regions(work, background, part(progress, 0.5, 0.7))
-    if background.has_formula and _largest_region(regions)[1] > MAX_REGION:
+    is_drawn = background.has_formula and evenness(work.rgba) > MIN_EVEN
+    if is_drawn and _largest_region(regions)[1] > MAX_REGION:
         regions = find_parted_regions(work, background, part(progress, 0.6, 0.7))
     largest, share = _largest_region(regions)
     if share > MAX_REGION:

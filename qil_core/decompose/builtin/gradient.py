@@ -156,7 +156,7 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
     tries = [reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
-    areas = linked_areas(np.dstack([small, small[..., :1]]), START_STEP)
+    areas = linked_areas(np.dstack([small, small[..., :1]]), min(START_STEP, tolerance))
     residuals = [strongest(matrix @ c - values).reshape(height, width) for c in tries]
     merits = [_merit(r, emphasis, tolerance, areas, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
     best = int(np.argmax(merits))

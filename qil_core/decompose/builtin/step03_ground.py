@@ -106,6 +106,12 @@ MIN_AREAS = 0.15
 MIN_SKY = 0.5
 """Share of the upper border along which a sky lies, and of the lower one along which land does."""
 
+SKY_FIT = Tolerance(2, 3.5)
+"""How far a pixel of a sky may be from its polynomial."""
+
+SAME_FIT = 1.0
+"""A polynomial that misses the sky's colours by so much more than the sky's own, in 1/255, goes through land too."""
+
 STRAIGHT_PX = 2
 """How far, in working pixels, the end of a bar may be from straight."""
 
@@ -149,17 +155,16 @@ def find_background(work: Working, progress: Progress = silent) -> Background:
 def _smooth_ground(rgb: Floats, work: Working, progress: Progress) -> Background | None:
     """The ground of a picture that is not even: a polynomial, two tones of it, a sky, or one with a texture.
 
-    Where most neighbours have the same colour there is no texture, but hills before a sky may look like one.
+    Where most neighbours have the same colour there is no texture, though hills before a sky may look like one, and a
+    sky is known by its gradient. That of a painted picture is not.
     """
     smooth = _with_formula(rgb, work, 1.0, 0.0, progress)
     if smooth is not None and smooth.is_two_toned:
         return smooth
-    is_land = smooth is None or smooth.front[0].mean() > 1 - MAX_LAND_AT_TOP
-    sky = _sky(work, *_smooth_areas(work)) if is_land else None
-    texture = 0.0 if evenness(work.rgba) > MIN_EVEN else stationary_texture(rgb)
-    if sky is not None or texture <= MIN_TEXTURE:
-        return sky or smooth
-    return _with_formula(rgb, work, 1.0, texture, progress) or smooth
+    if evenness(work.rgba) > MIN_EVEN:
+        return _sky(work, smooth) or smooth
+    texture = stationary_texture(rgb)
+    return (_with_formula(rgb, work, 1.0, texture, progress) if texture > MIN_TEXTURE else None) or smooth
 
 
 def _with_formula(rgb: Floats, work: Working, exact: float, texture: float, progress: Progress) -> Background | None:
@@ -285,29 +290,42 @@ def _without_formula(work: Working, progress: Progress) -> Background:
     return salient_background(work, progress)
 
 
-def _smooth_areas(work: Working) -> tuple[Labels, Labels]:
-    """The smooth areas (h, w), 1.., and the numbers of those that are large and reach the rim."""
-    step = link_step(work.noise)
-    areas = linked_areas(work.rgba, step, steep(work.rgba, step))
+def _smooth_areas(work: Working, parts: Mask | None = None) -> tuple[Labels, Labels]:
+    """The smooth areas (h, w), 1.., and the numbers of those that are large and reach the rim.
+
+    parts: (h, w), a mask across whose edge no area goes.
+    """
+    areas = linked_areas(work.rgba, link_step(work.noise), parts)
     size = np.bincount(areas.ravel())
     reaching = np.unique(areas[rim_mask(*areas.shape)])
     return areas, reaching[size[reaching] > MIN_AREA * areas.size]
 
 
-def _sky(work: Working, areas: Labels, wide: Labels) -> Background | None:
+def _sky(work: Working, smooth: Background | None) -> Background | None:
     """The area along the upper border before which all else lies, where it is one of the wide ones and a gradient.
 
-    A bar on top of a page ends straight.
+    A bar on top of a page ends straight. smooth: a polynomial that stays if it shows that area as well.
     """
+    areas, wide = _smooth_areas(work, steep(work.rgba, link_step(work.noise)))
     along_top = np.bincount(areas[0])
     top, rgb = int(along_top.argmax()), np.ascontiguousarray(work.rgba[..., :3])
     if top not in wide or along_top[top] < MIN_SKY * areas.shape[1] or _ends_straight(areas == top):
         return None
-    found = gradient_of(rgb, areas == top, FIT.at(work.noise))
+    found = gradient_of(rgb, areas == top, SKY_FIT.at(work.noise))
     if found is None:
+        return None
+    if (
+        smooth is not None
+        and _misses(rgb, smooth.model, areas == top) < _misses(rgb, found[0], areas == top) + SAME_FIT
+    ):
         return None
     front = differing(strongest(rgb - found[0]), FIT.around(work.local_noise), STRONG.around(work.local_noise))
     return Background(found[0], front, KINDS[found[1]])
+
+
+def _misses(rgb: Floats, model: Floats, area: Mask) -> float:
+    """By how much, in 1/255, a model misses the colours of an area (h, w), on average."""
+    return float(strongest(rgb - model)[area].mean())
 
 
 def _ends_straight(sky: Mask) -> bool:

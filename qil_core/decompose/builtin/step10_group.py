@@ -40,6 +40,9 @@ SCENERY_MEANS = 0.1
 """Significance of scenery as a share of that of things: it comes when these have their layers, before these are split.
 Flat from 0.1 to 0.3 on drawn figures; with 0.02 bands of ground are lost."""
 
+MIN_BANDED = 0.9
+"""Share of a node that must be scenery for its halves to be bands of that."""
+
 KIND_MEANS = {"shape": 1.0, "text": 1.5, "strokes": 2.0, "glow": 1.0}
 """Factor on significance by kind: thin things mean more than their pixels."""
 
@@ -116,6 +119,13 @@ def _worth(node: Node) -> float:
     return KIND_MEANS[KINDS[node.kind]] * size * (node.contrast + 1) * free
 
 
+def _split_gain(node: Node) -> float:
+    """What splitting a node gains: bands of scenery are things of their own, and come before things are split."""
+    if node.scenery > MIN_BANDED:
+        return min(_worth(child) for child in node.children)
+    return SPLIT_GAIN * node.cost
+
+
 class _Choice:
     """The things that get a layer, at most `most`, of a picture of this shape."""
 
@@ -159,7 +169,7 @@ class _Choice:
         self.things = things
         for node in new:
             if node.children and not self._is_inset(node):
-                self._wait(SPLIT_GAIN * node.cost, True, node)
+                self._wait(_split_gain(node), True, node)
 
     def _too_many_texts(self, things: Sequence[Node]) -> bool:
         return sum(thing.kind == TEXT for thing in things) > self.most_texts

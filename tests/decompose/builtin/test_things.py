@@ -245,3 +245,26 @@ def test_a_thing_of_two_colours_in_a_painted_scene_is_one_layer() -> None:
     stack: LayerStack = Builtin().decompose(picture, Request(layers=3), silent).stack
     alpha, truth = stack.pixels[1:, ..., 3], torch.from_numpy(disc)
     assert float((torch.minimum(alpha, truth).sum((1, 2)) / torch.maximum(alpha, truth).sum((1, 2))).max()) > 0.9
+
+
+def test_bands_of_scenery_are_parted_before_a_figure_is() -> None:
+    hill, ground = mask("rectangle", 0, 110, SIDE, 170), mask("rectangle", 0, 170, SIDE, SIDE)
+    found = groups([(hill, (110, 150, 110)), (ground, (70, 110, 60)), *figure(120, 120, RED)], 3)
+    assert sorted(map(sorted, found)) == [[1], [2], [3, 4, 5, 6]]
+
+
+def test_parts_of_one_colour_with_an_outline_between_them_are_one_thing() -> None:
+    ribs = [mask("rectangle", 40 + 40 * i, 60, 80 + 40 * i, 140) for i in (0, 1)]
+    badge = mask("rectangle", 120, 60, 175, 140)
+    work, units = drawn((ribs[0], (230, 120, 30)), (ribs[1], (225, 115, 30)), (badge, (230, 180, 60)))
+    work.rgba[60:140, 78:82, :3] = (120, 60, 20)
+    found = group_units(work, units, 2).labels
+    assert found[100, 60] == found[100, 100] != found[100, 150]
+
+
+def test_a_head_before_a_headline_shares_a_layer_with_its_body_rather_than_the_footer_is_lost() -> None:
+    title, footer = mask("rectangle", 20, 20, 220, 90), mask("rectangle", 90, 222, 150, 232)
+    head, body = mask("ellipse", 90, 40, 150, 112), mask("rectangle", 90, 122, 150, 200)
+    kinds = (TEXT, SHAPE, SHAPE, TEXT)
+    found = groups([(title, INK), (head, BLUE), (body, BLUE), (footer, INK)], 3, kinds)
+    assert sorted(map(sorted, found)) == [[1], [2, 3], [4]]
