@@ -12,7 +12,7 @@ A picture passes these steps, each in the file of its number, where its own step
  8. units          regions and texts become units; slivers, outlines, holes and crumbs go to their neighbours;
                    on screens, panels with all that lies on them; charts with their axes, grids and marks;
                    in a painted scene, parts by watershed take the place of regions (Meyer, 1992)
- 9. soft, lights   shadows and glows, by colour and by what casts them; glows across the edges of things
+ 9. soft           shadows and glows, by colour and by what casts them
 10. group          units that touch make a tree, of which the best nodes are things (Salembier & Garrido, 2000)
 11. order          what covers what: T-junctions, completed shapes, hulls, kinds
 12. plan           colours and shapes completed under what covers them (push-pull: Gortler et al., 1996)
@@ -48,14 +48,13 @@ from .step08_charts import with_charts, with_rules
 from .step08_scene import is_scene, scene_units
 from .step08_screen import find_screen, screen_panels
 from .step08_units import find_units
-from .step09_lights import cast_upon, find_lights, without_lights
 from .step09_soft import calmed, find_softs, with_softs
 from .step10_group import MIN_MEANS, group_scene, group_units
 from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
 from .step13_render import render
 from .step14_names import layer_names, notes
-from .units import GLOW, STROKES
+from .units import STROKES
 from .working import Labels, Working, rising
 
 MAX_REGION = 0.7
@@ -99,23 +98,15 @@ class Builtin:
             units = scene_units(clean, background, units, part(progress, 0.24, 0.25))
         else:
             units, lines = with_charts(work, background, units, texts, lines)
-        things = units.labels
-        rough = background.roughened(calmed(clean, things))
-        lights = find_lights(rough, background, things, part(progress, 0.25, 0.27))
-        unlit = without_lights(rough, background, things, lights)
-        softs = [*lights, *find_softs(unlit, background, things, part(progress, 0.27, 0.35))]
+        calm = background.roughened(calmed(clean, units.labels))
+        softs = find_softs(calm, background, units.labels, part(progress, 0.25, 0.35))
         units = with_softs(units, softs).with_more(lines, STROKES)
         seen = without_panels(work, panels)
         budget = request.layers - (background.kind != "transparent") - len(panels)
         grouped = group_scene if scene or screen else group_units
         units = grouped(seen, units, budget, MIN_MEANS if request.at_most else 0.0, part(progress, 0.35, 0.4))
-        units = units.in_order(
-            occlusion_order(units.labels, units.kinds, cast_upon(units, lights), part(progress, 0.4, 0.45))
-        )
+        units = units.in_order(occlusion_order(units.labels, units.kinds, part(progress, 0.4, 0.45)))
         order = placed(units, panels)
-        merged = [light for light in lights if light.alone and units.kinds[units.labels[light.pixel]] != GLOW]
-        softs, lights = ([soft for soft in kind if soft not in merged] for kind in (softs, lights))
-        clean = without_lights(clean, background, things, lights)
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
         out = torch.zeros((len(plans.layers), *picture.shape))
         render(pixels, plans, out.numpy(), part(progress, 0.6, 1.0))

@@ -16,7 +16,7 @@ import numpy as np
 from ...progress import Progress, silent
 from .areas import linked_areas
 from .rim import common_colors, rim_mask
-from .working import Floats, Labels, Mask, reduced, reported, strongest
+from .working import Floats, Mask, reduced, reported, strongest
 
 FIT_SIDE_PX = 128
 """Longest side on which polynomials are fitted: gradients are smooth, so that more pixels say no more."""
@@ -56,9 +56,6 @@ MIN_STEEP_SHORE = 0.5
 
 MAX_ENCLOSING_DEGREE = 1
 """Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground beyond."""
-
-MIN_WHOLE = 0.5
-"""Share of a smooth area that a ground must explain for islands in it to count."""
 
 MIN_INSIDE = 0.99
 """Share of a pixel of the small copy that must lie in an area to be used for its fit: others have its edge."""
@@ -156,9 +153,8 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     starts = [(start, WIDTHS) for start in _starts(small)] + [(start, FINE_WIDTHS) for start in _fine_starts(small)]
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
     tries = [reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
-    areas = linked_areas(np.dstack([small, small[..., :1]]), min(START_STEP, tolerance))
     residuals = [strongest(matrix @ c - values).reshape(height, width) for c in tries]
-    merits = [_merit(r, emphasis, tolerance, areas, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
+    merits = [_merit(r, emphasis, tolerance, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
     best = int(np.argmax(merits))
     return tries[best], merits[best]
 
@@ -192,17 +188,13 @@ def reweighted(
     return coefficients
 
 
-def _merit(residual: Floats, emphasis: Floats, tolerance: float, areas: Labels, may_enclose: bool) -> float:
-    """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it.
-
-    A smooth area counts by how much of it is explained: a polynomial that goes through two surfaces is neither's.
-    """
+def _merit(residual: Floats, emphasis: Floats, tolerance: float, may_enclose: bool) -> float:
+    """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it."""
     close = np.exp(-((residual.ravel() / tolerance) ** 2))
-    whole = np.bincount(areas.ravel(), weights=close) / np.maximum(np.bincount(areas.ravel()), 1)
-    share = float((close * whole[areas.ravel()] * emphasis).sum() / emphasis.sum())
+    share = float((close * emphasis).sum() / emphasis.sum())
     if not may_enclose or share <= MIN_ENCLOSING:
         return share
-    ground = (residual < tolerance) & (whole > MIN_WHOLE)[areas]
+    ground = residual < tolerance
     return share + ENCLOSED_WEIGHT * _enclosed(ground, residual, tolerance)
 
 

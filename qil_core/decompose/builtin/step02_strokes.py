@@ -54,15 +54,6 @@ MIN_COLOR_SHARE = 1.5e-4
 MAX_STEP_BEHIND = 40
 """Where what lies behind changes by more, in 1/255, what looks like a line may be the shadow along an edge."""
 
-MAX_SOFT_STEP = 12
-"""The same where colours fade beside it, as shadows do; beside the frame of a card they are even."""
-
-FADING = Tolerance(1, 3)
-"""Difference between neighbours from which colours fade."""
-
-FADING_PX = 3
-"""How wide what fades must be, and how near to the line: the blur of an edge is narrower."""
-
 MAX_SHARE_AT_STEPS = 0.5
 """Share of a piece's pixels that may lie at such steps."""
 
@@ -107,7 +98,7 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     low, high = cv2.erode(behind, square) - slack, cv2.dilate(behind, square) + slack
     apart = ((work.rgba < low) | (work.rgba > high)).any(2)
     step = strongest(high - low) - 2 * slack[..., 0]
-    lines = _long(np.asarray(apart), (step > MAX_STEP_BEHIND) | ((step > MAX_SOFT_STEP) & _fading(work)))
+    lines = _long(np.asarray(apart), step > MAX_STEP_BEHIND)
     numbers = np.zeros(lines.shape, np.int32)
     if lines.mean() > MAX_SHARE:
         return Strokes(numbers, work)
@@ -118,18 +109,6 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     gone = grown(lines, AROUND_PX) & (strongest(change) > MIN_CHANGE) & (numbers.max() > 0)
     kept = strongest(high - low - 2 * slack) > (MIN_STEP_KEPT if work.is_even else MIN_EDGE_KEPT)
     return Strokes(numbers, replace(work, rgba=_filled(work, gone, kept)))
-
-
-def _fading(work: Working) -> Mask:
-    """Where (h, w) colours change over more than the width of an edge, and what is beside it."""
-    import cv2
-
-    change = np.zeros(work.shape, np.float32)
-    change[1:] = strongest(work.rgba[1:] - work.rgba[:-1])
-    change[:, 1:] = np.maximum(change[:, 1:], strongest(work.rgba[:, 1:] - work.rgba[:, :-1]))
-    fades = (change > FADING.around(work.local_noise)).astype(np.uint8)
-    wide = cv2.morphologyEx(fades, cv2.MORPH_OPEN, np.ones((FADING_PX, FADING_PX), np.uint8))
-    return grown(wide > 0, FADING_PX)
 
 
 def _filled(work: Working, gone: Mask, at_steps: Mask) -> Floats:

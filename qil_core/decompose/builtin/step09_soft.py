@@ -18,7 +18,7 @@ import numpy as np
 from ...progress import Progress, part, silent
 from .fill import nearest_label, smooth_fill
 from .lines import along, by_color
-from .shapes import box_around, grown, hulls
+from .shapes import box_around, grown
 from .softness import MAX_CORRELATION, MAX_CORRELATION_ALONE, falls_off, is_soft
 from .step03_ground import Background
 from .units import GLOW, Units
@@ -100,7 +100,7 @@ class Soft:
     """A shadow or glow. alpha: (h, w) in 0..1. color: (3,) in 0..255. alone: nothing casts it, it is a layer itself.
 
     pixel: row and column of a pixel of the unit that it belongs to, whatever number that has. carried: (h, w), its
-    alpha also under the units beside it, for those that lie upon it. upon: (h, w), where it is seen to lie on units.
+    alpha also under the units beside it, for those that lie upon it.
     """
 
     alpha: Floats
@@ -108,7 +108,6 @@ class Soft:
     alone: bool
     pixel: tuple[int, int]
     carried: Floats
-    upon: Mask
 
     def under(self, upper: Mask) -> Floats:
         """Its alpha (h, w) where also units (a mask) lie upon it."""
@@ -155,7 +154,7 @@ def with_softs(units: Units, softs: Sequence[Soft]) -> Units:
     """The units, and one for each shadow or glow that stands alone."""
     numbers = np.zeros_like(units.labels)
     for number, soft in enumerate((soft for soft in softs if soft.alone), 1):
-        numbers[(soft.alpha > UNIT_ALPHA) & (units.labels == 0)] = number
+        numbers[soft.alpha > UNIT_ALPHA] = number
     return units.with_more(numbers, GLOW)
 
 
@@ -205,8 +204,8 @@ def _of_one_color(
 def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int, Mask]]:
     """Parts of an area by what casts them: the nearest unit where it is strongest beside units, else none (0).
 
-    A part that falls off from the unit of the largest part, and not from its own, belongs to that one: letters cast no
-    shadow of the card that they stand on.
+    A part that does not fall off from its unit belongs to the unit of the largest part: letters cast no shadow of the
+    card that they stand on.
     """
     strength = strongest(change) * area
     at_peak = area & (strength > STRONGEST * np.quantile(strength[area], 0.98))
@@ -221,8 +220,7 @@ def _by_owner(change: Floats, labels: Labels, area: Mask) -> Iterator[tuple[int,
     largest = int(size.argmax())
     for owner in np.flatnonzero(size):
         piece = numbers == owner
-        falls = [falls_off(strength, piece, labels == unit, MAX_CORRELATION) for unit in (owner, largest)]
-        if not falls[0] and falls[1]:
+        if owner != largest and not falls_off(strength, piece, labels == owner, MAX_CORRELATION):
             numbers[piece] = largest
     for owner in np.unique(numbers[area]):
         yield int(owner), numbers == owner
@@ -235,7 +233,7 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
         return None
     if np.quantile(strongest(change[inner]), 1 - STRONGEST_SHARE) < STRONG.at(work.noise):
         return None
-    color = glow_color(change[inner], background.model[inner], CAST_ALPHA if owner else ALONE_ALPHA)
+    color = _color(change[inner], background.model[inner], CAST_ALPHA if owner else ALONE_ALPHA)
     line, misfit = along(change, color - background.model)
     if misfit[inner].mean() > ON_LINE.at(work.noise) or np.quantile(line[inner], 1 - STRONGEST_SHARE) < UNIT_ALPHA:
         return None
@@ -245,13 +243,12 @@ def _soft(work: Working, background: Background, change: Floats, labels: Labels,
     if not is_soft(alpha, area, labels > 0, source, inner, most):
         return None
     everywhere = _carried(alpha, inner)
-    beyond = _reach(area) if owner else _reach(area) | hulls(area)
-    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, beyond & (labels > 0)))
+    soft, under = (np.where(where, everywhere, 0) for where in (area | caster, _reach(area) & (labels > 0)))
     y, x = np.unravel_index(int((caster if owner else soft * area).argmax()), area.shape)
-    return Soft(soft, color, owner == 0, (int(y), int(x)), under, np.zeros_like(area))
+    return Soft(soft, color, owner == 0, (int(y), int(x)), under)
 
 
-def glow_color(change: Floats, behind: Floats, peak_alpha: float) -> Floats:
+def _color(change: Floats, behind: Floats, peak_alpha: float) -> Floats:
     """The colour (3,) of changes (k, 3): black for what only darkens, else what has this alpha where strongest."""
     strength = np.abs(change).sum(1)
     strong = strength >= np.quantile(strength, 1 - STRONGEST_SHARE)

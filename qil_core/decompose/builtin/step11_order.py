@@ -4,8 +4,7 @@ Evidence that unit A lies below unit B, in pixels of hidden area:
 1. `_at_junctions`: at a T-junction, where three units meet, the outline that ends belongs to the lower one.
 2. `_reached`: A's completed shape (see `shapes`) reaches under B.
 3. `_at_crossings`: of two bundles of strokes that cross, the upper one is whole right beside the lower one's.
-4. A shadow or glow lies on what is below the one that casts it (see `step09_lights`).
-5. Kind: shapes lie below glows, these below strokes, and texts on top.
+4. Kind: shapes lie below glows, these below strokes, and texts on top.
 The sum over all pairs orders the units (`_sorted_by`); then `placed` puts each panel right above what it lies on.
 """
 
@@ -25,9 +24,6 @@ from .working import Labels, Mask
 
 JUNCTION_WEIGHT = 2000.0
 """What a T-junction counts, in pixels of hidden area: it errs seldom."""
-
-CAST_WEIGHT = 4
-"""What a pixel in the shadow or glow of another unit counts, in pixels of hidden area: it is seen, not guessed."""
 
 MAX_JUNCTIONS = 2000
 """How many points where three units meet are looked at."""
@@ -63,17 +59,12 @@ Layer = int | Panel
 """What a layer is made of: a unit, by its number, or a panel."""
 
 
-def occlusion_order(
-    labels: Labels, kinds: NDArray[np.int8], cast: NDArray[np.int64], progress: Progress = silent
-) -> NDArray[np.int64]:
-    """Units bottom first, 0 (the background) leading, for a label map (h, w).
-
-    cast: (n, n), how many pixels of each unit lie in the shadow or glow of each other one.
-    """
+def occlusion_order(labels: Labels, kinds: NDArray[np.int8], progress: Progress = silent) -> NDArray[np.int64]:
+    """Units bottom first, 0 (the background) leading, for a label map (h, w)."""
     small = labels[::2, ::2]  # half as fine is enough for areas; a thin unit may have no pixel there
     count = len(kinds)
     sizes = np.bincount(small.ravel(), minlength=count)
-    below = JUNCTION_WEIGHT * _at_junctions(labels, kinds, progress) + CAST_WEIGHT * cast
+    below = JUNCTION_WEIGHT * _at_junctions(labels, kinds, progress)
     for unit in range(1, count):
         progress(unit / count, "finding what covers what")
         if kinds[unit] == STROKES:

@@ -94,9 +94,6 @@ GRAIN_EDGE_PX = 6
 GRAIN_SIDE_PX = 33
 """Side of the square in which grain is averaged, in working pixels."""
 
-LIT_ALPHA = 0.02
-"""Alpha of a shadow or glow above which what it lies on does not show its own colours."""
-
 SEEN = Tolerance(3, 3)
 """Difference from what lies below, for the grain, from which something is seen."""
 
@@ -169,8 +166,7 @@ def plan_layers(
             own = [soft for soft, owner in zip(softs, owners, strict=True) if owner == layer]
             is_stroke = units.kinds[layer] == STROKES  # what lies behind it is known: the picture without strokes
             seen, behind = (work, clean.rgba) if is_stroke else (clean, below)
-            lights = [soft.alpha > LIT_ALPHA for soft, owner in zip(softs, owners, strict=True) if owner > layer]
-            plan = _unit_plan(seen, units, behind, rough, layer, extents[layer], own, lights)
+            plan = _unit_plan(seen, units, behind, rough, layer, extents[layer], own)
         change = np.float32(plan.opacity) * (plan.extent > 0)[..., None] * (_solid(plan.color) - below[plan.box])
         below[plan.box] += change
         plans.append(plan)
@@ -256,11 +252,8 @@ def _unit_plan(
     unit: int,
     extent: Mask,
     softs: Sequence[Soft],
-    lights: Sequence[Mask],
 ) -> Plan:
-    """The plan of a unit over what is below it, premultiplied (H, W, 4) in 0..255, with its extent (H, W), under lights
-    (each H, W).
-    """
+    """The plan of a unit over what is below it, premultiplied (H, W, 4) in 0..255, with its extent (H, W)."""
     shaded = np.any([soft.alpha > 0 for soft in softs], axis=0) if softs else np.zeros_like(extent)
     box = box_around(extent | shaded, BOX_SPARE_PX)
     labels = units.labels[box]
@@ -280,7 +273,6 @@ def _unit_plan(
     rim = _soft_rim(rgba, _solid(color), below[box], rough[box], visible, above | shaded[box])
     reach = signed_distance(rim) if (rim & ~visible).any() else depth
     shades = tuple(Shade(soft.under(units.labels > unit)[box], soft.color) for soft in softs)
-    above = np.logical_or.reduce([above, *(light[box] for light in lights)])
     return Plan(box, color, depth, signed_distance(extent[box]), signed_distance(above), reach, shades)
 
 
