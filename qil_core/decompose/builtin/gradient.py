@@ -54,9 +54,6 @@ STEEP = 2
 MIN_STEEP_SHORE = 0.5
 """On what share of its shore an island does so: a shadow may hide the edge of the others."""
 
-MAX_ENCLOSING_DEGREE = 1
-"""Highest degree of a polynomial whose islands count: curved ones bend around islands, and miss the ground beyond."""
-
 MIN_INSIDE = 0.99
 """Share of a pixel of the small copy that must lie in an area to be used for its fit: others have its edge."""
 
@@ -154,7 +151,7 @@ def fit_gradient(small: Floats, degree: int, tolerance: float, progress: Progres
     rounds = reported(starts, progress, f"fitting a background of degree {degree}")
     tries = [reweighted(matrix, values, start * emphasis, tolerance, widths) for start, widths in rounds]
     residuals = [strongest(matrix @ c - values).reshape(height, width) for c in tries]
-    merits = [_merit(r, emphasis, tolerance, degree <= MAX_ENCLOSING_DEGREE) for r in residuals]
+    merits = [_merit(r, emphasis, tolerance) for r in residuals]
     best = int(np.argmax(merits))
     return tries[best], merits[best]
 
@@ -188,27 +185,25 @@ def reweighted(
     return coefficients
 
 
-def _merit(residual: Floats, emphasis: Floats, tolerance: float, may_enclose: bool) -> float:
+def _merit(residual: Floats, emphasis: Floats, tolerance: float) -> float:
     """The share of a picture (h, w) that residuals up to about the tolerance explain, and the islands in it."""
     close = np.exp(-((residual.ravel() / tolerance) ** 2))
     share = float((close * emphasis).sum() / emphasis.sum())
-    if not may_enclose or share <= MIN_ENCLOSING:
-        return share
-    ground = residual < tolerance
-    return share + ENCLOSED_WEIGHT * _enclosed(ground, residual, tolerance)
+    return share + ENCLOSED_WEIGHT * _enclosed(residual, tolerance) if share > MIN_ENCLOSING else share
 
 
-def _enclosed(ground: Mask, residual: Floats, tolerance: float) -> float:
-    """The share of the picture (h, w) that lies in a ground like islands, reaching the picture's border nowhere.
+def _enclosed(residual: Floats, tolerance: float) -> float:
+    """The share of the picture (h, w) that lies in the ground like islands, reaching the picture's border nowhere.
 
     An island rises from the ground at an edge. Where residuals grow slowly, a polynomial has left a gradient.
     """
     import cv2
 
-    count, islands = cv2.connectedComponents((~ground).astype(np.uint8), connectivity=8)
+    ground = (residual < tolerance).astype(np.uint8)
+    count, islands = cv2.connectedComponents(1 - ground, connectivity=8)
     border = np.concatenate([islands[[0, -1]].ravel(), islands[:, [0, -1]].ravel()])
     square = np.ones((3, 3), np.uint8)
-    shore = cv2.dilate(ground.astype(np.uint8), square) > ground
+    shore = cv2.dilate(ground, square) > ground
     steep = shore & (cv2.dilate(residual, square) > STEEP * tolerance)
     at_border, around, rising = (np.bincount(k, minlength=count) for k in (border, islands[shore], islands[steep]))
     is_island = (at_border == 0) & (rising > MIN_STEEP_SHORE * around)

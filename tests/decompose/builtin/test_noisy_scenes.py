@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.judging import moved_error, things
 from benchmarks.scenes import draw
@@ -92,13 +91,3 @@ def test_a_text_on_a_gradient_can_be_moved() -> None:
     found, true = decomposed("text", "gradient", 8)
     assert moved_error(found, true) < 1
     assert min(things(found, true).values()) > 0.8
-
-
-def test_the_colours_of_strokes_are_their_own_where_bundles_cross() -> None:
-    found, true = decomposed("strokes", "flat", 6)
-    colors: list[NDArray[np.float32]] = [
-        layer[layer[..., 3] > 0.3][:, :3].median(0).values.numpy() for layer in found.pixels[1:]
-    ]
-    for layer in true.pixels[2:]:
-        own = layer[layer[..., 3] > 0][0, :3].numpy()
-        assert min(float(np.abs(color - own).max()) for color in colors) < 0.15
