@@ -20,7 +20,8 @@ from torch import Tensor
 from qil_core.model import denoise, modulation, vae
 from qil_core.model.attention import rotary, use_joint_attention
 from qil_core.model.first_block import FirstBlockCache
-from qil_core.model.placement import weigh
+from qil_core.model.machine import Machine
+from qil_core.model.plan import weigh
 from qil_core.model.streaming import StreamedBlocks, spread
 
 TRUE = {
@@ -216,7 +217,7 @@ def stream(model: Any, cases: list[Case], timestep: Tensor, resident: int, devic
     stay = spread(len(model.transformer_blocks), resident)
     for i in stay:
         model.transformer_blocks[i].to(device)
-    blocks = StreamedBlocks(list(model.transformer_blocks), device, stay)
+    blocks = StreamedBlocks(list(model.transformer_blocks), Machine(device), stay)
     print(f"  packed into host memory in {time.perf_counter() - begun:.1f} s; {resident} blocks stay on the device")
     for case in cases:
         step = our_step(model, blocks, case, timestep)

@@ -60,7 +60,7 @@ def load_runtime(kind: Any, choice: Mapping[str, Any], wanted: Wanted, known: Se
     known: the models (qil_core.model.models) that the files may be. Raises QilError that says what to put where.
     """
     from ..qil_core.model.parts import load
-    from .memory import Tenant
+    from .memory import SharedMachine
 
     progress = host.progress()
     try:
@@ -69,7 +69,7 @@ def load_runtime(kind: Any, choice: Mapping[str, Any], wanted: Wanted, known: Se
         raise QilError(f"{error} {wanted.advice}") from error
     parts = load(files, torch.bfloat16, progress, known)
     device = host.device()
-    runtime = kind(parts, device, choice["memory"], make_room=Tenant(device, parts.model.label).make_room)
+    runtime = kind(parts, device, choice["memory"], machine=SharedMachine(device, parts.model.label))
     runtime.tune(choice["attention"], choice["compile"], choice["first_block_cache"])
     return runtime
 

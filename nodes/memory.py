@@ -8,7 +8,8 @@ import comfy.model_management as management
 import torch
 from comfy.model_patcher import ModelPatcher
 
-from ..qil_core.model.placement import HOST, UNLIMITED, Placement
+from ..qil_core.model.machine import UNLIMITED, Machine
+from ..qil_core.model.placement import HOST, Placement
 
 
 def stand_in(label: str) -> torch.nn.Module:
@@ -19,8 +20,38 @@ def stand_in(label: str) -> torch.nn.Module:
     return type(label.replace("-", ""), (torch.nn.Module,), {})()
 
 
+class SharedMachine(Machine):
+    """ComfyUI's memory: other models leave for ours, and ours for others. Pinned memory counts as ComfyUI's own."""
+
+    def __init__(self, device: torch.device, label: str = "Qwen-Image-Layered") -> None:
+        super().__init__(device)
+        self.tenant = Tenant(device, label)
+
+    def make_room(self, placement: Placement, wanted: int) -> int:
+        """ComfyUI unloads other models until `wanted` bytes are free, if it can."""
+        return self.tenant.make_room(placement, wanted)
+
+    def pinnable(self) -> int:
+        """What is left of the share of RAM that ComfyUI pins at the most, within a share of what is free."""
+        left = int(management.MAX_PINNED_MEMORY - management.TOTAL_PINNED_MEMORY)
+        return max(0, min(left, super().pinnable()))
+
+    def pin(self, buffer: torch.Tensor) -> bool:
+        """Through ComfyUI, which then knows; it says in its log when the system refuses."""
+        return bool(management.pin_memory(buffer))
+
+    def unpin(self, buffer: torch.Tensor) -> None:
+        """Through ComfyUI too."""
+        management.unpin_memory(buffer)
+
+    def is_oom(self, error: BaseException) -> bool:
+        """As ComfyUI sees it."""
+        known = getattr(management, "is_oom", super().is_oom)  # older ones have none
+        return bool(known(error))
+
+
 class Tenant(ModelPatcher):
-    """A placement's entry in the list. Whoever keeps its make_room keeps it; it does not keep the placement.
+    """A placement's entry in the list. Whoever keeps its machine keeps it; it does not keep the placement.
 
     It is there in whole or not at all: evicting it is the placement's release, and the next make_room enters it again.
     """
@@ -30,7 +61,7 @@ class Tenant(ModelPatcher):
         self._placement: weakref.ref[Placement] | None = None
 
     def make_room(self, placement: Placement, wanted: int) -> int:
-        """A Room (see `placement.Room`): ComfyUI unloads other models until `wanted` bytes are free, if it can."""
+        """See `SharedMachine.make_room`."""
         self._placement = weakref.ref(placement)
         try:
             management.load_models_gpu([self], memory_required=wanted, force_full_load=True)

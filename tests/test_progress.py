@@ -22,7 +22,7 @@ from qil_core.decompose.qwen import Qwen
 from qil_core.model import denoise, vae
 from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
-from qil_core.model.placement import ALL, LEAVES, STREAMED
+from qil_core.model.plan import ALL, LEAVES, STREAMED
 from qil_core.model.runtime import foreseen, worth_a_look
 from qil_core.progress import GAP, side_by_side, silent
 from qil_core.request import Request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..request import Request
 from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
-from .runtime import DENOISED, ENCODED, Run, Runtime, fit
+from .runtime import DENOISED, ENCODED, Run, Runtime, fit, tokens
 
 
 class LayeredModel(Runtime):
@@ -33,7 +34,9 @@ class LayeredModel(Runtime):
         next smaller memory mode is tried once. preview is offered a picture after the first step and every tenth.
         """
         run = Run()
-        return self._in_memory(lambda: self._layers(picture, request, run, progress, preview), run), run
+        seen = tokens((picture.shape[1], picture.shape[0]), request.resolution) * (request.layers + 2)
+        work = partial(self._layers, picture, request, run, progress, preview)
+        return self._in_memory(work, run, seen + words.MAX_TOKENS), run
 
     def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
         seen, pixels = fit(picture, request.resolution)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,10 +23,15 @@ from .attention import use_backend, use_joint_attention
 from .cache import ContentCache, content_key
 from .denoise import Problem
 from .first_block import FirstBlockCache
-from .placement import Placement, Plan, Room, as_it_is, smaller
+from .machine import Machine
+from .placement import Placement
+from .plan import smaller
 
 GRID = 32
 """Sides of the picture that the model sees are multiples of this."""
+
+TOKEN = 16
+"""Pixels of a side of what one token stands for: a patch of 2 x 2 latents of 8 x 8 pixels."""
 
 MAX_ASPECT = 16.0
 """The longer side over the shorter one, at the most, of what the model sees: a line of pixels still makes a picture."""
@@ -72,6 +77,12 @@ def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
     return max(GRID, round(wide / GRID) * GRID), max(GRID, round(wide / ratio / GRID) * GRID)
 
 
+def tokens(size: tuple[int, int], resolution: int) -> int:
+    """Tokens of one picture of this width and height, as the model sees it."""
+    width, height = bucket(*size, resolution)
+    return width * height // TOKEN**2
+
+
 class Runtime:
     """A model on one device. What a call had to work out, the next one with the same input gets for nothing."""
 
@@ -87,11 +98,11 @@ class Runtime:
         device: torch.device,
         memory: str = "auto",
         free: int | None = None,
-        make_room: Room = as_it_is,
+        machine: Machine | None = None,
     ) -> None:
-        """parts: see `parts.load`. memory: one of `placement.MODES`, else QilError.
+        """parts: see `parts.load`. memory: one of `plan.MODES`, else QilError.
 
-        free: bytes of device memory that may be used; None takes what make_room says is free at the first call.
+        free: bytes of device memory that may be used; None takes what the machine says is free at the first call.
         """
         self.parts = parts
         self.device = device
@@ -101,7 +112,7 @@ class Runtime:
         self._compiled = False
         self._reuse = 0.0
         use_joint_attention(parts.transformer)
-        self.placement = Placement(parts, device, memory, free, make_room)
+        self.placement = Placement(parts, machine or Machine(device), memory, free)
 
     def tune(self, attention: str = "default", compile: bool = False, reuse: float = 0.0) -> None:
         """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
@@ -116,31 +127,31 @@ class Runtime:
             self.parts.transformer.compile_repeated_blocks(fullgraph=True)
             self._compiled = True
 
-    def _in_memory(self, work: Callable[[], Tensor], run: Run) -> Tensor:
+    def _in_memory(self, work: Callable[[], Tensor], run: Run, tokens: int) -> Tensor:
         """What work gives; afterwards run's notes also say what every call of this model has to say.
 
-        When the device's memory runs out, all is freed and the next smaller mode is tried once.
+        tokens: of the transformer's longest pass, for which there has to be memory beside the weights. When the
+        device's memory runs out, all is freed and the next smaller mode is tried once.
         """
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
+        self.placement.expect(tokens)
         result = self._tried_twice(work, run)
-        run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}."]
+        run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}.", *self.placement.notes]
         return result
 
     def _tried_twice(self, work: Callable[[], Tensor], run: Run) -> Tensor:
         try:
             return work()
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not self.placement.machine.is_oom(error):
+                raise
             plan = smaller(self.placement.plan)
             if plan is None:
                 raise QilError(_OUT_OF_MEMORY.format(self.placement.plan, self.advice)) from None
             run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
-        self._place_again(plan)
+        self.placement.plan = plan  # only here is nothing of the failed call alive any more
         return work()
-
-    def _place_again(self, plan: Plan) -> None:
-        self.placement.release()
-        self.placement.plan = plan
 
     def _encode(self, pixels: Tensor, run: Run) -> Tensor:
         """Normalised latents (1, z, 1, H/8, W/8) of a picture's pixels (1, 3 or 4, H, W) in [-1, 1]."""
@@ -148,9 +159,20 @@ class Runtime:
         def make() -> Tensor:
             coder = self.placement.bring(self.parts.vae)
             seen = pixels.to(self.device, next(coder.parameters()).dtype)
-            return _small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
+            return self._small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
 
         return self.cache.get(content_key("image", pixels), make)
+
+    def _small_if_need_be(self, work: Callable[[int | None], Tensor], run: Run) -> Tensor:
+        """work(None), or work(vae.TILE) when the device's memory does not hold it."""
+        try:
+            return work(None)
+        except Exception as error:
+            if not self.placement.machine.is_oom(error):
+                raise
+        torch.cuda.empty_cache()
+        run.notes.append("Little GPU memory: the VAE worked in tiles.")
+        return work(vae.TILE)
 
     def _decode(self, latents: Tensor, run: Run, progress: Progress = silent, what: str = "layer") -> Tensor:
         """Pictures (N, 8 * h, 8 * w, 3 or 4) of normalised latents (N, z, 1, h, w). progress may raise between them."""
@@ -159,7 +181,7 @@ class Runtime:
         def each(i: int) -> None:
             progress(i / len(latents), f"decoding {what} {i + 1}")
 
-        frames = _small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
+        frames = self._small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
         return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
     def _frames(self, tokens: Tensor, problem: Problem) -> Tensor:
@@ -199,6 +221,7 @@ class Runtime:
         if key == self._tables:
             return
         transformer = self.parts.transformer
+        self.placement.end_words()
         self.placement.bring(transformer.time_text_embed)
         count = len(transformer.transformer_blocks)
         conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
@@ -214,15 +237,6 @@ class Runtime:
 
 
 _OUT_OF_MEMORY = 'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, {}.'
-
-
-def _small_if_need_be(work: Callable[[int | None], Tensor], run: Run) -> Tensor:
-    """work(None), or work(vae.TILE) when the device's memory does not hold it."""
-    with suppress(torch.OutOfMemoryError):
-        return work(None)
-    torch.cuda.empty_cache()
-    run.notes.append("Little GPU memory: the VAE worked in tiles.")
-    return work(vae.TILE)
 
 
 def worth_a_look(step: int, steps: int) -> bool:

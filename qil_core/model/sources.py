@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..options import Option
-from .placement import MODES
+from .plan import MODES
 
 FOLDER, FILES, DOWNLOAD = "diffusers folder", "ComfyUI files", "download"
 ATTENTION = ("default", "_native_cudnn", "flash", "_flash_3", "sage", "xformers")

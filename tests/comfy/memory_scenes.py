@@ -50,7 +50,8 @@ from comfy.model_patcher import ModelPatcher  # noqa: E402
 
 memory = importlib.import_module("pack.nodes.memory")
 pipeline = importlib.import_module("pack.qil_core.model.pipeline")
-placement = importlib.import_module("pack.qil_core.model.placement")
+placement = importlib.import_module("pack.qil_core.model.plan")
+streaming = importlib.import_module("pack.qil_core.model.streaming")
 parts_of = importlib.import_module("pack.qil_core.model.parts")
 Request = importlib.import_module("pack.qil_core.request").Request
 silent = importlib.import_module("pack.qil_core.progress").silent
@@ -84,7 +85,7 @@ class Card:
 
     def __init__(self, room: int) -> None:
         self.device = torch.device(CARD)
-        self.size = placement.WORKING + management.extra_reserved_memory() + room
+        self.size = placement.working(placement.USUAL_TOKENS) + management.extra_reserved_memory() + room
         self.models: list[Any] = []
         self.others: list[ModelPatcher] = []
         self.asked: list[str] = []
@@ -118,7 +119,7 @@ def load() -> Any:
 
 
 def model(mode: str, device: torch.device) -> Any:
-    return pipeline.LayeredModel(load(), device, mode, make_room=memory.Tenant(device).make_room)
+    return pipeline.LayeredModel(load(), device, mode, machine=memory.SharedMachine(device))
 
 
 def run(of: Any, progress: Callable[[float, str], None] = silent, asked: Any = ASKED) -> torch.Tensor:
@@ -136,7 +137,7 @@ def evict(device: Any = CARD) -> None:
 
 def pointers(of: Any) -> list[int]:
     parts = of.parts.transformer, of.parts.text_encoder, of.parts.vae
-    return [tensor.data_ptr() for part in parts for tensor in placement.weights(part) if not tensor.is_meta]
+    return [tensor.data_ptr() for part in parts for tensor in streaming.weights(part) if not tensor.is_meta]
 
 
 def without_comfyui() -> torch.Tensor:
@@ -146,7 +147,7 @@ def without_comfyui() -> torch.Tensor:
     """
     parts = load()
     for part in (parts.transformer, parts.text_encoder, parts.vae):
-        for tensor in placement.weights(part):
+        for tensor in streaming.weights(part):
             tensor.data = tensor.data.clone()
     return run(pipeline.LayeredModel(parts, torch.device("cpu")))
 
@@ -304,7 +305,7 @@ def forgotten() -> dict[str, Any]:
     run(ours)
     gc.collect()
     gc.disable()
-    tenant = weakref.ref(ours.placement._make_room.__self__)
+    tenant = weakref.ref(ours.placement.machine.tenant)
     before = listed()
     management.get_free_memory.__self__.models.clear()
     del ours
@@ -315,7 +316,7 @@ def forgotten() -> dict[str, Any]:
 def plan_is_made_after_others_left() -> dict[str, Any]:
     card = Card(TIGHT)
     other, ours = card.other(), card.model("auto")
-    early = "plan" in vars(ours.placement)
+    early = ours.placement._plan is not None
     run(ours)
     return {"early": early, "mode": ours.placement.plan.mode, "other": other.loaded_size()}
 
@@ -333,18 +334,20 @@ def asked_for() -> dict[str, Any]:
     parts = ours.parts
     weight = {name: placement.weigh(getattr(parts, name)) for name in ("transformer", "text_encoder", "vae")}
     asked: list[int] = []
-    real = ours.placement._make_room
+    machine = ours.placement.machine
+    real = machine.make_room
 
     def make_room(of: Any, wanted: int) -> int:
-        asked.append(wanted - placement.WORKING)
+        asked.append(wanted)
         return int(real(of, wanted))
 
-    ours.placement._make_room = make_room
+    machine.make_room = make_room
     run(ours)
     first = list(asked)
     asked.clear()
     run(ours)
-    return {"weight": weight, "first": first, "second": asked}
+    beside = {"less": placement.WORKING, "more": placement.working(placement.USUAL_TOKENS)}
+    return {"weight": weight, "beside": beside, "first": first, "second": asked}
 
 
 def on_a_cpu() -> dict[str, Any]:

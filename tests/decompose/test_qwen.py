@@ -22,11 +22,12 @@ from stock import Spy, stock_pipeline
 from qil_core.checkpoints.folders import Files
 from qil_core.decompose.qwen import Qwen
 from qil_core.decompose.run import decompose
-from qil_core.model import modulation, placement, vae, words
+from qil_core.model import modulation, plan, vae, words
 from qil_core.model.attention import rotate
+from qil_core.model.machine import Machine
 from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
-from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED
+from qil_core.model.plan import ALL, LEAVES, LOSSY, STREAMED
 from qil_core.model.runtime import bucket
 from qil_core.model.streaming import StreamedBlocks, spread
 from qil_core.progress import silent
@@ -203,7 +204,7 @@ def test_streamed_blocks_compute_what_resident_ones_do(resident: int) -> None:
         return y
 
     want = through(blocks)
-    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], CPU, spread(5, resident))
+    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], Machine(CPU), spread(5, resident))
     for _ in range(3):
         assert torch.equal(through(streamed), want)
     stopped = iter(streamed)
@@ -280,10 +281,10 @@ def test_storage_in_fewer_bits_is_lossy_says_so_and_stays_close(
     parts: Parts, picture: torch.Tensor, mode: str, bound: float
 ) -> None:
     want, _ = LayeredModel(parts, CPU, ALL).layers(picture, SMALL, silent)
-    before = placement.weigh(parts.transformer.transformer_blocks)
+    before = plan.weigh(parts.transformer.transformer_blocks)
     model = LayeredModel(parts, CPU, mode)
     got, run = model.layers(picture, SMALL, silent)
-    assert placement.weigh(parts.transformer.transformer_blocks) < before / 2
+    assert plan.weigh(parts.transformer.transformer_blocks) < before / 2
     assert 0 < (got - want).abs().mean() < bound
     assert f"Memory: {mode}." in run.notes
 
@@ -350,13 +351,14 @@ def test_a_vae_that_runs_out_of_memory_works_in_tiles_and_says_so(
     assert run.notes.count("Little GPU memory: the VAE worked in tiles.") == 1
 
 
-def test_an_evicted_models_blocks_stay_packed(parts: Parts, picture: torch.Tensor) -> None:
+def test_streamed_blocks_lie_in_the_file_before_and_after_a_call(parts: Parts, picture: torch.Tensor) -> None:
+    blocks = parts.transformer.transformer_blocks
+    before = [tensor.data_ptr() for tensor in blocks.parameters() if not tensor.is_meta]
     model = LayeredModel(parts, CPU, STREAMED, free=0)
     want, _ = model.layers(picture, SMALL, silent)
-    packs = [packed.host.data_ptr() for packed in model.placement.streamed._order]
+    assert [tensor.data_ptr() for tensor in blocks.parameters()] == before
     model.placement.release()
     assert model.placement.held == 0
     again, _ = model.layers(picture, replace(SMALL, seed=8), silent)
-    assert [packed.host.data_ptr() for packed in model.placement.streamed._order] == packs
     assert not torch.equal(again, want)
     assert torch.equal(model.layers(picture, SMALL, silent)[0], want)

@@ -26,7 +26,7 @@ from qil_core.model import editing, modulation, vae, words
 from qil_core.model.editing import EditModel, native_size
 from qil_core.model.models import EDIT, EDIT_2509, EDIT_2511, EDITIONS, Model
 from qil_core.model.parts import Parts, load
-from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED
+from qil_core.model.plan import ALL, LEAVES, LOSSY, STREAMED
 from qil_core.progress import silent
 from qil_core.stack import to_bytes
 
