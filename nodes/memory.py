@@ -8,8 +8,7 @@ import comfy.model_management as management
 import torch
 from comfy.model_patcher import ModelPatcher
 
-from ..qil_core.model.machine import UNLIMITED, Machine
-from ..qil_core.model.placement import HOST, Placement
+from ..qil_core.model.machine import HOST, UNLIMITED, Guest, Machine
 
 
 def stand_in(label: str) -> torch.nn.Module:
@@ -27,9 +26,9 @@ class SharedMachine(Machine):
         super().__init__(device)
         self.tenant = Tenant(device, label)
 
-    def make_room(self, placement: Placement, wanted: int) -> int:
+    def make_room(self, guest: Guest, wanted: int) -> int:
         """ComfyUI unloads other models until `wanted` bytes are free, if it can."""
-        return self.tenant.make_room(placement, wanted)
+        return self.tenant.make_room(guest, wanted)
 
     def pinnable(self) -> int:
         """What is left of the share of RAM that ComfyUI pins at the most, within a share of what is free."""
@@ -58,21 +57,21 @@ class Tenant(ModelPatcher):
 
     def __init__(self, device: torch.device, label: str = "Qwen-Image-Layered") -> None:
         super().__init__(stand_in(label), device, HOST)
-        self._placement: weakref.ref[Placement] | None = None
+        self._placement: weakref.ref[Guest] | None = None
 
-    def make_room(self, placement: Placement, wanted: int) -> int:
+    def make_room(self, guest: Guest, wanted: int) -> int:
         """See `SharedMachine.make_room`."""
-        self._placement = weakref.ref(placement)
+        self._placement = weakref.ref(guest)
         try:
             management.load_models_gpu([self], memory_required=wanted, force_full_load=True)
         except BaseException:
-            placement.release()  # the entry may be lost, and what is not in the list could not be evicted
+            guest.release()  # the entry may be lost, and what is not in the list could not be evicted
             raise
         if self.load_device == HOST:
             return UNLIMITED
         return int(management.get_free_memory(self.load_device) - management.extra_reserved_memory())
 
-    def _tenant(self) -> Placement | None:
+    def _tenant(self) -> Guest | None:
         return self._placement() if self._placement is not None else None
 
     def loaded_size(self) -> int:

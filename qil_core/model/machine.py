@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .placement import Placement
+HOST = torch.device("cpu")
 
 UNLIMITED = 1 << 62
 """Bytes that are free where nothing has to be brought: weights on the CPU are there already."""
@@ -21,17 +20,28 @@ PIN_SHARE = 0.5
 """Of the host's free memory, the share that may be pinned: pinned memory is never swapped, so others need the rest."""
 
 
+class Guest(Protocol):
+    """Whoever holds weights on the device: a placement."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of weights on the device that release() frees."""
+
+    def release(self) -> None:
+        """Everything back to the host."""
+
+
 class Machine:
     """A process of our own: nobody else's models are there to be unloaded."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def make_room(self, placement: Placement, wanted: int) -> int:
+    def make_room(self, guest: Guest, wanted: int) -> int:
         """Bytes that are free on the device, after what can be freed for the wanted bytes has been freed.
 
-        Called before weights come. A machine may keep the placement (not for longer than that lives) and later call
-        its `release`, but never while one of the model's calls is under way.
+        Called before weights come. A machine may keep the guest (not for longer than that lives) and later call its
+        `release`, but never while one of the model's calls is under way.
         """
         return torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else UNLIMITED
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from . import modulation
-from .machine import Machine
+from .machine import HOST, Machine
 from .plan import (
     ALL,
     LEAVES,
@@ -32,8 +32,6 @@ from .plan import (
 )
 from .storage import store
 from .streaming import StreamedBlocks, spread, weights
-
-HOST = torch.device("cpu")
 
 
 class Placement:
