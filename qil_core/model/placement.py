@@ -6,7 +6,7 @@ between two calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from .plan import (
     LOSSY,
     STREAMED,
     USUAL_TOKENS,
+    WORDS_FORMAT,
     WORKING,
     Free,
     Plan,
@@ -30,7 +31,7 @@ from .plan import (
     sizes,
     working,
 )
-from .storage import store
+from .storage import FORMATS, Packing, packed_size
 from .streaming import StreamedBlocks, spread, weights
 
 
@@ -53,7 +54,7 @@ class Placement:
         self.streamed: StreamedBlocks | None = None
         self._words: StreamedBlocks | None = None  # the text encoder's layers
         self._layers: nn.ModuleList | None = None  # the same as its own list, while they are streamed
-        self._packed = False  # whether the blocks' weights are in fewer bits already
+        self._packed_blocks, self._packed_words = Packing(), Packing()
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
 
     @property
@@ -69,7 +70,8 @@ class Placement:
         self._plan = plan
 
     def _choose(self) -> Plan:
-        need = sizes(self._parts.transformer, self._parts.text_encoder, self._parts.vae)
+        form = LOSSY.get(self._mode)
+        need = sizes(self._parts.transformer, self._parts.text_encoder, self._parts.vae, form)
         free = self._free
         if free is None:  # the more there is, the better: everything is asked for
             everything = peak(ALL, need, working(self._tokens))
@@ -94,18 +96,19 @@ class Placement:
     def held(self) -> int:
         """Bytes of weights on the device that release() frees."""
         slots = sum(blocks.held for blocks in (self.streamed, self._words) if blocks is not None)
-        return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots
+        packed = self._packed_blocks.held + self._packed_words.held
+        return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots + packed
 
     def bring(self, module: nn.Module, beside: int = WORKING) -> Any:
         """The module, its weights on the device, with so many bytes free beside them."""
-        self._ask([module], beside)
-        self._move(module)
+        self._bring_all([module], beside)
         return module
 
-    def _ask(self, modules: Iterable[nn.Module], beside: int) -> None:
-        """Have room made for what these modules still lack on the device, and for so many bytes beside that."""
+    def _bring_all(self, modules: Sequence[nn.Module], beside: int) -> None:
         lacking = sum(tensor.nbytes for module in modules for tensor in self._missing(module))
         self.machine.make_room(self, lacking + beside)
+        for module in modules:
+            self._move(module)
 
     def _missing(self, module: nn.Module) -> list[Tensor]:
         return [
@@ -137,33 +140,44 @@ class Placement:
                 encoder.model.language_model.layers, self._layers = self._layers, None
 
     def _bring_words(self, encoder: Any) -> None:
-        if self.plan.mode != ALL:
-            if self.streamed is not None:
-                self.streamed.rest()
-            self._send_home(self._parts.transformer)
+        if self.plan.leaves:
+            self._end_blocks()
         layers = encoder.model.language_model.layers
         if self.plan.words < len(layers):
             self._stream_words(encoder, list(layers))
+        elif self.plan.mode in LOSSY:
+            self._pack(self._packed_words, encoder, WORDS_FORMAT)
+            self.bring(encoder)
         else:
             self.bring(encoder)
+
+    def _pack(self, packing: Packing, module: nn.Module, form: str) -> None:
+        """A module's linear layers on the device, in fewer bits, unless they are there."""
+        if not packing.held:
+            self.machine.make_room(self, packed_size(module, FORMATS[form]) + WORKING)
+            packing.pack(module, FORMATS[form], self.device)
 
     def _stream_words(self, encoder: Any, layers: list[nn.Module]) -> None:
         language = encoder.model.language_model
         if self._words is None:
             self._words = StreamedBlocks(layers, self.machine, spread(len(layers), self.plan.words))
         self._layers, language.layers = language.layers, nn.ModuleList()
-        here = [encoder, *(layers[i] for i in self._words.stay)]
-        self._ask(here, self._words.wanted + WORKING)
-        for module in here:
-            self._move(module)
+        self._bring_all([encoder, *(layers[i] for i in self._words.stay)], self._words.wanted + WORKING)
         language.layers = _StreamedList(self._layers, self._words)
 
     def end_words(self) -> None:
         """The text encoder leaves, where the plan does not have it stay: the transformer comes."""
-        if self.plan.mode != ALL:
+        if self.plan.leaves:
             if self._words is not None:
                 self._words.rest()
+            self._packed_words.undo()
             self._send_home(self._parts.text_encoder)
+
+    def _end_blocks(self) -> None:
+        if self.streamed is not None:
+            self.streamed.rest()
+        self._packed_blocks.undo()
+        self._send_home(self._parts.transformer)
 
     def blocks(self) -> Iterable[nn.Module]:
         """The transformer's blocks, each on the device when its turn comes; its other weights stay there."""
@@ -172,10 +186,8 @@ class Placement:
         modulation.move_tables(transformer, self.device)
         if self.plan.mode == STREAMED:
             return self._streamed_blocks(transformer)
-        if self.plan.mode in LOSSY and not self._packed:
-            for block in transformer.transformer_blocks:
-                store(block, LOSSY[self.plan.mode], self.device)
-            self._packed = True
+        if self.plan.mode in LOSSY:
+            self._pack(self._packed_blocks, transformer.transformer_blocks, LOSSY[self.plan.mode])
         return self.bring(transformer, working(self._tokens)).transformer_blocks
 
     def _streamed_blocks(self, transformer: Any) -> StreamedBlocks:
@@ -185,9 +197,7 @@ class Placement:
         here += [child for name, child in transformer.named_children() if name != "transformer_blocks"]
         if self.streamed is None:
             self.streamed = StreamedBlocks(blocks, self.machine, stay, self.plan.pinned)
-        self._ask(here, self.streamed.wanted + working(self._tokens))
-        for module in here:
-            self._move(module)
+        self._bring_all(here, self.streamed.wanted + working(self._tokens))
         return self.streamed
 
     def release(self) -> None:
@@ -196,6 +206,8 @@ class Placement:
             if blocks is not None:
                 blocks.rest()
         self.streamed = self._words = None
+        self._packed_blocks.undo()
+        self._packed_words.undo()
         for tensor, data in self._home.values():
             tensor.data = data
         self._home.clear()

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..errors import QilError
 from .machine import UNLIMITED
-from .storage import FORMATS
+from .storage import FORMATS, packed_size
 from .streaming import SLOTS, STAGES, weights
 
 ALL, LEAVES, STREAMED = "all on the GPU", "text encoder leaves", "streamed"
@@ -23,6 +23,10 @@ LOSSLESS = (ALL, LEAVES, STREAMED)
 LOSSY = {f"{name} storage (lossy)": name for name in FORMATS}
 MODES = ("auto", *LOSSLESS, *LOSSY)
 GIB = 1 << 30
+
+WORDS_FORMAT = "fp8"
+"""Of the text encoder in every lossy mode: 8.3 of 16.6 GB, so that on a 16 GB card it comes whole, and a caption moves
+no weights from word to word."""
 
 WORKING = 3 * GIB // 2
 """Bytes kept free on the device for what does not grow with the tokens: the VAE, which works on one picture at a time,
@@ -38,7 +42,10 @@ USUAL_TOKENS = 10_112
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of weights. transformer: without modulation layers. block: one transformer block; layer: of the encoder."""
+    """Bytes of weights. transformer: without modulation layers. block: one transformer block; layer: of the encoder.
+
+    packed_words: the text encoder in the bits that it has in the lossy modes.
+    """
 
     transformer: int
     block: int
@@ -47,6 +54,7 @@ class Sizes:
     layer: int
     layers: int
     vae: int
+    packed_words: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,24 +71,32 @@ class Plan:
     """mode: one of MODES but auto. resident: transformer blocks that stay on the device while it works.
 
     pinned: blocks that stay in pinned host memory. words: layers of the text encoder that stay on the device while it
-    works; all of them: it comes whole. why: for people; plans that differ in it alone are equal.
+    works; all of them: it comes whole, in fewer bits in the lossy modes. leaves: whether the text encoder is away while
+    the transformer works, and the other way round. why: for people; plans that differ in it alone are equal.
     """
 
     mode: str
     resident: int
     words: int
     pinned: int = 0
+    leaves: bool = True
     why: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.mode
 
 
-def sizes(transformer: Any, text_encoder: Any, vae: nn.Module) -> Sizes:
-    """Measure modules; weights that are still on the meta device (modulation) do not count."""
+def sizes(transformer: Any, text_encoder: Any, vae: nn.Module, form: str | None = None) -> Sizes:
+    """Measure modules; weights that are still on the meta device (modulation) do not count.
+
+    form: of FORMATS, in which the transformer's blocks are to be stored.
+    """
     blocks, layers = transformer.transformer_blocks, text_encoder.model.language_model.layers
-    block, layer = weigh(blocks[0]), weigh(layers[0])
-    return Sizes(weigh(transformer), block, len(blocks), weigh(text_encoder), layer, len(layers), weigh(vae))
+    block = packed_size(blocks[0], FORMATS[form]) if form else weigh(blocks[0])
+    others = weigh(transformer) - weigh(blocks)
+    packed_words = packed_size(text_encoder, FORMATS[WORDS_FORMAT])
+    words, layer = weigh(text_encoder), weigh(layers[0])
+    return Sizes(others + block * len(blocks), block, len(blocks), words, layer, len(layers), weigh(vae), packed_words)
 
 
 def weigh(module: nn.Module) -> int:
@@ -99,15 +115,24 @@ def choose(mode: str, free: Free, need: Sizes, tokens: int = USUAL_TOKENS) -> Pl
     asked, beside = mode, working(tokens)
     if mode == "auto":
         mode = next((m for m in LOSSLESS if peak(m, need, beside) <= free.device), STREAMED)
-    words = need.layers if mode in (ALL, LEAVES) else _words_that_stay(free, need)
-    if mode != STREAMED:
-        return Plan(mode, need.blocks, words, why=_why_whole(asked, free, need, beside))
+    if mode in (ALL, LEAVES):
+        why = _why_whole(asked, free, need, beside)
+        return Plan(mode, need.blocks, need.layers, leaves=mode == LEAVES, why=why)
+    if mode in LOSSY:
+        return _lossy(mode, free, replace(need, text_encoder=need.packed_words), need, beside)
+    words = _words_that_stay(free, need)
     resident = _fitting(
         free.device - beside - need.vae - (need.transformer - need.block * need.blocks), need.block, need.blocks
     )
     pinned = min(need.blocks - resident, max(0, free.pinnable // need.block - STAGES))
     plan = Plan(STREAMED, resident, words, pinned)
     return replace(plan, why=_why_streamed(plan, free, need))
+
+
+def _lossy(mode: str, free: Free, packed: Sizes, need: Sizes, beside: int) -> Plan:
+    whole = need.packed_words + need.vae + WORKING <= free.device
+    words = need.layers if whole else _words_that_stay(free, need)
+    return Plan(mode, need.blocks, words, leaves=not whole or peak(ALL, packed, beside) > free.device)
 
 
 def check_mode(mode: str) -> None:
@@ -119,8 +144,8 @@ def check_mode(mode: str) -> None:
 def smaller(plan: Plan) -> Plan | None:
     """The next plan that needs less memory; None when there is none."""
     if plan.mode == ALL:
-        return replace(plan, mode=LEAVES)
-    least = replace(plan, words=0) if plan.mode in LOSSY else Plan(STREAMED, 0, 0, plan.pinned)
+        return replace(plan, mode=LEAVES, leaves=True)
+    least = replace(plan, words=0, leaves=True) if plan.mode in LOSSY else Plan(STREAMED, 0, 0, plan.pinned)
     return None if plan == least else least
 
 

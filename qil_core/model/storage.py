@@ -1,16 +1,19 @@
-"""Weights of the transformer's blocks in fewer bits. Lossy: nothing of this is used unless it is asked for.
+"""Linear layers whose weights stay packed: a weight is unpacked on its device each time that its layer runs.
 
-Only storage is small: a weight is unpacked to the compute type each time that its layer runs.
+FORMATS packs weights that are not packed yet. That is lossy, so nothing of it is used unless it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..checkpoints.stored import Stored
 
 FP8_MAX = 448.0
 """The largest value of float8_e4m3fn."""
@@ -31,88 +34,127 @@ NF4 = (
 )  # fmt: skip
 """The levels of 4-bit NormalFloat: quantiles of a normal distribution (Dettmers et al., QLoRA, 2023, appendix E)."""
 
-Packed = tuple[Tensor, Tensor]
-"""Codes, and the scales that they are multiplied by."""
-
 
 @dataclass(frozen=True)
 class Format:
-    """pack(weight (out, in)) and unpack(codes, scales), which gives it back in the scales' type, in any shape."""
+    """pack gives a weight (out, in) packed, where it lies. size: bytes of a packed weight, scales included."""
 
-    pack: Callable[[Tensor], Packed]
-    unpack: Callable[[Tensor, Tensor], Tensor]
+    pack: Callable[[Tensor], Stored]
+    size: float
 
 
 def _row_scales(weight: Tensor, largest: float) -> Tensor:
     return (weight.abs().amax(1, keepdim=True).float() / largest).clamp_min(LEAST_SCALE).to(weight.dtype)
 
 
-def pack_fp8(weight: Tensor) -> Packed:
+def pack_fp8(weight: Tensor) -> Stored:
     """e4m3 with a scale a row."""
     scales = _row_scales(weight, FP8_MAX)
-    return (weight.float() / scales.float()).clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn), scales
+    codes = (weight.float() / scales.float()).clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn)
+    return Stored((codes, scales), unpack_rows)
 
 
-def pack_int8(weight: Tensor) -> Packed:
+def pack_int8(weight: Tensor) -> Stored:
     """-127..127 with a scale a row."""
     scales = _row_scales(weight, INT8_MAX)
-    return (weight.float() / scales.float()).round().clamp(-INT8_MAX, INT8_MAX).to(torch.int8), scales
+    codes = (weight.float() / scales.float()).round().clamp(-INT8_MAX, INT8_MAX).to(torch.int8)
+    return Stored((codes, scales), unpack_rows)
 
 
 def unpack_rows(codes: Tensor, scales: Tensor) -> Tensor:
-    """Codes times their row's scale."""
+    """Codes times their row's scale, in the scales' type."""
     return codes.to(scales.dtype) * scales
 
 
-def pack_nf4(weight: Tensor) -> Packed:
+def pack_nf4(weight: Tensor) -> Stored:
     """Two levels a byte, the first in the high half; the scale is the largest value of GROUP weights."""
     flat = weight.flatten()
     groups = F.pad(flat, (0, -len(flat) % GROUP)).view(-1, GROUP)
     scales = groups.abs().amax(1, keepdim=True).clamp_min(LEAST_SCALE)
     levels = torch.tensor(NF4, device=weight.device)
-    middles = (levels[1:] + levels[:-1]) / 2
-    codes = torch.bucketize(groups.float() / scales.float(), middles).to(torch.uint8)
-    return codes[:, ::2] << 4 | codes[:, 1::2], scales
+    codes = torch.bucketize(groups.float() / scales.float(), (levels[1:] + levels[:-1]) / 2).to(torch.uint8)
+    pairs = torch.cartesian_prod(levels, levels).to(weight.dtype)
+    return Stored((codes[:, ::2] << 4 | codes[:, 1::2], scales, pairs), partial(unpack_nf4, shape=weight.shape))
 
 
-def unpack_nf4(codes: Tensor, scales: Tensor) -> Tensor:
-    """Groups of weights (groups, GROUP); a table of all bytes gives both of their levels at once."""
-    levels = torch.tensor(NF4, device=codes.device, dtype=scales.dtype)
-    pairs = torch.cartesian_prod(levels, levels)
-    return F.embedding(codes.int(), pairs).flatten(1) * scales
+def unpack_nf4(codes: Tensor, scales: Tensor, pairs: Tensor, shape: torch.Size) -> Tensor:
+    """A weight of this shape; pairs (256, 2): both levels of every byte."""
+    return (F.embedding(codes.int(), pairs).flatten(1) * scales).flatten()[: shape.numel()].view(shape)
 
 
 FORMATS = {
-    "fp8": Format(pack_fp8, unpack_rows),
-    "int8": Format(pack_int8, unpack_rows),
-    "nf4": Format(pack_nf4, unpack_nf4),
+    "fp8": Format(pack_fp8, 1.0),
+    "int8": Format(pack_int8, 1.0),
+    "nf4": Format(pack_nf4, 0.5 + 2 / GROUP),
 }
 
 
 class StoredLinear(nn.Module):
-    """Stands in for a linear layer whose weight (out, in) is packed."""
+    """Stands in for a linear layer whose weight (out, in) stays packed."""
 
-    codes: Tensor
-    scales: Tensor
+    bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear, form: Format, device: torch.device) -> None:
-        """device: where packing is computed; what is packed lies where the weight lay."""
+    def __init__(self, stored: Stored, bias: Tensor | None) -> None:
         super().__init__()
-        weight = linear.weight
-        self._shape, self._unpack = weight.shape, form.unpack
-        codes, scales = form.pack(weight.to(device))
-        self.register_buffer("codes", codes.to(weight.device))
-        self.register_buffer("scales", scales.to(weight.device))
-        self.bias = linear.bias
+        self._unpack, self._count = stored.unpack, len(stored.tensors)
+        for i, tensor in enumerate(stored.tensors):
+            self.register_buffer(f"stored{i}", tensor)
+        self.register_buffer("bias", bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight, unpacked where it lies."""
+        return self._unpack(*(getattr(self, f"stored{i}") for i in range(self._count)))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self._unpack(self.codes, self.scales).flatten()[: self._shape.numel()].view(self._shape)
-        return F.linear(x, weight, self.bias)
+        return F.linear(x, self.weight.to(x.dtype), self.bias)
 
 
-def store(module: nn.Module, name: str, device: torch.device) -> None:
-    """Pack all linear layers inside a module in place, as FORMATS has the name."""
+Place = tuple[nn.Module, str, nn.Linear]
+"""A linear layer, and where it hangs: its owner and its name there."""
+
+
+def linears(module: nn.Module) -> Iterator[Place]:
+    """All linear layers inside a module."""
     for owner in list(module.modules()):
         for leaf, child in list(owner.named_children()):
             if isinstance(child, nn.Linear):
-                setattr(owner, leaf, StoredLinear(child, FORMATS[name], device))
+                yield owner, leaf, child
+
+
+def packed_size(module: nn.Module, form: Format) -> int:
+    """Bytes of a module's weights when those of its linear layers are packed."""
+    saved = sum(child.weight.nbytes - int(form.size * child.weight.numel()) for _, _, child in linears(module))
+    return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()]) - saved
+
+
+class Packing:
+    """The linear layers of modules in fewer bits, while they are on a device; nothing is kept when they leave it."""
+
+    def __init__(self) -> None:
+        self._original: list[tuple[nn.Module, str, nn.Module]] = []
+        self._packed: list[StoredLinear] = []
+
+    @property
+    def held(self) -> int:
+        """Bytes of packed weights."""
+        return sum(buffer.nbytes for layer in self._packed for buffer in layer.buffers())
+
+    def pack(self, module: nn.Module, form: Format, device: torch.device) -> None:
+        """Replace the linear layers inside a module by packed ones on the device, all of them or none."""
+        try:
+            for owner, leaf, linear in linears(module):
+                bias = None if linear.bias is None else linear.bias.data.to(device)
+                packed = StoredLinear(form.pack(linear.weight.to(device)), bias)
+                self._original.append((owner, leaf, linear))
+                self._packed.append(packed)
+                setattr(owner, leaf, packed)
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> None:
+        """The original layers are back."""
+        for owner, leaf, linear in self._original:
+            setattr(owner, leaf, linear)
+        self._original, self._packed = [], []

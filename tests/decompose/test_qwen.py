@@ -281,10 +281,14 @@ def test_storage_in_fewer_bits_is_lossy_says_so_and_stays_close(
     parts: Parts, picture: torch.Tensor, mode: str, bound: float
 ) -> None:
     want, _ = LayeredModel(parts, CPU, ALL).layers(picture, SMALL, silent)
-    before = plan.weigh(parts.transformer.transformer_blocks)
+    before, words_before = plan.weigh(parts.transformer.transformer_blocks), plan.weigh(parts.text_encoder)
+    seen: list[int] = []
+    spy = parts.text_encoder.register_forward_pre_hook(lambda encoder, _: seen.append(plan.weigh(encoder)))
     model = LayeredModel(parts, CPU, mode)
     got, run = model.layers(picture, SMALL, silent)
+    spy.remove()
     assert plan.weigh(parts.transformer.transformer_blocks) < before / 2
+    assert max(seen) < words_before / 1.3, "the text encoder's layers too, but not its table of words"
     assert 0 < (got - want).abs().mean() < bound
     assert f"Memory: {mode}." in run.notes
 
@@ -362,3 +366,23 @@ def test_streamed_blocks_lie_in_the_file_before_and_after_a_call(parts: Parts, p
     again, _ = model.layers(picture, replace(SMALL, seed=8), silent)
     assert not torch.equal(again, want)
     assert torch.equal(model.layers(picture, SMALL, silent)[0], want)
+
+
+def test_layers_of_the_text_encoder_that_fit_stay_while_it_writes(
+    parts: Parts, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two layers stays: every word moves the other one alone."""
+    asked = replace(SMALL, steps=1, prompt="")
+    want, told = LayeredModel(parts, CPU).layers(picture, asked, silent)
+    model = LayeredModel(parts, CPU, STREAMED, free=0)
+    model.placement.plan = replace(model.placement.plan, words=1)
+    moved: list[int] = []
+    rest = StreamedBlocks.rest
+    monkeypatch.setattr(StreamedBlocks, "rest", lambda self: moved.append(self.moved) or rest(self))
+    got, said = model.layers(picture, asked, silent)
+    assert said.prompt == told.prompt
+    assert torch.equal(got, want)
+    layer = plan.weigh(parts.text_encoder.model.language_model.layers[0])
+    passes = len(parts.tokenizer(told.prompt).input_ids)
+    assert moved[0] <= 1.1 * layer * (words.MAX_TOKENS + 4)
+    assert moved[0] >= layer * passes

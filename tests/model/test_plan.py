@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import memory_table
@@ -16,7 +17,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "model.md"
 
 
 def test_a_plan_fits_the_memory_there_is() -> None:
-    assert choose("auto", Free(80 * GIB), NEED) == Plan(ALL, 60, 28)
+    assert choose("auto", Free(80 * GIB), NEED) == Plan(ALL, 60, 28, leaves=False)
     assert choose("auto", Free(40 * GIB), NEED) == Plan(LEAVES, 60, 28)
     streamed = choose("auto", Free(24 * GIB), NEED)
     assert streamed.mode == STREAMED
@@ -86,3 +87,12 @@ def test_the_documents_table_is_what_the_function_gives() -> None:
     written = re.search(r"(\| GPU \| 16 GB RAM.*?)\n\n", DOCS.read_text(encoding="utf-8"), re.S)
     assert written is not None
     assert written[1] == memory_table.table(memory_table.true_sizes()), "print it with tests/helpers/memory_table.py"
+
+
+@pytest.mark.parametrize(("device", "words", "leaves"), [(7, 3, True), (15, 28, True), (24, 28, False)])
+def test_in_lossy_modes_the_text_encoder_has_8_bits_and_comes_whole_where_it_fits(
+    device: int, words: int, leaves: bool
+) -> None:
+    packed = replace(NEED, transformer=8 * GIB, block=GIB // 8, packed_words=8 * GIB)
+    plan = choose("nf4 storage (lossy)", Free(device * GIB), packed)
+    assert (plan.words, plan.leaves) == (words, leaves)
