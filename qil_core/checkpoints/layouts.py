@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .readers import Readers
+from .stored import Readers
 
 # The VAE: Wan's names
 

@@ -89,25 +89,49 @@ FORMATS = {
 }
 
 
-class StoredLinear(nn.Module):
+class _Keeping(nn.Module):
+    """A layer whose weight stays as it is stored, in buffers that go where the layer goes."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__()
+        self._unpack, self._names = stored.unpack, [f"stored{i}" for i in range(len(stored.tensors))]
+        for name, tensor in zip(self._names, stored.tensors, strict=True):
+            self.register_buffer(name, tensor)
+
+    @property
+    def stored(self) -> Stored:
+        """What is stored, where it is now."""
+        return Stored(tuple(getattr(self, name) for name in self._names), self._unpack)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight, unpacked where it lies."""
+        return self.stored.value
+
+
+class StoredLinear(_Keeping):
     """Stands in for a linear layer whose weight (out, in) stays packed."""
 
     bias: Tensor | None
 
     def __init__(self, stored: Stored, bias: Tensor | None) -> None:
-        super().__init__()
-        self._unpack, self._count = stored.unpack, len(stored.tensors)
-        for i, tensor in enumerate(stored.tensors):
-            self.register_buffer(f"stored{i}", tensor)
+        super().__init__(stored)
         self.register_buffer("bias", bias)
-
-    @property
-    def weight(self) -> Tensor:
-        """The weight, unpacked where it lies."""
-        return self._unpack(*(getattr(self, f"stored{i}") for i in range(self._count)))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight.to(x.dtype), self.bias)
+
+
+class StoredEmbedding(_Keeping):
+    """Stands in for an embedding whose table stays packed: only the rows that are asked for are unpacked."""
+
+    def __init__(self, stored: Stored, dtype: torch.dtype) -> None:
+        super().__init__(stored)
+        self._dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        codes, *others = self.stored.tensors
+        return self._unpack(codes[ids], *others).to(self._dtype)
 
 
 Place = tuple[nn.Module, str, nn.Linear]
