@@ -49,7 +49,7 @@ class Bench:
         self.synchronize()
         self.limit(None)
         devices.empty_cache(self.device)
-        if hasattr(torch._C, "_host_emptyCache"):
+        if self.device.type == "cuda":
             torch._C._host_emptyCache()  # pinned memory, which torch keeps for later too
         devices.forget_peak(self.device)
 

@@ -107,13 +107,18 @@ def run_sections(results: Results, sections: Mapping[str, Section], bench: Measu
         if results.left < LEAST:
             results.skip(name)
             continue
-        try:
-            for row, work in _timely(results, name, section(bench)):
-                if only in f"{name}: {row}":
-                    _run_row(results, name, row, work, bench)
-        except Exception as error:  # what the section makes for its rows could not be made
-            results.fail(name, "preparing", error)
+        _run_section(results, name, section, bench, only)
         bench.reset()
+
+
+def _run_section(results: Results, name: str, section: Section, bench: Measured, only: str) -> None:
+    """All in here, so that nothing holds a section's networks when it is done."""
+    try:
+        for row, work in _timely(results, name, section(bench)):
+            if only in f"{name}: {row}":
+                _run_row(results, name, row, work, bench)
+    except Exception as error:  # what the section makes for its rows could not be made
+        results.fail(name, "preparing", error)
 
 
 def _timely(results: Results, section: str, rows: Iterator[Row]) -> Iterator[Row]:

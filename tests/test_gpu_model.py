@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,25 @@ def test_a_row_that_fails_is_kept_with_its_place_and_the_next_ones_run(tmp_path:
     assert found["failed"][1]["error"].startswith("ZeroDivisionError")
     assert "1 // 0" in "".join(found["failed"][1]["end"])
     assert nothing.resets == 5  # before every row and after every section
+
+
+def test_a_sections_networks_are_gone_before_the_next_section_makes_its_own(tmp_path: Path) -> None:
+    class Network:
+        def measure(self) -> dict[str, Any]:
+            return {}
+
+    made: list[weakref.ref[Network]] = []
+
+    def section(bench: Nothing) -> Iterator[Row]:
+        assert not [network for network in made if network() is not None]
+        network = Network()
+        made.append(weakref.ref(network))
+        yield "row", network.measure
+        yield "failing", lambda: network.missing  # type: ignore[attr-defined]
+
+    results = Results(tmp_path / "out.json", 600)
+    run_sections(results, {"one": section, "two": section}, Nothing())
+    assert [row["row"] for row in results.failed] == ["failing", "failing"]
 
 
 def test_every_row_is_on_the_disk_before_the_next_one_begins(tmp_path: Path) -> None:
