@@ -146,7 +146,7 @@ def without_comfyui() -> torch.Tensor:
     Of copied weights: in the mapped file they are aligned otherwise, which can change the last bit on a CPU.
     """
     parts = load()
-    for part in (parts.transformer, parts.text_encoder, parts.vae):
+    for part in (parts.transformer, parts.text_encoder, parts.vae, *parts.modulation.layers):
         for tensor in streaming.weights(part):
             tensor.data = tensor.data.clone()
     return run(pipeline.LayeredModel(parts, torch.device("cpu")))
