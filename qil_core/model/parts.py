@@ -270,7 +270,7 @@ def _stand_in(holder: nn.Module, stored: Stored, dtype: torch.dtype) -> nn.Modul
     if stored.is_plain and stored.tensors[0].dtype == dtype:
         return None
     if isinstance(holder, nn.Linear):
-        return StoredLinear(stored, None)
+        return StoredLinear(stored, None, (holder.out_features, holder.in_features))
     return StoredEmbedding(stored, dtype) if isinstance(holder, nn.Embedding) and stored.by_rows else None
 
 

@@ -242,7 +242,7 @@ def test_a_lora_on_a_quantised_weight_leaves_it_quantised(tiny: Path, tmp_path: 
     codes, *halves = found.stored().tensors
     assert codes.nbytes == readers[f"{QUERY}.weight"].stored().tensors[0].nbytes
     assert [tensor.nbytes for tensor in halves] == [up.nbytes, down.nbytes]
-    layer = StoredLinear(found.stored(), None)
+    layer = StoredLinear(found.stored(), None, (32, 32))
     x = torch.randn(3, 32)
     assert torch.equal(layer(x), torch.nn.functional.linear(x, found()))
 
