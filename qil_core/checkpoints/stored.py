@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import mmap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,6 +62,26 @@ class Weight:
 
     def __call__(self) -> Tensor:
         return self.stored().value
+
+
+def joined(weights: Sequence[Weight], join: Callable[[list[Tensor]], Tensor], shape: tuple[int, ...]) -> Weight:
+    """A weight of this shape that several make up; each stays as it is stored until they are unpacked."""
+
+    def stored() -> Stored:
+        pieces = [weight.stored() for weight in weights]
+        tensors = tuple(tensor for piece in pieces for tensor in piece.tensors)
+        return Stored(tensors, partial(_join, pieces=[(p.unpack, len(p.tensors)) for p in pieces], join=join), False)
+
+    return Weight(shape, weights[0].dtype, stored)
+
+
+def _join(
+    *tensors: Tensor,
+    pieces: Sequence[tuple[Callable[..., Tensor], int]],
+    join: Callable[[list[Tensor]], Tensor],
+) -> Tensor:
+    left = iter(tensors)
+    return join([unpack(*islice(left, count)) for unpack, count in pieces])
 
 
 Readers = dict[str, Weight]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.folders import Files
-from ..checkpoints.layouts import text_encoder_names, vae_names
+from ..checkpoints.folders import MMPROJ, Files
+from ..checkpoints.layouts import text_encoder_names, vae_names, vision_names
 from ..checkpoints.lora import apply, open_lora
 from ..checkpoints.readers import open_readers
 from ..checkpoints.recognize import Kind, expect
@@ -22,6 +22,9 @@ TRANSFORMER_READ = 0.6
 
 TEXT_ENCODER_READ = 0.95
 """Share of the progress at which the text encoder is loaded too."""
+
+VISUAL = "model.visual."
+"""How the names of the text encoder's vision part begin."""
 
 NAMED = 4
 """Weights that an error message names, at the most."""
@@ -130,11 +133,25 @@ def _text_encoder(files: Files, model: Model) -> _Opened:
     expect(readers, Kind.TEXT_ENCODER, files.text_encoder)
     config = Qwen2_5_VLConfig(**files.config("text_encoder", model.settings))
     module: Any = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
-    readers = text_encoder_names(readers, module.state_dict())
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    readers = _with_eyes(text_encoder_names(readers, wanted), files, wanted)
     module.generation_config = GenerationConfig(**files.generation_config())
-    notes = _without_speech(module, readers, files.text_encoder) if model.sight else _without_caption(module, readers)
+    adapted = _without_speech if model.sight else _without_caption
+    notes = adapted(module, readers, files.text_encoder)
     check(module, readers, files.text_encoder)
     return _Opened(module, readers, notes)
+
+
+def _with_eyes(readers: Readers, files: Files, wanted: Mapping[str, tuple[int, ...]]) -> Readers:
+    """A GGUF text encoder with its vision part, from the first mmproj file beside it that has all of its weights."""
+    if _sees(readers):
+        return readers
+    seeing = [name for name in wanted if name.startswith(VISUAL)]
+    for beside in files.mmproj:
+        eyes = text_encoder_names(vision_names(open_readers(beside)), wanted)
+        if all(name in eyes and eyes[name].shape == wanted[name] for name in seeing):
+            return readers | {name: eyes[name] for name in seeing}
+    return readers
 
 
 def _without_speech(module: Any, readers: Readers, path: Path) -> tuple[str, ...]:
@@ -143,18 +160,22 @@ def _without_speech(module: Any, readers: Readers, path: Path) -> tuple[str, ...
 
     if not _sees(readers):
         raise QilError(
-            f"{path} lacks the vision part, with which an edit model looks at the pictures. GGUF files never have it. "
-            "Use a complete file, such as qwen_2.5_vl_7b_fp8_scaled.safetensors, in models/text_encoders."
+            f"{path} lacks the vision part, with which an edit model looks at the pictures. Use a complete file, such "
+            f"as qwen_2.5_vl_7b_fp8_scaled.safetensors, in models/text_encoders.{_advice(path)}"
         )
     module.lm_head = nn.Identity()
     return ()
 
 
 def _sees(readers: Readers) -> bool:
-    return any(name.startswith("model.visual.") for name in readers)
+    return any(name.startswith(VISUAL) for name in readers)
 
 
-def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
+def _advice(path: Path) -> str:
+    return f" Its {MMPROJ} file (.gguf) is used when it lies beside it." if path.suffix.lower() == ".gguf" else ""
+
+
+def _without_caption(module: Any, readers: Readers, path: Path) -> tuple[str, ...]:
     """Drop what only captions need where the file has none of it, and say so."""
     from torch import nn
 
@@ -165,7 +186,11 @@ def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
     if not speaks:
         module.lm_head = nn.Identity()
     lost = [what for what, there in (("the vision part", sees), ("lm_head", speaks)) if not there]
-    return (f"The text encoder's file lacks {' and '.join(lost)}: no automatic captions.",) if lost else ()
+    if not lost:
+        return ()
+    return (
+        f"The text encoder's file lacks {' and '.join(lost)}: no automatic captions.{'' if sees else _advice(path)}",
+    )
 
 
 def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
@@ -240,7 +265,7 @@ def _stand_in(holder: nn.Module, stored: Stored, dtype: torch.dtype) -> nn.Modul
     if stored.is_plain and stored.tensors[0].dtype == dtype:
         return None
     if isinstance(holder, nn.Linear):
-        return StoredLinear(stored, None)
+        return StoredLinear(stored, None, (holder.out_features, holder.in_features))
     return StoredEmbedding(stored, dtype) if isinstance(holder, nn.Embedding) and stored.by_rows else None
 
 

@@ -114,8 +114,10 @@ class StoredLinear(_Keeping):
 
     bias: Tensor | None
 
-    def __init__(self, stored: Stored, bias: Tensor | None) -> None:
+    def __init__(self, stored: Stored, bias: Tensor | None, shape: tuple[int, int]) -> None:
+        """shape: (out, in)."""
         super().__init__(stored)
+        self.out_features, self.in_features = shape
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,21 +136,38 @@ class StoredEmbedding(_Keeping):
         return self._unpack(codes[ids], *others).to(self._dtype)
 
 
-Place = tuple[nn.Module, str, nn.Linear]
+Layer = nn.Linear | StoredLinear
+Place = tuple[nn.Module, str, Layer]
 """A linear layer, and where it hangs: its owner and its name there."""
 
+WORTH_IT = 0.9
+"""A layer that is stored in few bits already is packed anew only where that takes less than this share of its bytes."""
 
-def linears(module: nn.Module) -> Iterator[Place]:
-    """All linear layers inside a module."""
+
+def _stored(layer: Layer) -> Stored:
+    return layer.stored if isinstance(layer, StoredLinear) else Stored((layer.weight.data,))
+
+
+def _bytes(layer: Layer) -> int:
+    return sum(tensor.nbytes for tensor in _stored(layer).tensors)
+
+
+def worth_packing(module: nn.Module, form: Format) -> Iterator[Place]:
+    """The linear layers inside a module that become smaller."""
     for owner in list(module.modules()):
         for leaf, child in list(owner.named_children()):
-            if isinstance(child, nn.Linear):
+            if isinstance(child, Layer) and form.size * _count(child) < WORTH_IT * _bytes(child):
                 yield owner, leaf, child
+
+
+def _count(layer: Layer) -> int:
+    return layer.in_features * layer.out_features
 
 
 def packed_size(module: nn.Module, form: Format) -> int:
     """Bytes of a module's weights when those of its linear layers are packed."""
-    saved = sum(child.weight.nbytes - int(form.size * child.weight.numel()) for _, _, child in linears(module))
+    layers = [layer for _, _, layer in worth_packing(module, form)]
+    saved = sum(_bytes(layer) - int(form.size * _count(layer)) for layer in layers)
     return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()]) - saved
 
 
@@ -167,9 +186,11 @@ class Packing:
     def pack(self, module: nn.Module, form: Format, device: torch.device) -> None:
         """Replace the linear layers inside a module by packed ones on the device, all of them or none."""
         try:
-            for owner, leaf, linear in linears(module):
+            for owner, leaf, linear in worth_packing(module, form):
                 bias = None if linear.bias is None else linear.bias.data.to(device)
-                packed = StoredLinear(form.pack(linear.weight.to(device)), bias)
+                stored = _stored(linear)
+                weight = stored._replace(tensors=tuple(tensor.to(device) for tensor in stored.tensors)).value
+                packed = StoredLinear(form.pack(weight), bias, (linear.out_features, linear.in_features))
                 self._original.append((owner, leaf, linear))
                 self._packed.append(packed)
                 setattr(owner, leaf, packed)

@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoint_forms import QUERY, State, lora_file, lora_pair, saved, scaled_fp8, state, unpacked, write_gguf
+from checkpoint_forms import (
+    QUERY,
+    State,
+    llama_name,
+    lora_file,
+    lora_pair,
+    saved,
+    scaled_fp8,
+    state,
+    unpacked,
+    write_gguf,
+)
 from torch import Tensor, nn
 
 from qil_core.checkpoints.folders import Files
@@ -231,7 +242,7 @@ def test_a_lora_on_a_quantised_weight_leaves_it_quantised(tiny: Path, tmp_path: 
     codes, *halves = found.stored().tensors
     assert codes.nbytes == readers[f"{QUERY}.weight"].stored().tensors[0].nbytes
     assert [tensor.nbytes for tensor in halves] == [up.nbytes, down.nbytes]
-    layer = StoredLinear(found.stored(), None)
+    layer = StoredLinear(found.stored(), None, (32, 32))
     x = torch.randn(3, 32)
     assert torch.equal(layer(x), torch.nn.functional.linear(x, found()))
 
@@ -265,3 +276,51 @@ def test_nothing_of_modulation_is_lost_when_a_file_is_quantised(tiny: Path, file
     loaded = load(replace(files, transformer=gguf(tiny, tmp_path)), torch.bfloat16)
     names = [name for name in state(tiny, "transformer") if is_modulation(name)]
     assert len(names) == 2 * 2 * len(loaded.modulation.layers)
+
+
+# The text encoder's vision part in a file of its own
+
+
+def vision_file(path: Path, tensors: State, fused: bool) -> Path:
+    """An mmproj file as llama.cpp's converter writes it; fused: queries, keys and values as one."""
+    found: State = {}
+    for name, tensor in tensors.items():
+        if name == "visual.patch_embed.proj.weight":
+            found |= {"v.patch_embd.weight": tensor[:, :, 0], "v.patch_embd.weight.1": tensor[:, :, 1]}
+            continue
+        table = {
+            "visual.merger.ln_q": "v.post_ln", "visual.merger.mlp": "mm", "visual.blocks": "v.blk", "norm": "ln",
+            "attn.proj": "attn_out", "attn.qkv": "attn_qkv", "mlp.": "ffn_", "_proj": "",
+        }  # fmt: skip
+        for old, new in table.items():
+            name = name.replace(old, new)
+        if "attn_qkv" in name and not fused:
+            found |= {name.replace("qkv", part): piece for part, piece in zip("qkv", tensor.chunk(3), strict=True)}
+        else:
+            found[name] = tensor
+    return write_gguf(path, found, "F16")
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_gguf_text_encoder_sees_with_the_mmproj_file_beside_it(
+    tiny: Path, files: Files, tmp_path: Path, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qil_core.checkpoints.recognize.WIDTH", 32)
+    tensors = state(tiny, "text_encoder")
+    seeing = {name: tensor.half().float() for name, tensor in tensors.items() if name.startswith("visual")}
+    blind = {llama_name(name): tensor for name, tensor in tensors.items() if name not in seeing}
+    alone = replace(files, text_encoder=write_gguf(tmp_path / "qwen2.5-vl-Q8_0.gguf", blind))
+    (note,) = load(alone, torch.float32).notes
+    assert note == (
+        "The text encoder's file lacks the vision part: no automatic captions. "
+        "Its mmproj file (.gguf) is used when it lies beside it."
+    )
+    vision_file(tmp_path / "a-mmproj-of-another.gguf", {n: t for n, t in seeing.items() if "ln_q" not in n}, fused)
+    vision_file(tmp_path / "qwen2.5-vl-mmproj-F16.gguf", seeing, fused)
+    ours = load(alone, torch.float32)
+    assert ours.can_caption
+    assert ours.notes == ()
+    found = {name: tensor.float() for name, tensor in unpacked(ours.text_encoder.model.visual).items()}
+    assert found.keys() == {name.removeprefix("visual.") for name in seeing}
+    for name, tensor in seeing.items():
+        assert torch.equal(found[name.removeprefix("visual.")], tensor), name
