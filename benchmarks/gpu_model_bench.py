@@ -39,8 +39,7 @@ class Bench:
     truths: dict[tuple[int, int], tuple[Tensor, float]] = field(default_factory=dict)
 
     def synchronize(self) -> None:
-        if self.device.type != "cpu":
-            devices.streams(self.device).synchronize()
+        devices.synchronize(self.device)
 
     def reset(self) -> None:
         """Nothing of the row before: no compiled code, no memory that torch keeps, no limit, no peak."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 
 from ..qil_core.decompose.registry import DECOMPOSERS, entry
@@ -61,7 +60,7 @@ def load_runtime(kind: Any, choice: Mapping[str, Any], wanted: Wanted, known: Se
     """
     from ..qil_core.model.kept import runtime_of
     from ..qil_core.model.runtime import Settings
-    from .memory import SharedMachine
+    from .memory import SharedMachine, dtype
 
     progress = host.progress()
     try:
@@ -71,7 +70,7 @@ def load_runtime(kind: Any, choice: Mapping[str, Any], wanted: Wanted, known: Se
     device = host.device()
     settings = Settings(choice["memory"], choice["attention"], choice["compile"], choice["first_block_cache"])
     return runtime_of(
-        kind, files, torch.bfloat16, lambda model: SharedMachine(device, model.label), settings, known, progress
+        kind, files, dtype(device), lambda model: SharedMachine(device, model.label), settings, known, progress
     )
 
 

@@ -10,6 +10,9 @@ from comfy.model_patcher import ModelPatcher
 
 from ..qil_core.model.machine import HOST, UNLIMITED, Guest, Machine
 
+COMPUTED = (torch.bfloat16, torch.float32)
+"""Types in which Qwen-Image's numbers do not overflow, as ComfyUI lists them (supported_models.QwenImage)."""
+
 
 def stand_in(label: str) -> torch.nn.Module:
     """What ComfyUI takes for the model; it has no weights: a Placement moves those.
@@ -17,6 +20,15 @@ def stand_in(label: str) -> torch.nn.Module:
     ComfyUI's log names it by its class, which is the label without hyphens: QwenImageEdit2509.
     """
     return type(label.replace("-", ""), (torch.nn.Module,), {})()
+
+
+def dtype(device: torch.device) -> torch.dtype:
+    """The type in which ComfyUI would have Qwen-Image compute on a device: bf16 or float32, or what it was told to use.
+
+    Other than there, this is not the type of stored weights: those stay as they are in their file.
+    """
+    stored = management.unet_dtype(device, supported_dtypes=list(COMPUTED))
+    return management.unet_manual_cast(stored, device, list(COMPUTED)) or stored
 
 
 class SharedMachine(Machine):
@@ -45,8 +57,8 @@ class SharedMachine(Machine):
 
     def is_oom(self, error: BaseException) -> bool:
         """As ComfyUI sees it."""
-        known = getattr(management, "is_oom", super().is_oom)  # older ones have none
-        return bool(known(error))
+        known = getattr(management, "is_oom", None)  # older ones have none
+        return super().is_oom(error) or bool(known and known(error))
 
 
 class Tenant(ModelPatcher):

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ..errors import QilError
+from .devices import has_complex
+from .machine import HOST
 
 DEFAULT = "default"
 """The backend that diffusers takes when none is chosen."""
@@ -22,11 +24,12 @@ def rotary(
 ) -> Tensor:
     """Table of the joint sequence S, for `text` prompt tokens first and the latent grids `shapes`, the condition last.
 
-    shapes: (frames, rows, columns). Complex64 (S, 1, head / 2), or as float32 (S, 1, head / 2, 2).
+    shapes: (frames, rows, columns). Complex64 (S, 1, head / 2), or as float32 (S, 1, head / 2, 2), which is also what
+    a device gets that has no complex numbers.
     """
-    image, words = transformer.pos_embed([shapes], max_txt_seq_len=text, device=device)
+    image, words = transformer.pos_embed([shapes], max_txt_seq_len=text, device=HOST)
     joint = torch.cat([words, image])[:, None]
-    return torch.view_as_real(joint) if real else joint
+    return (torch.view_as_real(joint) if real or not has_complex(device) else joint).to(device)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:

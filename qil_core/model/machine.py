@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from . import devices
+
 HOST = torch.device("cpu")
 
 UNLIMITED = 1 << 62
@@ -43,7 +45,9 @@ class Machine:
         Called before weights come. A machine may keep the guest (not for longer than that lives) and later call its
         `release`, but never while one of the model's calls is under way.
         """
-        return torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else UNLIMITED
+        if self.device.type == HOST.type:
+            return UNLIMITED
+        return devices.free_memory(self.device, self.free_ram) or 0  # nothing is counted on that nothing vouches for
 
     def free_ram(self) -> int:
         """Bytes of host memory that are free, or that hold nothing but files which could be read again."""
@@ -53,14 +57,14 @@ class Machine:
 
     def pinnable(self) -> int:
         """Bytes of host memory that may be pinned now; 0 where the device reads no pinned memory."""
-        return int(PIN_SHARE * self.free_ram()) if self.device.type == "cuda" else 0
+        return int(PIN_SHARE * self.free_ram()) if devices.has_pinning(self.device) else 0
 
     def pin(self, buffer: Tensor) -> bool:
         """Let the device read a host buffer by itself; False when the system refuses, which leaves no error behind.
 
         torch's own pinned memory is rounded up to a power of two: 512 MiB for a block of 432.
         """
-        if self.device.type != "cuda":
+        if not devices.has_pinning(self.device):
             return False
         refused = int(torch.cuda.cudart().cudaHostRegister(buffer.data_ptr(), buffer.nbytes, 0))
         if refused:
@@ -81,10 +85,7 @@ class Machine:
 
     def is_oom(self, error: BaseException) -> bool:
         """Whether an error says that the device's memory is used up, and nothing else."""
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        # Not only the allocator, a kernel or a library may find no memory: torch has another error for that.
-        return isinstance(error, RuntimeError) and "CUDA error: out of memory" in str(error)
+        return devices.is_oom(error)
 
 
 class HostBuffer:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from . import devices
 from .machine import HOST, Machine
 from .plan import (
     ALL,
@@ -82,7 +82,8 @@ class Placement:
         if free is None:  # the more there is, the better: everything is asked for
             everything = peak(ALL, need, working(self._tokens))
             free = self.machine.make_room(self, everything) if self._mode not in (ALL, LEAVES) else 0
-        return choose(self._mode, Free(free, self.machine.free_ram(), self.machine.pinnable()), need, self._tokens)
+        found = Free(free, self.machine.free_ram(), self.machine.pinnable(), devices.is_unified(self.device))
+        return choose(self._mode, found, need, self._tokens)
 
     def expect(self, tokens: int) -> None:
         """Prepare for a call with so many tokens: for more than any before, the plan is made anew."""
@@ -231,8 +232,7 @@ class Placement:
             tensor.data = data
         self._home.clear()
         self._parts.modulation.leave()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        devices.empty_cache(self.device)
 
 
 class _StreamedList(nn.ModuleList):

@@ -59,11 +59,15 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Free:
-    """Bytes that are free: on the device, in the host's memory, and how many of those may be pinned."""
+    """Bytes that are free: on the device, in the host's memory, and how many of those may be pinned.
+
+    unified: the device's memory is part of the host's.
+    """
 
     device: int
     ram: int = UNLIMITED
     pinnable: int = 0
+    unified: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,4 +204,5 @@ def _why_streamed(plan: Plan, free: Free, need: Sizes) -> str:
 
 def cached(plan: Plan, free: Free, need: Sizes) -> bool:
     """Whether the host's memory holds the blocks that are read from the file in every step, beside the pinned ones."""
-    return (need.blocks - plan.resident) * need.block + STAGES * need.block <= free.ram
+    ram = free.ram - (plan.resident * need.block if free.unified else 0)
+    return (need.blocks - plan.resident) * need.block + STAGES * need.block <= ram

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Preview, Progress, part, silent
 from ..stack import to_bytes
-from . import denoise, vae
+from . import denoise, devices, vae
 from .attention import DEFAULT, Tuning
 from .cache import ContentCache, content_key
 from .denoise import Problem
@@ -155,8 +155,7 @@ class Runtime:
         tokens: of the transformer's longest pass, for which there has to be memory beside the weights. When the
         device's memory runs out, all is freed and the next smaller mode is tried once.
         """
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        devices.forget_peak(self.device)
         self._apply()
         self.placement.expect(tokens)
         result = self._tried_twice(work, run)
@@ -193,7 +192,7 @@ class Runtime:
         except Exception as error:
             if not self.placement.machine.is_oom(error):
                 raise
-        torch.cuda.empty_cache()
+        devices.empty_cache(self.device)
         run.notes.append("Little GPU memory: the VAE worked in tiles.")
         return work(vae.TILE)
 
@@ -273,9 +272,8 @@ def foreseen(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
 
 def peak(device: torch.device) -> str:
     """The most memory that a call took on a GPU, for the report."""
-    if device.type != "cuda":
-        return ""
-    return f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB at the most"
+    taken = devices.peak(device)
+    return "" if taken is None else f", {taken / 2**30:.1f} GiB at the most"
 
 
 def fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:

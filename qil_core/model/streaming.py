@@ -2,8 +2,8 @@
 
 The way of a block: (1) a thread reads it from the file into a stage, a pinned buffer that is used again and again;
 (2) from there it is copied into a slot on the device while other blocks compute; (3) the block's parameters point at
-the slot while it is its turn. Blocks that are kept in pinned memory are read from the file only once. Without a GPU
-there are no stages: the thread reads straight into the slot.
+the slot while it is its turn. Blocks that are kept in pinned memory are read from the file only once. Devices
+that read no pinned memory have no stages: the thread reads straight into the slot.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor, nn
 
+from .devices import has_pinning
 from .machine import HostBuffer, Machine
 
 ALIGN = 256
@@ -35,11 +36,6 @@ def weights(module: nn.Module) -> list[Tensor]:
 def spread(count: int, chosen: int) -> frozenset[int]:
     """Which of `count` blocks are the chosen ones: evenly among the others."""
     return frozenset(i * count // chosen for i in range(chosen))
-
-
-def has_streams(device: torch.device) -> bool:
-    """Whether copies to the device run beside its computing."""
-    return device.type == "cuda"
 
 
 class _Block:
@@ -77,8 +73,8 @@ class _Slot:
     def __init__(self, size: int, device: torch.device) -> None:
         self.buffer = torch.empty(size, dtype=torch.uint8, device=device)
         self._device = device
-        self._arrived = torch.cuda.Event() if has_streams(device) else None
-        self._free = torch.cuda.Event() if has_streams(device) else None
+        self._arrived = torch.cuda.Event() if has_pinning(device) else None
+        self._free = torch.cuda.Event() if has_pinning(device) else None
         self.release()  # the memory may be what kernels that are under way have just given back
 
     def fill(self, source: Tensor, stream: torch.cuda.Stream) -> None:
@@ -112,7 +108,7 @@ class _Conveyor:
     def __init__(self, size: int, device: torch.device, machine: Machine) -> None:
         self._machine = machine
         self._thread = ThreadPoolExecutor(1, "qil-streaming")
-        self._stream = torch.cuda.Stream(device) if has_streams(device) else None
+        self._stream = torch.cuda.Stream(device) if has_pinning(device) else None
         self._stages = [_Stage(size, machine) for _ in range(STAGES)] if self._stream else []
 
     @property

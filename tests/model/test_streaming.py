@@ -230,7 +230,7 @@ class Pinning(Machine):
 @pytest.fixture
 def paper(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     """Everything that a GPU is told about order, while the CPU plays one."""
-    monkeypatch.setattr(streaming, "has_streams", lambda device: True)
+    monkeypatch.setattr(streaming, "has_pinning", lambda device: True)
     monkeypatch.setattr(streaming, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
