@@ -19,9 +19,6 @@ KINDS = ("cuda", "xpu", "mps")
 WITHOUT_COMPLEX = ("mps", "privateuseone", "npu")
 """Kinds of device on which complex numbers are missing or came late."""
 
-WITHOUT_FP8 = ("mps", "privateuseone")
-"""Kinds of device that hold no float8 tensors."""
-
 AMPERE = 8
 """Major compute capability of NVIDIA's first GPUs that compute in bf16."""
 
@@ -86,8 +83,14 @@ def has_complex(device: torch.device) -> bool:
 
 
 def has_fp8(device: torch.device) -> bool:
-    """Whether there are float8 tensors."""
-    return device.type not in WITHOUT_FP8
+    """Whether there are float8 tensors, which is tried on what is neither CUDA nor the CPU."""
+    if device.type in ("cpu", "cuda"):
+        return True
+    try:
+        torch.zeros(1, device=device).to(torch.float8_e4m3fn)
+    except (TypeError, RuntimeError, AssertionError):
+        return False
+    return True
 
 
 def has_pinning(device: torch.device) -> bool:

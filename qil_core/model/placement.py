@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..errors import QilError
 from . import devices
 from .machine import HOST, Machine
 from .plan import (
@@ -30,7 +31,7 @@ from .plan import (
     sizes,
     working,
 )
-from .storage import FORMATS, Packing, packed_size
+from .storage import FORMATS, Packing, leave_fp8, packed_size
 from .streaming import StreamedBlocks, spread, weights
 
 
@@ -42,10 +43,10 @@ class Placement:
 
     def __init__(self, parts: Any, machine: Machine, mode: str, free: int | None) -> None:
         """mode: one of MODES. free: bytes that the plan may count on; None takes what the machine says is free."""
-        check_mode(mode)
         self._parts = parts
         self.machine = machine
         self.device = machine.device
+        self._check(mode)
         self._mode = mode
         self._free = free
         self._tokens = USUAL_TOKENS
@@ -55,13 +56,23 @@ class Placement:
         self._layers: nn.ModuleList | None = None  # the same as its own list, while they are streamed
         self._packed_blocks, self._packed_words = Packing(), Packing()
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
+        if not devices.has_fp8(self.device):
+            for module in (parts.transformer, parts.text_encoder, *parts.modulation.layers):
+                leave_fp8(module)
 
     def use(self, mode: str) -> None:
         """Another mode: what is on the device leaves it, and the plan is made anew. QilError unless one of MODES."""
-        check_mode(mode)
+        self._check(mode)
         if mode != self._mode:
             self.release()
             self._mode, self._plan = mode, None
+
+    def _check(self, mode: str) -> None:
+        check_mode(mode)
+        if LOSSY.get(mode) == "fp8" and not devices.has_fp8(self.device):
+            raise QilError(
+                f'The device "{self.device}" has no fp8. Use int8 or nf4 storage, or a lossless memory mode.'
+            )
 
     @property
     def plan(self) -> Plan:
@@ -153,7 +164,7 @@ class Placement:
         if self.plan.words < len(layers):
             self._stream_words(encoder, list(layers))
         elif self.plan.mode in LOSSY:
-            self._pack(self._packed_words, encoder, WORDS_FORMAT)
+            self._pack(self._packed_words, encoder, WORDS_FORMAT if devices.has_fp8(self.device) else "int8")
             self.bring(encoder)
         else:
             self.bring(encoder)

@@ -5,7 +5,7 @@ FORMATS packs weights that are not packed yet. That is lossy, so nothing of it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoints.stored import Stored
+
+FP8_TYPES = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 FP8_MAX = 448.0
 """The largest value of float8_e4m3fn."""
@@ -89,11 +91,32 @@ FORMATS = {
 }
 
 
+def without_fp8(stored: Stored) -> Stored:
+    """The same weight for a device that has no fp8: its codes are bytes, and a table (256, 1) says what they mean."""
+    places = [i for i, tensor in enumerate(stored.tensors) if tensor.dtype in FP8_TYPES]
+    if not places:
+        return stored
+    codes = [tensor.view(torch.uint8) if i in places else tensor for i, tensor in enumerate(stored.tensors)]
+    every = torch.arange(256, dtype=torch.uint8)
+    tables = [every.view(stored.tensors[i].dtype).float()[:, None] for i in places]
+    return Stored((*codes, *tables), partial(_looked_up, stored.unpack, places), stored.by_rows)
+
+
+def _looked_up(unpack: Callable[..., Tensor], places: Sequence[int], *tensors: Tensor) -> Tensor:
+    given = list(tensors[: -len(places)])
+    for i, table in zip(places, tensors[-len(places) :], strict=True):
+        given[i] = F.embedding(given[i].int(), table)[..., 0]
+    return unpack(*given)
+
+
 class _Keeping(nn.Module):
     """A layer whose weight stays as it is stored, in buffers that go where the layer goes."""
 
     def __init__(self, stored: Stored) -> None:
         super().__init__()
+        self._keep(stored)
+
+    def _keep(self, stored: Stored) -> None:
         self._unpack, self._names = stored.unpack, [f"stored{i}" for i in range(len(stored.tensors))]
         for name, tensor in zip(self._names, stored.tensors, strict=True):
             self.register_buffer(name, tensor)
@@ -107,6 +130,10 @@ class _Keeping(nn.Module):
     def weight(self) -> Tensor:
         """The weight, unpacked where it lies."""
         return self.stored.value
+
+    def leave_fp8(self) -> None:
+        """Be ready for a device that has no fp8."""
+        self._keep(without_fp8(self.stored))
 
 
 class StoredLinear(_Keeping):
@@ -137,6 +164,15 @@ class StoredEmbedding(_Keeping):
 
 
 Layer = nn.Linear | StoredLinear
+
+
+def leave_fp8(module: nn.Module) -> None:
+    """Ready all layers inside a module for a device that has no fp8."""
+    for layer in module.modules():
+        if isinstance(layer, _Keeping):
+            layer.leave_fp8()
+
+
 Place = tuple[nn.Module, str, Layer]
 """A linear layer, and where it hangs: its owner and its name there."""
 

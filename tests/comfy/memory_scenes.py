@@ -422,6 +422,22 @@ def on_a_cpu() -> dict[str, Any]:
     return seen | {"after": listed(), "again": torch.equal(run(ours), want), "listed_again": listed()}
 
 
+def types() -> dict[str, Any]:
+    """In which type we compute: without a GPU, on one with bf16, and when ComfyUI was told to store fp8."""
+    from comfy.cli_args import args
+
+    card, real = torch.device(CARD), management.should_use_bf16
+    seen = {"cpu": str(memory.dtype(card))}
+    management.should_use_bf16 = lambda *_, **__: True
+    try:
+        seen["bf16"] = str(memory.dtype(card))
+        args.fp8_e4m3fn_unet = True
+        seen["told fp8"] = str(memory.dtype(card))
+    finally:
+        management.should_use_bf16, args.fp8_e4m3fn_unet = real, False
+    return seen
+
+
 SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     **{f"evicted {mode}": lambda mode=mode: evicted_and_brought_back(mode) for mode in MODES},
     "a little": whole_eviction_for_a_little,
@@ -438,6 +454,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "small": lambda: plan_on_a_small_card(0),
     "asked": asked_for,
     "cpu": on_a_cpu,
+    "types": types,
     "kept": kept,
     "formats": comfyuis_own_numbers,
 }

@@ -119,6 +119,10 @@ def test_room_is_asked_for_before_every_stage_and_only_for_what_is_not_there(see
     assert scene["second"] == [more, less]
 
 
+def test_we_compute_in_the_type_in_which_comfyui_would(seen: dict[str, Any]) -> None:
+    assert seen["types"] == {"cpu": "torch.float32", "bf16": "torch.bfloat16", "told fp8": "torch.bfloat16"}
+
+
 def test_on_a_cpu_it_is_listed_and_evicted_too_and_nothing_is_moved(seen: dict[str, Any]) -> None:
     scene = seen["cpu"]
     assert (scene["first"], scene["mode"], scene["listed"]) == (True, ALL, [OURS])

@@ -12,12 +12,14 @@ import tiny_model
 import torch
 
 from qil_core.checkpoints.folders import Files
+from qil_core.checkpoints.stored import Stored
 from qil_core.errors import QilError
 from qil_core.model import attention, devices
 from qil_core.model.machine import UNLIMITED, HostBuffer, Machine
 from qil_core.model.parts import load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.plan import GIB, STREAMED, Free, Sizes, choose
+from qil_core.model.storage import StoredEmbedding, StoredLinear, leave_fp8, unpack_rows
 from qil_core.progress import silent
 from qil_core.request import Request
 
@@ -154,3 +156,37 @@ def test_a_device_with_nothing_of_cudas_gives_the_very_layers(
     layers, run = LayeredModel(parts, there, memory, free=4 * GIB).layers(picture, asked, silent)
     assert (layers - truth).abs().max() < 1e-5, "copies that are aligned otherwise may differ in the last bit"
     assert not [note for note in run.notes if "pinned memory" in note and "0 in pinned memory" not in note]
+
+
+@pytest.fixture
+def no_fp8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_fp8", lambda device: False)
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_fp8_files_run_on_devices_without_fp8_to_the_bit(kind: torch.dtype) -> None:
+    weight = torch.randn(6, 8, generator=torch.Generator().manual_seed(0)).to(kind)
+    stored = Stored((weight, torch.tensor(0.5)), unpack_rows)
+    layer = StoredLinear(stored, None, (6, 8))
+    truth = layer.weight
+    leave_fp8(torch.nn.ModuleList([layer]))
+    assert torch.equal(layer.weight, truth)
+    assert all(buffer.dtype in (torch.uint8, torch.float32) for buffer in layer.buffers())
+    assert layer.stored0.data_ptr() == weight.data_ptr(), "nothing was copied"
+    words = StoredEmbedding(stored, torch.float32)
+    words.leave_fp8()
+    assert torch.equal(words(torch.tensor([4, 1])), truth[[4, 1]])
+
+
+@pytest.mark.slow
+def test_lossy_modes_without_fp8_store_the_text_encoder_in_int8_or_refuse(tmp_path: Path, no_fp8: None) -> None:
+    parts = load(Files.of_folder(tiny_model.build(tmp_path)), torch.float32)
+    with pytest.raises(QilError, match=r"has no fp8\. Use int8"):
+        LayeredModel(parts, CPU, "fp8 storage (lossy)")
+    model = LayeredModel(parts, CPU, "nf4 storage (lossy)")
+    with model.placement.words() as encoder:
+        assert {buffer.dtype for layer in encoder.model.language_model.layers for buffer in layer.buffers()} >= {
+            torch.int8
+        }
+    with pytest.raises(QilError, match="has no fp8"):
+        model.placement.use("fp8 storage (lossy)")
