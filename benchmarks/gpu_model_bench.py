@@ -203,21 +203,19 @@ def against_stock(bench: Bench, step: Callable[[], Tensor], case: Case, turns: i
 
 
 @contextmanager
-def untouched(transformer: Any) -> Iterator[None]:
-    """Afterwards no block is compiled, and attention is computed as diffusers does by itself."""
+def untuned(runtime: Runtime) -> Iterator[None]:
+    """Afterwards no block is compiled, attention is computed as diffusers does by itself, and every step in full."""
     try:
         yield
     finally:
-        for block in transformer.transformer_blocks:
-            block.attn.processor._attention_backend = None
-            block._compiled_call_impl = None
+        runtime.tune()
 
 
 @contextmanager
 def released(runtime: R) -> Iterator[R]:
     """The same, and nothing of the runtime is on the device."""
     try:
-        with untouched(runtime.parts.transformer):
+        with untuned(runtime):
             yield runtime
     finally:
         runtime.placement.release()

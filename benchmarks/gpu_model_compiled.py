@@ -18,7 +18,6 @@ from .gpu_model_bench import (
     released,
     stock_step,
     timed_step,
-    untouched,
 )
 from .gpu_model_calls import whole_call
 from .gpu_model_results import Numbers, Row, Section
@@ -38,9 +37,12 @@ def stock(bench: Bench) -> Iterator[Row]:
 
     def compiled(side: int) -> Numbers:
         case = case_for(bench, side, layers)
-        with untouched(model):
-            model.compile_repeated_blocks(fullgraph=True)
+        model.compile_repeated_blocks(fullgraph=True)
+        try:
             return against_stock(bench, partial(stock_step, model, case), case) | graphs()
+        finally:
+            for block in model.transformer_blocks:
+                block._compiled_call_impl = None  # as nn.Module has it before compile()
 
     for side in bench.scale.sides:
         yield f"{side} px, {layers} layers", partial(eager, side)

@@ -31,7 +31,7 @@ from .gpu_model_bench import (
     released,
     stock_step,
     timed_step,
-    untouched,
+    untuned,
 )
 from .gpu_model_calls import Watch, caption, picture, prompt, told, until_enough, whole_call
 from .gpu_model_results import Numbers, Row, Section
@@ -122,7 +122,7 @@ def ours(bench: Bench) -> Iterator[Row]:
 def step(bench: Bench, runtime: LayeredModel, side: int, layers: int, backend: str = "default") -> Numbers:
     """A step of ours with an attention backend of diffusers."""
     case = case_for(bench, side, layers)
-    with untouched(runtime.parts.transformer):
+    with untuned(runtime):
         try:
             runtime.tune(backend)
         except QilError as error:
@@ -132,11 +132,9 @@ def step(bench: Bench, runtime: LayeredModel, side: int, layers: int, backend: s
 
 def whole(bench: Bench, runtime: LayeredModel, side: int, layers: int, reuse: float = 0.0) -> Numbers:
     """A whole call with the first-block cache at a threshold."""
-    try:
+    with untuned(runtime):
         runtime.tune(reuse=reuse)
         return whole_call(bench, runtime, side, layers)
-    finally:
-        runtime.tune(reuse=0.0)
 
 
 def table(bench: Bench, runtime: LayeredModel) -> Numbers:
