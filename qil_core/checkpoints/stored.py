@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 PIECE = 1 << 14
-"""Bytes of codes that are unpacked at a time on a CPU: under 32 768 weights, from which on torch shares each of the many
-small operations out among threads, and those wait for each other."""
+"""Bytes of codes that are unpacked at a time on a CPU: under 32 768 weights, from which on torch shares each of the
+many small operations out among threads, and those wait for each other."""
 
 
 def as_it_is(weight: Tensor) -> Tensor:
@@ -37,11 +37,13 @@ class Stored(NamedTuple):
     """unpack(*tensors) gives the weight in its own shape, in the float type that its format is defined in.
 
     by_rows: the first tensor's rows are the weight's, and the others belong to all of them: rows can be unpacked alone.
+    settles: unpacked it takes no more than its first tensor, so where it stays it may be unpacked once and for all.
     """
 
     tensors: tuple[Tensor, ...]
     unpack: Callable[..., Tensor] = as_it_is
     by_rows: bool = True
+    settles: bool = False
 
     @property
     def value(self) -> Tensor:

@@ -95,6 +95,7 @@ class _Keeping(nn.Module):
     def __init__(self, stored: Stored) -> None:
         super().__init__()
         self._unpack, self._by_rows = stored.unpack, stored.by_rows
+        self.settles = stored.settles
         self._names = [f"stored{i}" for i in range(len(stored.tensors))]
         for name, tensor in zip(self._names, stored.tensors, strict=True):
             self.register_buffer(name, tensor)
@@ -118,11 +119,19 @@ class StoredLinear(_Keeping):
     def __init__(self, stored: Stored, bias: Tensor | None, shape: tuple[int, int]) -> None:
         """shape: (out, in)."""
         super().__init__(stored)
+        self.settled: Tensor | None = None
         self.out_features, self.in_features = shape
         self.register_buffer("bias", bias)
 
+    def settle(self, device: torch.device) -> Tensor:
+        """The whole weight on a device, where the layer then takes it from: a LoRA is merged once, not in every step."""
+        there = self.stored._replace(tensors=tuple(tensor.to(device) for tensor in self.stored.tensors))
+        self.settled = there.value
+        return self.settled
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.stored.to(x.dtype), self.bias)
+        weight = self.stored.to(x.dtype) if self.settled is None else self.settled.to(x.dtype)
+        return F.linear(x, weight, self.bias)
 
 
 class StoredEmbedding(_Keeping):
