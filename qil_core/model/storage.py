@@ -124,7 +124,7 @@ class StoredLinear(_Keeping):
         self.register_buffer("bias", bias)
 
     def settle(self, device: torch.device) -> Tensor:
-        """The whole weight on a device, where the layer then takes it from: a LoRA is merged once, not in every step."""
+        """The weight on a device, where the layer then takes it from: a LoRA is merged once, not in every step."""
         there = self.stored._replace(tensors=tuple(tensor.to(device) for tensor in self.stored.tensors))
         self.settled = there.value
         return self.settled
