@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from qil_core.model.machine import Machine
@@ -20,12 +20,22 @@ from .gpu_model_bench import (
     timed_step,
 )
 from .gpu_model_calls import whole_call
-from .gpu_model_results import Numbers, Row, Section
+from .gpu_model_results import Numbers, OutOfTime, Row, Section
 from .gpu_model_weights import Watched, make_parts, make_transformer
 
 
 def stock(bench: Bench) -> Iterator[Row]:
-    """A stock step as it is, and compiled."""
+    """A stock step at the first side, as it is and compiled."""
+    yield from stock_at(bench, bench.scale.sides[:1])
+
+
+def larger(bench: Bench) -> Iterator[Row]:
+    """The same at the other sides, when the others are done."""
+    yield from stock_at(bench, bench.scale.sides[1:])
+
+
+def stock_at(bench: Bench, sides: Sequence[int]) -> Iterator[Row]:
+    """A stock step, as it is and compiled."""
     model = make_transformer(bench.scale.transformer, bench.device, bench.scale.dtype)
     layers = bench.scale.layers[0]
 
@@ -44,9 +54,8 @@ def stock(bench: Bench) -> Iterator[Row]:
             for block in model.transformer_blocks:
                 block._compiled_call_impl = None  # as nn.Module has it before compile()
 
-    for side in bench.scale.sides:
+    for side in sides:
         yield f"{side} px, {layers} layers", partial(eager, side)
-    for side in bench.scale.sides:
         yield f"{side} px, {layers} layers, compiled", partial(compiled, side)
 
 
@@ -54,12 +63,13 @@ def ours(bench: Bench) -> Iterator[Row]:
     """Our steps compiled, calls in which sizes change, and compiled blocks that travel or are packed."""
     parts = make_parts(bench.scale, bench.device)
     layers = bench.scale.layers[0]
-    for side in bench.scale.sides:
-        yield f"{side} px, {layers} layers, compiled", partial(step, bench, parts, ALL, side)
+    side, *others = bench.scale.sides
+    yield f"{side} px, {layers} layers, compiled", partial(step, bench, parts, ALL, side)
     yield "compiled, one call after another", partial(changing, bench, parts)
-    side = bench.scale.sides[0]
     for mode in (STREAMED, next(iter(LOSSY))):
         yield f"{side} px, {layers} layers, compiled, {mode}", partial(step, bench, parts, mode, side)
+    for other in others:
+        yield f"{other} px, {layers} layers, compiled", partial(step, bench, parts, ALL, other)
 
 
 def step(bench: Bench, parts: Parts, mode: str, side: int) -> Numbers:
@@ -85,11 +95,13 @@ def changing(bench: Bench, parts: Parts) -> Numbers:
     found: Numbers = {}
     with released(LayeredModel(parts, bench.device, ALL, machine=Watched(bench.device))) as model:
         model.tune(compile=True)
-        for name, changed in calls.items():
-            numbers = whole_call(bench, model, **{"side": side, "layers": layers[0], **changed})
-            found[f"{name}: first step s"] = numbers["first step s"]
-            found[f"{name}: s a step"] = numbers["s a step"]
-            found[f"{name}: graphs"] = graphs()["graphs"]
+        try:
+            for name, changed in calls.items():
+                numbers = whole_call(bench, model, **{"side": side, "layers": layers[0], **changed})
+                found |= {f"{name}: {key}": numbers[key] for key in ("first step s", "s a step")}
+                found[f"{name}: graphs"] = graphs()["graphs"]
+        except OutOfTime as error:  # the calls before it have told something
+            found["stopped"] = str(error)
     return found
 
 
@@ -100,4 +112,4 @@ def graphs() -> Numbers:
     return {"graphs": counters["stats"]["unique_graphs"], "frames": counters["frames"]["total"]}
 
 
-SECTIONS: dict[str, Section] = {"stock compiled": stock, "ours compiled": ours}
+SECTIONS: dict[str, Section] = {"stock compiled": stock, "ours compiled": ours, "larger": larger}

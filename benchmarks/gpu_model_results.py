@@ -24,7 +24,7 @@ TRACEBACK_LINES = 6
 LEAST = 20.0
 """Seconds that must be left for a row to begin."""
 
-LONGEST_ROW = 150.0
+LONGEST_ROW = 180.0
 """Seconds after which a row is stopped, so that one that hangs does not take the time of all others."""
 
 GRACE = 20.0

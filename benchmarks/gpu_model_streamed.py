@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 
+from qil_core.checkpoints.gguf_codes import TYPES, Type
+from qil_core.checkpoints.stored import Stored
 from qil_core.model.machine import HOST
 from qil_core.model.parts import Parts
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.plan import ALL, STREAMED, weigh
+from qil_core.model.storage import FORMATS, Format
 
 from .gpu_model_bench import (
     GB,
@@ -37,6 +40,9 @@ ROUNDS = 20
 
 FEW = 6
 """Tokens of a caption on a small card, where weights move for every one of them."""
+
+SUPER_BLOCK = 256
+"""Weights of the longest run that a GGUF type packs together."""
 
 SMALL = 256
 """Side of a picture whose blocks compute faster than they travel, so that a race would show."""
@@ -155,4 +161,32 @@ def lossy(bench: Bench, parts: Parts, mode: str, size: int) -> Numbers:
     return found | {name: compared[name] for name in ("relative difference",) if name in compared}
 
 
-SECTIONS: dict[str, Section] = {"offload": offload, "streamed": streamed}
+def unpacking(bench: Bench) -> Iterator[Row]:
+    """How long a large weight of a block takes to be unpacked, in every form that files and lossy modes have."""
+    config = bench.scale.transformer
+    width = max(SUPER_BLOCK, config["num_attention_heads"] * config["attention_head_dim"])
+    rows = 4 * width
+
+    @torch.inference_mode()
+    def unpacked(make: Callable[[], Stored]) -> Numbers:
+        stored = make()
+        seconds = bench.seconds(lambda: stored.to(bench.scale.dtype), turns=9)
+        read = sum(tensor.nbytes for tensor in stored.tensors)
+        return {"ms": seconds * 1e3, "read GB/s": read / seconds / GB, "weights": rows * width, **bench.memory()}
+
+    def packed(form: Format) -> Stored:
+        return form.pack(torch.randn(rows, width, device=bench.device, dtype=bench.scale.dtype))
+
+    def gguf(kind: Type) -> Stored:
+        size = width // kind.weights * kind.bytes
+        codes = torch.randint(0, 256, (rows, size), dtype=torch.uint8, device=bench.device)
+        tables = (torch.tensor(kind.table, device=bench.device),) if kind.table else ()
+        return Stored((codes, *tables), kind.unpack)
+
+    for name, form in FORMATS.items():
+        yield name, partial(unpacked, partial(packed, form))
+    for name, kind in TYPES.items():
+        yield name, partial(unpacked, partial(gguf, kind))
+
+
+SECTIONS: dict[str, Section] = {"unpacking": unpacking, "offload": offload, "streamed": streamed}

@@ -64,7 +64,8 @@ def test_all_that_is_streamed_is_measured_and_is_as_stock_has_it(tmp_path: Path)
     assert measured["offload: stock group offload, 64 px, 3 layers"]["equal bits"]
     assert [row["equal"] for row in found["rows"] if "equality" in row["row"]] == [20, 20, 20]
     assert "Memory: streamed" in measured["streamed: auto, 1 GB"]["notes"][0]
-    assert {0.0} < {row["relative difference"] for name, row in measured.items() if "lossy" in name}
+    assert all(0 < row["relative difference"] < 0.01 for name, row in measured.items() if "lossy" in name)
+    assert {"unpacking: nf4", "unpacking: Q4_K"} <= measured.keys()
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from checkpoint_forms import (
     write_gguf,
 )
 
+from qil_core.checkpoints import lora
 from qil_core.checkpoints.folders import Files
 from qil_core.checkpoints.lora import with_loras
 from qil_core.checkpoints.readers import open_readers
@@ -121,3 +122,28 @@ def test_loras_change_the_same_when_weights_stay_packed(
     for mode in (ALL, STREAMED):
         model = LayeredModel(load(replace(files, loras=loras), torch.float32), CARD, mode, free=0)
         assert torch.equal(model.layers(PICTURE, asked, silent)[0], want), mode
+
+
+def test_a_lora_on_plain_weights_is_merged_once_where_they_stay_and_takes_no_more(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[int] = []
+    merge = lora._merged
+    monkeypatch.setattr(lora, "_merged", lambda *given, **named: merged.append(1) or merge(*given, **named))
+    loras = ((lora_file(tmp_path / "lora.safetensors", f"{QUERY}.lora_B.weight"), 1.0),)
+    asked = replace(ASKED, prompt="a disc")
+    counts, held = [], []
+    for mode in (ALL, STREAMED):
+        model = LayeredModel(load(replace(files, loras=loras), torch.float32), CARD, mode, free=0)
+        merged.clear()
+        for _ in range(2):
+            model.layers(PICTURE, asked, silent)
+        counts.append(len(merged))
+        held.append(model.placement.held)
+        model.placement.release()
+        assert model.placement.held == 0
+        assert not any(getattr(layer, "settled", None) is not None for layer in model.parts.transformer.modules())
+    assert counts == [1, 2 * asked.steps * 2], "once; or in every step and for both prompts"
+    plain = LayeredModel(load(files, torch.float32), CARD, ALL)
+    plain.layers(PICTURE, asked, silent)
+    assert held[0] == plain.placement.held
