@@ -157,7 +157,8 @@ class Runtime:
         """
         devices.forget_peak(self.device)
         self._apply()
-        self.placement.expect(tokens)
+        width = next(self.parts.vae.parameters()).dtype.itemsize
+        self.placement.expect(tokens * width // torch.bfloat16.itemsize)  # plans count in bf16
         result = self._tried_twice(work, run)
         run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}.", *self.placement.notes]
         return result

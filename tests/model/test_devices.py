@@ -158,6 +158,21 @@ def test_a_device_with_nothing_of_cudas_gives_the_very_layers(
     assert not [note for note in run.notes if "pinned memory" in note and "0 in pinned memory" not in note]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "factor"), [(torch.bfloat16, 1), (torch.float32, 2)])
+def test_float32_is_expected_to_take_twice_the_working_memory(dtype: torch.dtype, factor: int, tmp_path: Path) -> None:
+    class Seen(Exception):
+        pass
+
+    def stop(fraction: float, what: str) -> None:
+        raise Seen
+
+    model = LayeredModel(load(Files.of_folder(tiny_model.build(tmp_path)), dtype), CPU)
+    with pytest.raises(Seen):
+        model.layers(torch.rand(1024, 1024, 4), Request(layers=10, resolution=1024, prompt="", steps=1), stop)
+    assert model.placement._tokens == factor * (12 * 64 * 64 + 512)
+
+
 @pytest.fixture
 def no_fp8(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "has_fp8", lambda device: False)
