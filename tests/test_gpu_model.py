@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import subprocess
+import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from benchmarks.gpu_model_weights import FULL, TINY, Tokens, make_transformer
 from qil_core.model import modulation
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def visited(name: str, folder: Path) -> dict[str, Any]:
@@ -75,6 +78,48 @@ def test_compiled_blocks_are_measured_and_nothing_stays_compiled(tmp_path: Path)
     measured = rows(found)
     assert measured["ours compiled: 64 px, 3 layers, compiled"]["graphs"] >= 1
     assert measured["ours compiled: compiled, one call after another"]["same again: first step s"] > 0
+
+
+def test_the_command_writes_what_it_found_beside_what_it_was_found_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["resident", "--out", str(tmp_path), "--tiny", "--device", "cpu", "--only", "large product"]
+    gpu_model.main(asked)
+    gpu_model.main(asked)
+    for name in ("resident.json", "resident-2.json"):
+        found = json.loads((tmp_path / name).read_text())
+        assert [row["row"] for row in found["rows"]] == ["large product"]
+        assert found["machine"]["torch"] == torch.__version__
+    assert "1 rows, 0 failed" in capsys.readouterr().out
+
+
+def test_without_a_gpu_the_full_sizes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_model, "default_device", lambda: CPU)
+    with pytest.raises(SystemExit, match="--tiny"):
+        gpu_model.main(["resident", "--out", str(tmp_path)])
+
+
+WITHOUT = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.argv = ["", "gpu_model", "streamed", "--tiny", "--device", "cpu", "--only", "lossy", "--out", sys.argv[2]]
+import runpy
+runpy.run_module("benchmarks", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_no_package_is_needed_beyond_those_that_are_listed(tmp_path: Path) -> None:
+    others = ("cv2", "scipy", "pptx", "psd_tools", "gguf", "httpx", "threadpoolctl", "rapidocr", "onnxruntime", "lxml")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, ",".join(others), str(tmp_path)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "3 rows, 0 failed" in done.stdout, done.stdout[-2000:]
 
 
 class Nothing:
