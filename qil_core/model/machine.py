@@ -54,6 +54,9 @@ class Machine:
     """A process of our own: nobody else's models are there to be unloaded."""
 
     def __init__(self, device: torch.device) -> None:
+        """device: "cuda" without a number is the current one, so that tensors there are on this very device."""
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
         self.device = device
 
     def make_room(self, guest: Guest, wanted: int) -> int:

@@ -125,11 +125,12 @@ class Runtime:
 
         free: bytes of device memory that may be used; None takes what the machine says is free at the first call.
         """
+        machine = machine or Machine(device)
         self.parts = parts
-        self.device = device
+        self.device = machine.device
         self.cache = ContentCache()
         self.settings = Settings(memory)
-        self.placement = Placement(parts, machine or Machine(device), memory, free)
+        self.placement = Placement(parts, machine, memory, free)
         self._tuning = Tuning(parts.transformer)
 
     def with_settings(self, settings: Settings) -> Self:

@@ -90,6 +90,13 @@ def test_a_container_has_the_memory_of_its_limit_and_files_in_it_count_as_free(
     assert machine.left_in_container(tmp_path / "nothing here") is None
 
 
+def test_a_gpu_without_a_number_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is on it would be taken for what is elsewhere: tensors say "cuda:1", never "cuda"."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert Machine(torch.device("cuda")).device == torch.device("cuda:1")
+    assert Machine(CUDA).device == CUDA
+
+
 def test_a_share_of_free_memory_may_be_pinned_and_none_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import psutil
 
