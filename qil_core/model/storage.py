@@ -170,7 +170,9 @@ class StoredEmbedding(_Keeping):
 
     def forward(self, ids: Tensor) -> Tensor:
         codes, *others = self.stored.tensors
-        return self._unpack(codes[ids], *others).to(self._dtype)
+        are_bytes = codes.dtype.itemsize == 1  # not every device looks rows of fp8 up
+        rows = codes.view(torch.uint8)[ids].view(codes.dtype) if are_bytes else codes[ids]
+        return self._unpack(rows, *others).to(self._dtype)
 
 
 Layer = nn.Linear | StoredLinear
