@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from qil_core.model.devices import default_device
+from qil_core.model.devices import default_device, device_of, numbered
 
 from . import gpu_model_compiled, gpu_model_resident, gpu_model_streamed
 from .gpu_model_bench import GIB, Bench
@@ -39,7 +39,7 @@ MINUTES = 9.0
 def main(arguments: Sequence[str]) -> None:
     """One visit."""
     options = parser().parse_args(arguments)
-    device = torch.device(options.device) if options.device else default_device()
+    device = numbered(device_of(options.device) if options.device else default_device())
     if device.type == "cpu" and not options.tiny:
         raise SystemExit("gpu_model: there is no GPU. --tiny tries the sections in small on the CPU.")
     results = Results(new_path(options.out, options.visit), options.minutes * 60)

@@ -49,6 +49,14 @@ def device_of(name: str) -> torch.device:
     return device
 
 
+def numbered(device: torch.device) -> torch.device:
+    """The device with its number, as tensors there name it: "mps" and "mps:0" are two devices to torch."""
+    if device.index is not None or device.type in ("cpu", "meta"):
+        return device
+    ask = _of(device, "current_device")
+    return torch.device(device.type, 0 if ask is None else int(ask()))
+
+
 def _is_there(kind: str) -> bool:
     module = getattr(torch, kind, None)
     return module is not None and bool(module.is_available())

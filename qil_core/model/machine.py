@@ -56,10 +56,8 @@ class Machine:
     """A process of our own: nobody else's models are there to be unloaded."""
 
     def __init__(self, device: torch.device) -> None:
-        """device: "cuda" without a number is the current one, so that tensors there are on this very device."""
-        if device.type == "cuda" and device.index is None:
-            device = torch.device("cuda", torch.cuda.current_device())
-        self.device = device
+        """device: without a number, such as "cuda", it is the current one of its kind."""
+        self.device = devices.numbered(device)
 
     def make_room(self, guest: Guest, wanted: int) -> int:
         """Bytes that are free on the device, after what can be freed for the wanted bytes has been freed.

@@ -24,7 +24,7 @@ from qil_core.progress import silent
 from qil_core.request import Request
 
 ROOT = Path(__file__).resolve().parents[2]
-CPU, MPS, XPU, CUDA = (torch.device(name) for name in ("cpu", "mps", "xpu", "cuda"))
+CPU, MPS, XPU, CUDA = (torch.device(name) for name in ("cpu", "mps", "xpu:0", "cuda:0"))
 OTHER = torch.device("privateuseone:0")
 NEED = Sizes(28 * GIB, GIB * 28 // 60, 60, 16 * GIB, GIB // 2, 28, GIB)
 
@@ -34,6 +34,12 @@ def test_only_what_deals_with_pinned_memory_names_a_kind_of_gpu() -> None:
     files = [*(ROOT / "qil_core").rglob("*.py"), *(ROOT / "nodes").glob("*.py")]
     named = {path.name for path in files if re.search(r"torch\.(cuda|mps|xpu)\b", path.read_text(encoding="utf-8"))}
     assert named == allowed
+
+
+def test_a_device_without_a_number_is_the_one_that_tensors_there_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.xpu, "current_device", lambda: 1)
+    for name, whole in (("mps", "mps:0"), ("xpu", "xpu:1"), ("xpu:0", "xpu:0"), ("cpu", "cpu")):
+        assert Machine(torch.device(name)).device == torch.device(whole)
 
 
 @pytest.fixture
@@ -113,9 +119,9 @@ def test_the_gpu_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(getattr(torch, kind), "is_available", lambda: False)
     assert devices.default_device() == CPU
     monkeypatch.setattr(torch.mps, "is_available", lambda: True)
-    assert devices.default_device() == MPS
+    assert devices.default_device() == torch.device("mps")
     monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
-    assert devices.default_device() == XPU
+    assert devices.default_device() == torch.device("xpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps"])
