@@ -75,6 +75,8 @@ def offload(bench: Bench) -> Iterator[Row]:
         )
         moved = len(case.work.prompts) * weigh(model.transformer_blocks) / GB
         found = against_stock(bench, partial(stock_step, model, case), case, turns=2)
+        if stream:  # by torch's own allocator; what we pin is counted by Watched
+            found["pinned GiB"] = torch.cuda.host_memory_stats().get("allocated_bytes.current", 0) / GIB
         return {**found, "GB moved a step": moved, "preparing s": preparing}
 
     yield f"stock on the device, {side} px, {layers} layers", resident
