@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("--steps", type=int, default=50, help="for the model (default 50)")
     take.add_argument("--resolution", type=int, default=640, help="for the model: 640 or 1024 (default 640)")
     take.add_argument("--memory", default="auto", help="for the model: auto, streamed, ... (default auto)")
+    take.add_argument("--device", metavar="NAME", help="for the model: cuda:1, xpu, mps, cpu, ... (default: the GPU)")
     take.set_defaults(run=_decompose)
 
     join = commands.add_parser("composite", help="layers back into one picture")
@@ -178,26 +179,31 @@ def _take_apart(
 def _decomposer(options: argparse.Namespace) -> Decomposer:
     """The one that was asked for; a model's folder and memory are options of it."""
     given = [f"folder={options.model}", f"memory={options.memory}"] if options.model else []
-    return open_by_name(options.decomposer or ("qwen" if options.model else "builtin"), given + options.set, _Shell)
+    name = options.decomposer or ("qwen" if options.model else "builtin")
+    return open_by_name(name, given + options.set, _Shell(options.device))
 
 
 class _Shell:
-    """The command line as a Place (see `decompose`): models from a folder, on the GPU where there is one."""
+    """The command line as a Place (see `decompose`): models from a folder, on one device."""
 
     preview = staticmethod(unseen)
 
-    @staticmethod
-    def runtime(kind: Any, values: Mapping[str, Any], wanted: Any, known: Sequence[Any]) -> Any:
+    def __init__(self, device: str | None = None) -> None:
+        """device: its name; None for the GPU where there is one."""
+        self._device = device
+
+    def runtime(self, kind: Any, values: Mapping[str, Any], wanted: Any, known: Sequence[Any]) -> Any:
         from .checkpoints.folders import Files
+        from .model.devices import default_device, device_of, usual_dtype
         from .model.parts import load
 
         if "folder" not in values:
             raise QilError(f'"{values["source"]}" is for ComfyUI. Here, give the model\'s folder with --model.')
         if values["loras"]:
             raise QilError("LoRAs are for ComfyUI's node Load Layered Model: leave them out here.")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = device_of(self._device) if self._device else default_device()
         with _bar(values["folder"]) as progress:
-            parts = load(Files.of_folder(Path(values["folder"])), torch.bfloat16, progress, known)
+            parts = load(Files.of_folder(Path(values["folder"])), usual_dtype(device), progress, known)
         runtime = kind(parts, device, values["memory"])
         runtime.tune(values["attention"], values["compile"], values["first_block_cache"])
         return runtime
@@ -260,7 +266,9 @@ def _score(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     if options.layers:
         return _layer_table(_read(options.layers).stack)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA GPU"
+    from .model.devices import default_device, name_of
+
+    device = name_of(default_device())
     names = [f"{each.name} ({each.label})" for each in DECOMPOSERS]
     print(f"qil {__version__}, Python {platform.python_version()}, torch {torch.__version__}, {device}")
     print(f"decomposers: {', '.join(names)}")

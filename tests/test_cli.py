@@ -75,9 +75,21 @@ def test_decompose_runs_the_model_of_a_folder(
 
     folder = tiny_model.build(tmp_path / "tiny")
     asked = ["--model", str(folder), "--layers", "2", "--steps", "1", "--prompt", "shapes", "--format", "zip"]
+    asked += ["--device", "cpu"]
     assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), *asked]) == 0
     assert "Qwen-Image-Layered: 2 layers of 160 x 120 px" in capsys.readouterr().out
     assert json.loads((tmp_path / "o" / "report.json").read_text())["after"]["max_error"] <= 1
+
+
+def test_a_device_that_is_not_there_is_one_line_and_names_those_that_are(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("diffusers")
+    asked = ["--model", str(tmp_path), "--device", "nosuch:1"]
+    assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), *asked]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith('qil: The device "nosuch:1" cannot be used here')
+    assert line.endswith("cpu.")
 
 
 def test_composite_puts_the_picture_back(picture: Path, tmp_path: Path) -> None:

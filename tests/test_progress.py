@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from qil_core.decompose.qwen import Qwen
 from qil_core.model import denoise, vae
 from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
-from qil_core.model.placement import ALL, LEAVES, STREAMED
+from qil_core.model.plan import ALL, LEAVES, STREAMED
 from qil_core.model.runtime import foreseen, worth_a_look
 from qil_core.progress import GAP, side_by_side, silent
 from qil_core.request import Request
@@ -39,8 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts(folder: Path) -> Parts:
-    loaded = load(Files.of_folder(folder), torch.float32)
-    return replace(loaded, read=functools.cache(loaded.read))
+    return load(Files.of_folder(folder), torch.float32)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,11 @@ import torch
 from torch import Tensor
 
 from ..errors import QilError
+from .devices import has_complex
+from .machine import HOST
+
+DEFAULT = "default"
+"""The backend that diffusers takes when none is chosen."""
 
 
 def rotary(
@@ -19,11 +24,12 @@ def rotary(
 ) -> Tensor:
     """Table of the joint sequence S, for `text` prompt tokens first and the latent grids `shapes`, the condition last.
 
-    shapes: (frames, rows, columns). Complex64 (S, 1, head / 2), or as float32 (S, 1, head / 2, 2).
+    shapes: (frames, rows, columns). Complex64 (S, 1, head / 2), or as float32 (S, 1, head / 2, 2), which is also what
+    a device gets that has no complex numbers.
     """
-    image, words = transformer.pos_embed([shapes], max_txt_seq_len=text, device=device)
+    image, words = transformer.pos_embed([shapes], max_txt_seq_len=text, device=HOST)
     joint = torch.cat([words, image])[:, None]
-    return torch.view_as_real(joint) if real else joint
+    return (torch.view_as_real(joint) if real or not has_complex(device) else joint).to(device)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
@@ -87,3 +93,27 @@ def use_joint_attention(transformer: Any) -> None:
     """Give every block our processor."""
     for block in transformer.transformer_blocks:
         block.attn.set_processor(JointAttention())
+
+
+class Tuning:
+    """How a transformer computes: the attention backend by diffusers' name, and whether its blocks are compiled."""
+
+    def __init__(self, transformer: Any) -> None:
+        self._transformer = transformer
+        self._attention, self._compiled = DEFAULT, False
+        use_joint_attention(transformer)
+
+    def use(self, attention: str, compiled: bool) -> None:
+        """Change what is different from now. Raises QilError when the backend is not installed or not known."""
+        if attention != self._attention:
+            if attention == DEFAULT:
+                use_joint_attention(self._transformer)
+            else:
+                use_backend(self._transformer, attention)
+            self._attention = attention
+        if compiled and not self._compiled:
+            self._transformer.compile_repeated_blocks(fullgraph=True)
+        if self._compiled and not compiled:
+            for module in self._transformer.modules():
+                module._compiled_call_impl = None  # as nn.Module has it before compile()
+        self._compiled = compiled

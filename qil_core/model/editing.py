@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
 from .models import EDIT_2509, EDIT_2511
-from .runtime import DENOISED, ENCODED, Run, Runtime, bucket, fit
+from .runtime import DENOISED, ENCODED, Run, Runtime, bucket, fit, tokens
 
 RESOLUTION = 1024
 """Side of the square with as many pixels as pictures have when they are edited."""
@@ -47,7 +48,10 @@ class EditModel(Runtime):
         """
         self._check(pictures)
         run = Run(request.instruction)
-        return self._in_memory(lambda: self._edit(pictures, request, run, progress, preview), run), run
+        sizes = [(picture.shape[1], picture.shape[0]) for picture in pictures]
+        seen = sum(tokens(size, RESOLUTION) for size in [sizes[0], *sizes])
+        work = partial(self._edit, pictures, request, run, progress, preview)
+        return self._in_memory(work, run, seen + words.MAX_TOKENS), run
 
     def _check(self, pictures: Sequence[Tensor]) -> None:
         model = self.parts.model
@@ -96,7 +100,8 @@ class EditModel(Runtime):
                     parts.tokenizer, parts.image_processor, encoder, parts.model, prompt, seen, self.device
                 )
 
-        return self.cache.get(content_key("prompt", prompt, *(torch.from_numpy(np.array(x)) for x in seen)), make)
+        pictures = [torch.from_numpy(np.array(picture)) for picture in seen]
+        return self.cache.get(content_key("prompt", self._reading, prompt, *pictures), make)
 
     def _variant(
         self, i: int, problem: Problem, request: EditRequest, run: Run, progress: Progress, preview: Preview

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..request import Request
 from . import denoise, words
 from .cache import content_key
 from .denoise import Guidance, Problem
-from .runtime import DENOISED, ENCODED, Run, Runtime, fit
+from .runtime import DENOISED, ENCODED, Run, Runtime, fit, tokens
 
 
 class LayeredModel(Runtime):
@@ -33,7 +34,9 @@ class LayeredModel(Runtime):
         next smaller memory mode is tried once. preview is offered a picture after the first step and every tenth.
         """
         run = Run()
-        return self._in_memory(lambda: self._layers(picture, request, run, progress, preview), run), run
+        seen = tokens((picture.shape[1], picture.shape[0]), request.resolution) * (request.layers + 2)
+        work = partial(self._layers, picture, request, run, progress, preview)
+        return self._in_memory(work, run, seen + words.MAX_TOKENS), run
 
     def _layers(self, picture: Tensor, request: Request, run: Run, progress: Progress, preview: Preview) -> Tensor:
         seen, pixels = fit(picture, request.resolution)
@@ -70,7 +73,7 @@ class LayeredModel(Runtime):
                 )  # fmt: skip
 
         with run.stage("caption"):
-            key = content_key(torch.from_numpy(np.array(seen)), request.language)
+            key = content_key(torch.from_numpy(np.array(seen)), request.language, self._reading)
             return self.cache.get(key, make)
 
     def _embedding(self, prompt: str) -> Tensor:
@@ -78,4 +81,4 @@ class LayeredModel(Runtime):
             with self.placement.words() as encoder:
                 return words.embed(self.parts.tokenizer, encoder, prompt, self.device)
 
-        return self.cache.get(content_key("prompt", prompt), make)
+        return self.cache.get(content_key("prompt", self._reading, prompt), make)

@@ -1,108 +1,38 @@
-"""Where the weights live: one choice, `memory`, made once for a model and a device, when it is first used.
+"""Brings a model's parts to its device as a plan says, and takes them away again.
 
-auto takes the first of the lossless modes that fits the memory that is free, keeping as many blocks on the GPU as
-there is room for. Storage in fewer bits is lossy, so it is only used when it is asked for. Others may use the device
-too: a `Room` is asked before weights come, and whoever gave it may take everything back with `release` between two
-calls.
+Others may use the device too: a `Machine` is asked before weights come, and it may take everything back with `release`
+between two calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import QilError
-from . import modulation
-from .storage import FORMATS, store
+from . import devices
+from .machine import HOST, Machine
+from .plan import (
+    ALL,
+    LEAVES,
+    LOSSY,
+    STREAMED,
+    USUAL_TOKENS,
+    WORDS_FORMAT,
+    WORKING,
+    Free,
+    Plan,
+    check_mode,
+    choose,
+    peak,
+    sizes,
+    working,
+)
+from .storage import FORMATS, Packing, StoredLinear, leave_fp8, packed_size
 from .streaming import StreamedBlocks, spread, weights
-
-ALL, LEAVES, STREAMED = "all on the GPU", "text encoder leaves", "streamed"
-LOSSLESS = (ALL, LEAVES, STREAMED)
-LOSSY = {f"{name} storage (lossy)": name for name in FORMATS}
-MODES = ("auto", *LOSSLESS, *LOSSY)
-GIB = 1 << 30
-WORKING = 4 * GIB
-"""Kept free for activations and the VAE: 640 px with 4 layers needs 2.5 GiB, 1024 px needs 4."""
-SLOTS = 2
-"""Blocks that are on the device at a time when they are streamed."""
-HOST = torch.device("cpu")
-UNLIMITED = 1 << 62
-"""What is free where nothing has to be brought: weights on the CPU are there already."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bytes of weights. transformer: without modulation layers. block: one transformer block."""
-
-    transformer: int
-    block: int
-    blocks: int
-    text_encoder: int
-    vae: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """mode: one of MODES but auto. resident: transformer blocks that stay on the device.
-
-    streams_words: whether the text encoder too comes block by block; else it comes whole while nothing else is there.
-    """
-
-    mode: str
-    resident: int
-    streams_words: bool = False
-
-    def __str__(self) -> str:
-        return self.mode
-
-
-def sizes(transformer: Any, text_encoder: nn.Module, vae: nn.Module) -> Sizes:
-    """Measure modules; weights that are still on the meta device (modulation) do not count."""
-    blocks = transformer.transformer_blocks
-    return Sizes(weigh(transformer), weigh(blocks[0]), len(blocks), weigh(text_encoder), weigh(vae))
-
-
-def weigh(module: nn.Module) -> int:
-    """Bytes of a module's weights."""
-    return sum(t.numel() * t.element_size() for t in weights(module) if not t.is_meta)
-
-
-def choose(mode: str, free: int, need: Sizes) -> Plan:
-    """The plan for a mode; auto takes the first lossless one that fits free bytes. Raises QilError: unknown mode."""
-    check_mode(mode)
-    if mode == "auto":
-        mode = next((m for m in LOSSLESS if _peak(m, need) <= free), STREAMED)
-    streams_words = mode not in (ALL, LEAVES) and need.text_encoder + need.vae + WORKING > free
-    if mode != STREAMED:
-        return Plan(mode, need.blocks, streams_words)
-    room = free - WORKING - need.vae - (need.transformer - need.block * need.blocks) - SLOTS * need.block
-    return Plan(STREAMED, max(0, min(need.blocks - 1, room // need.block)), streams_words)
-
-
-def check_mode(mode: str) -> None:
-    """QilError unless it is one of MODES."""
-    if mode not in MODES:
-        raise QilError(f'Unknown memory mode "{mode}". Use one of: {", ".join(MODES)}.')
-
-
-def smaller(plan: Plan) -> Plan | None:
-    """The next plan that needs less memory; None when there is none."""
-    if plan.mode == ALL:
-        return replace(plan, mode=LEAVES)
-    least = replace(plan, streams_words=True) if plan.mode in LOSSY else Plan(STREAMED, 0, streams_words=True)
-    return None if plan == least else least
-
-
-def _peak(mode: str, need: Sizes) -> int:
-    if mode == ALL:
-        return need.transformer + need.text_encoder + need.vae + WORKING
-    return max(need.transformer, need.text_encoder) + need.vae + WORKING
 
 
 class Placement:
@@ -111,153 +41,229 @@ class Placement:
     Where a weight came from is kept, so that leaving copies nothing.
     """
 
-    def __init__(self, parts: Any, device: torch.device, mode: str, free: int | None, make_room: Room) -> None:
-        """mode: one of MODES. free: bytes that the plan may count on; None takes what make_room says is free."""
-        check_mode(mode)
+    def __init__(self, parts: Any, machine: Machine, mode: str, free: int | None) -> None:
+        """mode: one of MODES. free: bytes that the plan may count on; None takes what the machine says is free."""
         self._parts = parts
-        self.device = device
+        self.machine = machine
+        self.device = machine.device
+        self._check(mode)
         self._mode = mode
         self._free = free
-        self._make_room = make_room
+        self._tokens = USUAL_TOKENS
+        self._plan: Plan | None = None
         self.streamed: StreamedBlocks | None = None
         self._words: StreamedBlocks | None = None  # the text encoder's layers
         self._layers: nn.ModuleList | None = None  # the same as its own list, while they are streamed
-        self._packed = False  # whether the blocks' weights are in fewer bits already
+        self._packed_blocks, self._packed_words = Packing(), Packing()
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
+        self._settled: dict[StoredLinear, int] = {}  # bytes of each on the device
+        if not devices.has_fp8(self.device):
+            for module in (parts.transformer, parts.text_encoder, *parts.modulation.layers):
+                leave_fp8(module)
 
-    @cached_property
+    def use(self, mode: str) -> None:
+        """Another mode: what is on the device leaves it, and the plan is made anew. QilError unless one of MODES."""
+        self._check(mode)
+        if mode != self._mode:
+            self.release()
+            self._mode, self._plan = mode, None
+
+    def _check(self, mode: str) -> None:
+        check_mode(mode)
+        if LOSSY.get(mode) == "fp8" and not devices.has_fp8(self.device):
+            raise QilError(
+                f'The device "{self.device}" has no fp8. Use int8 or nf4 storage, or a lossless memory mode.'
+            )
+
+    @property
     def plan(self) -> Plan:
         """Chosen when it is first asked for: what is free then counts, not what was free when the model was read."""
-        need = sizes(self._parts.transformer, self._parts.text_encoder, self._parts.vae)
+        if self._plan is None:
+            self._plan = self._choose()
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self.release()
+        self._plan = plan
+
+    def _choose(self) -> Plan:
+        form = LOSSY.get(self._mode)
+        need = sizes(self._parts.transformer, self._parts.text_encoder, self._parts.vae, form)
         free = self._free
         if free is None:  # the more there is, the better: everything is asked for
-            free = self._make_room(self, _peak(ALL, need)) if self._mode not in (ALL, LEAVES) else 0
-        return choose(self._mode, free, need)
+            everything = peak(ALL, need, working(self._tokens))
+            free = self.machine.make_room(self, everything) if self._mode not in (ALL, LEAVES) else 0
+        found = Free(free, self.machine.free_ram(), self.machine.pinnable(), devices.is_unified(self.device))
+        return choose(self._mode, found, need, self._tokens)
+
+    def expect(self, tokens: int) -> None:
+        """Prepare for a call with so many tokens: for more than any before, the plan is made anew."""
+        if tokens > self._tokens:
+            self._tokens = tokens
+            if self._plan is not None and self._mode not in (ALL, LEAVES):
+                self.release()
+                self._plan = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know: why the plan is as it is, and what did not go as planned."""
+        streams = (blocks.note for blocks in (self.streamed, self._words) if blocks is not None)
+        return list(dict.fromkeys(filter(None, (self.plan.why, *streams))))
 
     @property
     def held(self) -> int:
         """Bytes of weights on the device that release() frees."""
         slots = sum(blocks.held for blocks in (self.streamed, self._words) if blocks is not None)
-        return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots
+        packed = self._packed_blocks.held + self._packed_words.held + sum(self._settled.values())
+        return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots + packed
 
-    def bring(self, module: nn.Module) -> Any:
-        """The module, its weights on the device."""
-        self._ask([module])
-        self._move(module)
+    def bring(self, module: nn.Module, beside: int = WORKING) -> Any:
+        """The module, its weights on the device, with so many bytes free beside them."""
+        self._bring_all([module], beside)
         return module
 
-    def _ask(self, modules: Iterable[nn.Module], more: int = 0) -> None:
-        """Have room made for what these modules still lack on the device, for `more` bytes and for working."""
+    def _bring_all(self, modules: Sequence[nn.Module], beside: int) -> None:
         lacking = sum(tensor.nbytes for module in modules for tensor in self._missing(module))
-        self._make_room(self, lacking + more + WORKING)
+        self.machine.make_room(self, lacking + beside)
+        for module in modules:
+            self._move(module)
 
     def _missing(self, module: nn.Module) -> list[Tensor]:
+        """Tensors that are not on the device; of layers that settle there, those that their weight is made of."""
+        settled = {
+            id(tensor) for layer in _settling(module) if layer in self._settled for tensor in layer.stored.tensors
+        }
         return [
             tensor
             for tensor in weights(module)
-            if id(tensor) not in self._home and tensor.device != self.device and not tensor.is_meta
+            if id(tensor) not in self._home and id(tensor) not in settled and tensor.device != self.device
         ]
 
     def _move(self, module: nn.Module) -> None:
+        for layer in _settling(module):
+            if self.device != HOST and layer not in self._settled:
+                self._settled[layer] = layer.settle(self.device).nbytes
         for tensor in self._missing(module):
             home = tensor.data
             tensor.data = home.to(self.device)
             self._home[id(tensor)] = (tensor, home)
 
     def _send_home(self, module: nn.Module) -> None:
+        for layer in _settling(module):
+            self._unsettle(layer)
         for tensor in weights(module):
             if id(tensor) in self._home:
                 tensor.data = self._home.pop(id(tensor))[1]
 
+    def _unsettle(self, layer: StoredLinear) -> None:
+        if self._settled.pop(layer, None) is not None:
+            layer.settled = None
+
     @contextmanager
     def words(self) -> Iterator[Any]:
-        """The text encoder, ready to work on the device."""
+        """The text encoder, ready to work on the device. It stays there until the transformer comes."""
         encoder = self._parts.text_encoder
-        leaves = self.plan.mode != ALL
         try:
             self._bring_words(encoder)
             yield encoder
         finally:
-            if leaves:
-                self._stop_words(encoder)
+            if self._layers is not None:
+                encoder.model.language_model.layers, self._layers = self._layers, None
 
     def _bring_words(self, encoder: Any) -> None:
-        if self.plan.streams_words:
-            self._stream_words(encoder)
-            return
-        if self.plan.mode != ALL:
-            self._send_home(self._parts.transformer)
-            self._rest()
-        self.bring(encoder)
+        if self.plan.leaves:
+            self._end_blocks()
+        layers = encoder.model.language_model.layers
+        if self.plan.words < len(layers):
+            self._stream_words(encoder, list(layers))
+        elif self.plan.mode in LOSSY:
+            self._pack(self._packed_words, encoder, WORDS_FORMAT if devices.has_fp8(self.device) else "int8")
+            self.bring(encoder)
+        else:
+            self.bring(encoder)
 
-    def _stream_words(self, encoder: Any) -> None:
+    def _pack(self, packing: Packing, module: nn.Module, form: str) -> None:
+        """A module's linear layers on the device, in fewer bits, unless they are there."""
+        if not packing.held:
+            self.machine.make_room(self, packed_size(module, FORMATS[form]) + WORKING)
+            packing.pack(module, FORMATS[form], self.device)
+
+    def _stream_words(self, encoder: Any, layers: list[nn.Module]) -> None:
         language = encoder.model.language_model
         if self._words is None:
-            self._words = StreamedBlocks(list(language.layers), self.device)
+            self._words = StreamedBlocks(layers, self.machine, spread(len(layers), self.plan.words))
         self._layers, language.layers = language.layers, nn.ModuleList()
-        self._ask([encoder], self._words.wanted)
-        self._move(encoder)
+        self._bring_all([encoder, *(layers[i] for i in self._words.stay)], self._words.wanted + WORKING)
         language.layers = _StreamedList(self._layers, self._words)
 
-    def _stop_words(self, encoder: Any) -> None:
-        if self._layers is not None:
-            encoder.model.language_model.layers, self._layers = self._layers, None
-        self._rest()
-        self._send_home(encoder)
+    def end_words(self) -> None:
+        """The text encoder leaves, where the plan does not have it stay: the transformer comes."""
+        if self.plan.leaves:
+            if self._words is not None:
+                self._words.rest()
+            self._packed_words.undo()
+            self._send_home(self._parts.text_encoder)
+
+    def _end_blocks(self) -> None:
+        if self.streamed is not None:
+            self.streamed.rest()
+        self._packed_blocks.undo()
+        self._send_home(self._parts.transformer)
 
     def blocks(self) -> Iterable[nn.Module]:
         """The transformer's blocks, each on the device when its turn comes; its other weights stay there."""
         transformer = self._parts.transformer
-        modulation.move_tables(transformer, self.device)
+        self.end_words()
         if self.plan.mode == STREAMED:
             return self._streamed_blocks(transformer)
-        if self.plan.mode in LOSSY and not self._packed:
-            for block in transformer.transformer_blocks:
-                store(block, LOSSY[self.plan.mode], self.device)
-            self._packed = True
-        return self.bring(transformer).transformer_blocks
+        if self.plan.mode in LOSSY:
+            self._pack(self._packed_blocks, transformer.transformer_blocks, LOSSY[self.plan.mode])
+        return self.bring(transformer, working(self._tokens)).transformer_blocks
+
+    @contextmanager
+    def modulation_layers(self) -> Iterator[Iterable[nn.Module]]:
+        """The modulation layers of each block, on the device when their turn comes; afterwards none is there."""
+        layers = self._parts.modulation.layers
+        if self.device == HOST:
+            yield layers
+            return
+        travelling = StreamedBlocks(layers, self.machine)
+        self.machine.make_room(self, travelling.wanted + WORKING)
+        try:
+            yield travelling
+        finally:
+            travelling.rest()
 
     def _streamed_blocks(self, transformer: Any) -> StreamedBlocks:
         blocks = list(transformer.transformer_blocks)
         stay = spread(len(blocks), self.plan.resident)
         here = [blocks[i] for i in stay]
         here += [child for name, child in transformer.named_children() if name != "transformer_blocks"]
-        if self.streamed is None or self.streamed.stay != stay:
-            self.streamed = StreamedBlocks(blocks, self.device, stay, SLOTS)
-        self._ask(here, self.streamed.wanted)
-        for module in here:
-            self._move(module)
+        if self.streamed is None:
+            self.streamed = StreamedBlocks(blocks, self.machine, stay, self.plan.pinned)
+        self._bring_all(here, self.streamed.wanted + working(self._tokens))
         return self.streamed
 
     def release(self) -> None:
-        """Everything back to the host, the device's memory free. The next use brings it again."""
-        self._rest()
-        for tensor, data in self._home.values():
-            tensor.data = data
-        self._home.clear()
-        modulation.move_tables(self._parts.transformer, HOST)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def _rest(self) -> None:
-        """Free the places of streamed blocks, once copies ahead that nobody will use have arrived there."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        """Everything back to the host, the device's memory and pinned memory free. The next use brings it again."""
         for blocks in (self.streamed, self._words):
             if blocks is not None:
                 blocks.rest()
+        self.streamed = self._words = None
+        self._packed_blocks.undo()
+        self._packed_words.undo()
+        for layer in list(self._settled):
+            self._unsettle(layer)
+        for tensor, data in self._home.values():
+            tensor.data = data
+        self._home.clear()
+        self._parts.modulation.leave()
+        devices.empty_cache(self.device)
 
 
-Room = Callable[[Placement, int], int]
-"""Called before weights come to a placement's device, with the bytes that it wants free there. Frees what it can, and
-gives the bytes that are free then. It may keep the placement (not for longer than that lives) and later call its
-`release`, but never while one of the model's calls is under way."""
-
-
-def as_it_is(placement: Placement, wanted: int) -> int:
-    """A Room that frees nothing."""
-    device = placement.device
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else UNLIMITED
+def _settling(module: nn.Module) -> list[StoredLinear]:
+    return [layer for layer in module.modules() if isinstance(layer, StoredLinear) and layer.settles]
 
 
 class _StreamedList(nn.ModuleList):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,15 +19,23 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Preview, Progress, part, silent
 from ..stack import to_bytes
-from . import denoise, modulation, vae
-from .attention import use_backend, use_joint_attention
+from . import denoise, devices, vae
+from .attention import DEFAULT, Tuning
 from .cache import ContentCache, content_key
 from .denoise import Problem
 from .first_block import FirstBlockCache
-from .placement import Placement, Plan, Room, as_it_is, smaller
+from .machine import Machine
+from .placement import Placement
+from .plan import LOSSY, smaller
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 GRID = 32
 """Sides of the picture that the model sees are multiples of this."""
+
+TOKEN = 16
+"""Pixels of a side of what one token stands for: a patch of 2 x 2 latents of 8 x 8 pixels."""
 
 MAX_ASPECT = 16.0
 """The longer side over the shorter one, at the most, of what the model sees: a line of pixels still makes a picture."""
@@ -72,8 +81,31 @@ def bucket(width: int, height: int, resolution: int) -> tuple[int, int]:
     return max(GRID, round(wide / GRID) * GRID), max(GRID, round(wide / ratio / GRID) * GRID)
 
 
+def tokens(size: tuple[int, int], resolution: int) -> int:
+    """Tokens of one picture of this width and height, as the model sees it."""
+    width, height = bucket(*size, resolution)
+    return width * height // TOKEN**2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model runs. memory: one of `plan.MODES`. attention: diffusers' name of a backend.
+
+    compile: whether blocks are compiled, which makes the first steps slow. reuse: threshold of
+    `first_block.FirstBlockCache`, lossy; 0 computes every step.
+    """
+
+    memory: str = "auto"
+    attention: str = DEFAULT
+    compile: bool = False
+    reuse: float = 0.0
+
+
 class Runtime:
-    """A model on one device. What a call had to work out, the next one with the same input gets for nothing."""
+    """A model on one device. What a call had to work out, the next one with the same input gets for nothing.
+
+    Runtimes that `with_settings` made of each other are one model: they share its weights and its results.
+    """
 
     advice = ""
     """What to ask for when memory is not enough."""
@@ -87,60 +119,68 @@ class Runtime:
         device: torch.device,
         memory: str = "auto",
         free: int | None = None,
-        make_room: Room = as_it_is,
+        machine: Machine | None = None,
     ) -> None:
-        """parts: see `parts.load`. memory: one of `placement.MODES`, else QilError.
+        """parts: see `parts.load`. memory: one of `plan.MODES`, else QilError.
 
-        free: bytes of device memory that may be used; None takes what make_room says is free at the first call.
+        free: bytes of device memory that may be used; None takes what the machine says is free at the first call.
         """
+        machine = machine or Machine(device)
         self.parts = parts
-        self.device = device
+        self.device = machine.device
         self.cache = ContentCache()
-        self.step = modulation.Step(device)
-        self._tables: str | None = None
-        self._compiled = False
-        self._reuse = 0.0
-        use_joint_attention(parts.transformer)
-        self.placement = Placement(parts, device, memory, free, make_room)
+        self.settings = Settings(memory)
+        self.placement = Placement(parts, machine, memory, free)
+        self._tuning = Tuning(parts.transformer)
 
-    def tune(self, attention: str = "default", compile: bool = False, reuse: float = 0.0) -> None:
-        """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
+    def with_settings(self, settings: Settings) -> Self:
+        """The same model with other settings; nothing is loaded for that. Raises QilError for what cannot be used."""
+        other = copy.copy(self)
+        other.settings = settings
+        other._apply()
+        return other
 
-        reuse: threshold of `first_block.FirstBlockCache`, lossy; 0 computes every step.
-        Raises QilError when the backend is not installed or not known.
-        """
-        self._reuse = reuse
-        if attention != "default":
-            use_backend(self.parts.transformer, attention)
-        if compile:
-            self.parts.transformer.compile_repeated_blocks(fullgraph=True)
-            self._compiled = True
+    def tune(self, attention: str = DEFAULT, compile: bool = False, reuse: float = 0.0) -> None:
+        """Change settings, see `Settings`. Raises QilError when the backend is not installed or not known."""
+        self.settings = replace(self.settings, attention=attention, compile=compile, reuse=reuse)
+        self._apply()
 
-    def _in_memory(self, work: Callable[[], Tensor], run: Run) -> Tensor:
+    def _apply(self) -> None:
+        """Have these settings count, whatever others of the same model have set."""
+        self.placement.use(self.settings.memory)
+        self._tuning.use(self.settings.attention, self.settings.compile)
+
+    def _in_memory(self, work: Callable[[], Tensor], run: Run, tokens: int) -> Tensor:
         """What work gives; afterwards run's notes also say what every call of this model has to say.
 
-        When the device's memory runs out, all is freed and the next smaller mode is tried once.
+        tokens: of the transformer's longest pass, for which there has to be memory beside the weights. When the
+        device's memory runs out, all is freed and the next smaller mode is tried once.
         """
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        devices.forget_peak(self.device)
+        self._apply()
+        width = next(self.parts.vae.parameters()).dtype.itemsize
+        self.placement.expect(tokens * width // torch.bfloat16.itemsize)  # plans count in bf16
         result = self._tried_twice(work, run)
-        run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}."]
+        run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}.", *self.placement.notes]
         return result
 
     def _tried_twice(self, work: Callable[[], Tensor], run: Run) -> Tensor:
         try:
             return work()
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not self.placement.machine.is_oom(error):
+                raise
             plan = smaller(self.placement.plan)
             if plan is None:
                 raise QilError(_OUT_OF_MEMORY.format(self.placement.plan, self.advice)) from None
             run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
-        self._place_again(plan)
+        self.placement.plan = plan  # only here is nothing of the failed call alive any more
         return work()
 
-    def _place_again(self, plan: Plan) -> None:
-        self.placement.release()
-        self.placement.plan = plan
+    @property
+    def _reading(self) -> str:
+        """Part of the name under which what the text encoder gives is kept: in lossy modes it gives something else."""
+        return self.settings.memory if self.settings.memory in LOSSY else ""
 
     def _encode(self, pixels: Tensor, run: Run) -> Tensor:
         """Normalised latents (1, z, 1, H/8, W/8) of a picture's pixels (1, 3 or 4, H, W) in [-1, 1]."""
@@ -148,9 +188,20 @@ class Runtime:
         def make() -> Tensor:
             coder = self.placement.bring(self.parts.vae)
             seen = pixels.to(self.device, next(coder.parameters()).dtype)
-            return _small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
+            return self._small_if_need_be(lambda tile: vae.encode(coder, seen, tile), run)
 
         return self.cache.get(content_key("image", pixels), make)
+
+    def _small_if_need_be(self, work: Callable[[int | None], Tensor], run: Run) -> Tensor:
+        """work(None), or work(vae.TILE) when the device's memory does not hold it."""
+        try:
+            return work(None)
+        except Exception as error:
+            if not self.placement.machine.is_oom(error):
+                raise
+        devices.empty_cache(self.device)
+        run.notes.append("Little GPU memory: the VAE worked in tiles.")
+        return work(vae.TILE)
 
     def _decode(self, latents: Tensor, run: Run, progress: Progress = silent, what: str = "layer") -> Tensor:
         """Pictures (N, 8 * h, 8 * w, 3 or 4) of normalised latents (N, z, 1, h, w). progress may raise between them."""
@@ -159,7 +210,7 @@ class Runtime:
         def each(i: int) -> None:
             progress(i / len(latents), f"decoding {what} {i + 1}")
 
-        frames = _small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
+        frames = self._small_if_need_be(lambda tile: vae.decode(coder, latents, each, tile), run)
         return (frames / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu()
 
     def _frames(self, tokens: Tensor, problem: Problem) -> Tensor:
@@ -172,7 +223,8 @@ class Runtime:
         """Tokens after the last of the timesteps, for which the scheduler has just been set up."""
         transformer, scheduler, steps = self.parts.transformer, self.parts.scheduler, len(timesteps)
         self._modulate(timesteps, problem.image, part(progress, 0, PREPARED))
-        blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
+        blocks = FirstBlockCache(self.placement.blocks(), self.settings.reuse)
+        step = self.parts.modulation.step
         before = start = denoise.noise(problem, self.parts.vae.config.z_dim, seed)
 
         def each(i: int, latents: Tensor) -> None:
@@ -182,8 +234,8 @@ class Runtime:
                 preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
             before = latents
 
-        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
-        run.notes += [blocks.note] if self._reuse else []
+        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self.settings.compile)
+        run.notes += [blocks.note] if self.settings.reuse else []
         return latents
 
     def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
@@ -194,35 +246,20 @@ class Runtime:
         return F.pad(seen, (0, 4 - seen.shape[-1]), value=1.0)
 
     def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
-        """Make the modulation tables for these timesteps, unless they are there already."""
-        key = content_key(timesteps)
-        if key == self._tables:
-            return
-        transformer = self.parts.transformer
-        self.placement.bring(transformer.time_text_embed)
-        count = len(transformer.transformer_blocks)
-        conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
-        self._tables = None
-        modulation.install(
-            transformer,
-            self.parts.read,
-            conditions,
-            self.step,
-            lambda i: progress((i + 1) / count, "preparing the steps"),
-        )
-        self._tables = key
+        """Have the modulation table of these timesteps in use; it is made unless it is known already."""
+        transformer, modulation = self.parts.transformer, self.parts.modulation
+        key = content_key(timesteps, str(like.dtype))
+        if not modulation.knows(key):
+            self.placement.end_words()
+            self.placement.bring(transformer.time_text_embed)
+            conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
+            count = len(modulation.layers)
+            with self.placement.modulation_layers() as layers:
+                modulation.make(key, layers, conditions, lambda i: progress((i + 1) / count, "preparing the steps"))
+        modulation.use(key, self.device)
 
 
 _OUT_OF_MEMORY = 'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, {}.'
-
-
-def _small_if_need_be(work: Callable[[int | None], Tensor], run: Run) -> Tensor:
-    """work(None), or work(vae.TILE) when the device's memory does not hold it."""
-    with suppress(torch.OutOfMemoryError):
-        return work(None)
-    torch.cuda.empty_cache()
-    run.notes.append("Little GPU memory: the VAE worked in tiles.")
-    return work(vae.TILE)
 
 
 def worth_a_look(step: int, steps: int) -> bool:
@@ -242,9 +279,8 @@ def foreseen(before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:
 
 def peak(device: torch.device) -> str:
     """The most memory that a call took on a GPU, for the report."""
-    if device.type != "cuda":
-        return ""
-    return f", {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB at the most"
+    taken = devices.peak(device)
+    return "" if taken is None else f", {taken / 2**30:.1f} GiB at the most"
 
 
 def fit(picture: Tensor, resolution: int) -> tuple[Any, Tensor]:

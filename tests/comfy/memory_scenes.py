@@ -50,7 +50,8 @@ from comfy.model_patcher import ModelPatcher  # noqa: E402
 
 memory = importlib.import_module("pack.nodes.memory")
 pipeline = importlib.import_module("pack.qil_core.model.pipeline")
-placement = importlib.import_module("pack.qil_core.model.placement")
+placement = importlib.import_module("pack.qil_core.model.plan")
+streaming = importlib.import_module("pack.qil_core.model.streaming")
 parts_of = importlib.import_module("pack.qil_core.model.parts")
 Request = importlib.import_module("pack.qil_core.request").Request
 silent = importlib.import_module("pack.qil_core.progress").silent
@@ -84,7 +85,7 @@ class Card:
 
     def __init__(self, room: int) -> None:
         self.device = torch.device(CARD)
-        self.size = placement.WORKING + management.extra_reserved_memory() + room
+        self.size = placement.working(placement.USUAL_TOKENS) + management.extra_reserved_memory() + room
         self.models: list[Any] = []
         self.others: list[ModelPatcher] = []
         self.asked: list[str] = []
@@ -118,7 +119,7 @@ def load() -> Any:
 
 
 def model(mode: str, device: torch.device) -> Any:
-    return pipeline.LayeredModel(load(), device, mode, make_room=memory.Tenant(device).make_room)
+    return pipeline.LayeredModel(load(), device, mode, machine=memory.SharedMachine(device))
 
 
 def run(of: Any, progress: Callable[[float, str], None] = silent, asked: Any = ASKED) -> torch.Tensor:
@@ -136,7 +137,7 @@ def evict(device: Any = CARD) -> None:
 
 def pointers(of: Any) -> list[int]:
     parts = of.parts.transformer, of.parts.text_encoder, of.parts.vae
-    return [tensor.data_ptr() for part in parts for tensor in placement.weights(part) if not tensor.is_meta]
+    return [tensor.data_ptr() for part in parts for tensor in streaming.weights(part) if not tensor.is_meta]
 
 
 def without_comfyui() -> torch.Tensor:
@@ -145,8 +146,8 @@ def without_comfyui() -> torch.Tensor:
     Of copied weights: in the mapped file they are aligned otherwise, which can change the last bit on a CPU.
     """
     parts = load()
-    for part in (parts.transformer, parts.text_encoder, parts.vae):
-        for tensor in placement.weights(part):
+    for part in (parts.transformer, parts.text_encoder, parts.vae, *parts.modulation.layers):
+        for tensor in streaming.weights(part):
             tensor.data = tensor.data.clone()
     return run(pipeline.LayeredModel(parts, torch.device("cpu")))
 
@@ -250,7 +251,7 @@ def stopped(mode: str) -> dict[str, Any]:
     seen = {}
     for at in ("describing", "preparing", "step 1", "step 2", "decoding"):
         asked = replace(ASKED, prompt="") if at == "describing" else ASKED
-        ours._tables = None  # so that "preparing" comes again
+        ours.parts.modulation._tables.clear()  # so that "preparing" comes again
         seen[at] = after_stop(ours, stop_at(at), asked)
     inside = {"layer": ours.parts.text_encoder.model.language_model.layers[1]}
     inside["block"] = ours.parts.transformer.transformer_blocks[1]
@@ -304,7 +305,7 @@ def forgotten() -> dict[str, Any]:
     run(ours)
     gc.collect()
     gc.disable()
-    tenant = weakref.ref(ours.placement._make_room.__self__)
+    tenant = weakref.ref(ours.placement.machine.tenant)
     before = listed()
     management.get_free_memory.__self__.models.clear()
     del ours
@@ -315,7 +316,7 @@ def forgotten() -> dict[str, Any]:
 def plan_is_made_after_others_left() -> dict[str, Any]:
     card = Card(TIGHT)
     other, ours = card.other(), card.model("auto")
-    early = "plan" in vars(ours.placement)
+    early = ours.placement._plan is not None
     run(ours)
     return {"early": early, "mode": ours.placement.plan.mode, "other": other.loaded_size()}
 
@@ -333,18 +334,107 @@ def asked_for() -> dict[str, Any]:
     parts = ours.parts
     weight = {name: placement.weigh(getattr(parts, name)) for name in ("transformer", "text_encoder", "vae")}
     asked: list[int] = []
-    real = ours.placement._make_room
+    machine = ours.placement.machine
+    real = machine.make_room
 
     def make_room(of: Any, wanted: int) -> int:
-        asked.append(wanted - placement.WORKING)
+        asked.append(wanted)
         return int(real(of, wanted))
 
-    ours.placement._make_room = make_room
+    machine.make_room = make_room
     run(ours)
     first = list(asked)
     asked.clear()
     run(ours)
-    return {"weight": weight, "first": first, "second": asked}
+    weight["tables"] = 2 * max(placement.weigh(pair) for pair in parts.modulation.layers)
+    beside = {"less": placement.WORKING, "more": placement.working(placement.USUAL_TOKENS)}
+    return {"weight": weight, "beside": beside, "first": first, "second": asked}
+
+
+def comfyuis_own_numbers() -> dict[str, Any]:
+    """Weights that comfy-kitchen quantises, unpacked by it and by our reader: relative difference, by format."""
+    import json as text
+
+    from comfy_kitchen.tensor import TensorCoreMXFP8Layout, TensorCoreNVFP4Layout, TensorWiseINT8Layout
+    from safetensors.torch import save_file
+
+    readers = importlib.import_module("pack.qil_core.checkpoints.readers")
+    weight = torch.randn(192, 512, generator=torch.Generator().manual_seed(0), dtype=torch.float32).bfloat16()
+    turned = {"convrot": True, "convrot_groupsize": 256}
+    forms: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+        "int8_tensorwise": (TensorWiseINT8Layout, {"is_weight": True}, {}),
+        "int8_tensorwise convrot": (TensorWiseINT8Layout, {"is_weight": True, "per_channel": True, **turned}, turned),
+        "mxfp8": (TensorCoreMXFP8Layout, {}, {}),
+        "nvfp4": (TensorCoreNVFP4Layout, {"scale": "recalculate"}, {}),
+    }
+    seen = {}
+    for name, (layout, how, more) in forms.items():
+        if name == "nvfp4":
+            how = {"scale": weight.abs().amax().float() / (448 * 6)}
+        codes, given = layout.quantize(weight, **how)
+        file = {"a.weight": codes.view(torch.uint8) if name == "nvfp4" else codes}
+        blocks = getattr(given, "block_scale", None)
+        file["a.weight_scale"] = (given.scale if blocks is None else blocks).clone()
+        if blocks is not None:
+            file["a.weight_scale_2"] = given.scale.clone()
+        if name == "mxfp8":
+            file["a.weight_scale"] = file["a.weight_scale"].view(torch.uint8)
+        about = text.dumps({"format": name.split()[0], **more}).encode()
+        file["a.comfy_quant"] = torch.tensor(list(about), dtype=torch.uint8)
+        path = FOLDER[0] / f"{name}.safetensors"
+        save_file({key: tensor.contiguous() for key, tensor in file.items()}, path)
+        ours, theirs = readers.open_readers(path)["a.weight"](), layout.dequantize(codes, given)
+        seen[name] = float((ours.float() - theirs.float()).norm() / theirs.float().norm())
+    return seen
+
+
+def kept() -> dict[str, Any]:
+    """Load Layered Model with one memory mode, then with another: the graph's output of the first still lives."""
+    from comfy.model_patcher import is_model_patcher_output
+
+    node = importlib.import_module("pack.nodes.load").LoadLayeredModel
+    opened: list[str] = []
+    real = Path.open
+    Path.open = lambda self, *given, **named: opened.append(self.name) or real(self, *given, **named)  # type: ignore
+    choice = {"source": "diffusers folder", "folder": str(FOLDER[0]), "loras": "", "attention": "default"}
+    choice |= {"compile": False, "first_block_cache": 0.0}
+    outputs, counts = [], []
+    for mode in (placement.ALL, placement.STREAMED):
+        outputs.append(node.execute(source={**choice, "memory": mode}).args[0])
+        counts.append(len(opened))
+        opened.clear()
+    Path.open = real  # type: ignore[method-assign]
+    first, second = outputs
+    return {
+        "opened": counts,
+        "one copy": first.model.parts is second.model.parts,
+        "rated": [is_model_patcher_output(output) for output in outputs],
+        "memory": [output.model.settings.memory for output in outputs],
+    }
+
+
+def pinned() -> dict[str, Any]:
+    """What may be pinned beside ComfyUI's own, and who pins; nothing of it needs a GPU."""
+    machine = importlib.import_module("pack.qil_core.model.machine")
+    shared = memory.SharedMachine(torch.device("cuda:0"))
+    real = management.MAX_PINNED_MEMORY, management.TOTAL_PINNED_MEMORY, management.pin_memory, management.unpin_memory
+    calls: list[str] = []
+    seen: dict[str, Any] = {"may": []}
+    for most, now in ((1000, 400), (1000, 2000), (-1, 0), (1 << 60, 0)):
+        management.MAX_PINNED_MEMORY, management.TOTAL_PINNED_MEMORY = most, now
+        seen["may"].append(shared.pinnable())
+    seen["share"] = machine.PIN_SHARE * shared.free_ram() / seen["may"].pop()
+    management.pin_memory = lambda buffer: calls.append(f"pin {buffer.nbytes}") or True
+    management.unpin_memory = lambda buffer: calls.append(f"unpin {buffer.nbytes}")
+    buffer = machine.HostBuffer(432, shared)
+    seen["is pinned"] = buffer.is_pinned
+    del buffer
+    management.pin_memory = lambda buffer: False
+    seen["refused"] = machine.HostBuffer(432, shared).is_pinned
+    management.MAX_PINNED_MEMORY, management.TOTAL_PINNED_MEMORY = real[:2]
+    management.pin_memory, management.unpin_memory = real[2:]
+    errors = (torch.OutOfMemoryError("x"), RuntimeError("cannot pin"), MemoryError())
+    return seen | {"calls": calls, "oom": [shared.is_oom(error) for error in errors]}
 
 
 def on_a_cpu() -> dict[str, Any]:
@@ -354,6 +444,22 @@ def on_a_cpu() -> dict[str, Any]:
     seen: dict[str, Any] = {"first": torch.equal(run(ours), want), "mode": ours.placement.plan.mode, "listed": listed()}
     evict(cpu)
     return seen | {"after": listed(), "again": torch.equal(run(ours), want), "listed_again": listed()}
+
+
+def types() -> dict[str, Any]:
+    """In which type we compute: without a GPU, on one with bf16, and when ComfyUI was told to store fp8."""
+    from comfy.cli_args import args
+
+    card, real = torch.device(CARD), management.should_use_bf16
+    seen = {"cpu": str(memory.dtype(card))}
+    management.should_use_bf16 = lambda *_, **__: True
+    try:
+        seen["bf16"] = str(memory.dtype(card))
+        args.fp8_e4m3fn_unet = True
+        seen["told fp8"] = str(memory.dtype(card))
+    finally:
+        management.should_use_bf16, args.fp8_e4m3fn_unet = real, False
+    return seen
 
 
 SCENES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -372,6 +478,10 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "small": lambda: plan_on_a_small_card(0),
     "asked": asked_for,
     "cpu": on_a_cpu,
+    "types": types,
+    "kept": kept,
+    "pinned": pinned,
+    "formats": comfyuis_own_numbers,
 }
 
 

@@ -72,9 +72,9 @@ def loaders(model: str = tiny_native.LAYERED, vae: str = tiny_native.RGBA_VAE) -
     }
 
 
-def native(picture: str, shift: float = 1.0, steps: int = STEPS, unet: str = "unet", **files: str) -> Graph:
-    """Node "native" is ours, "small" sees few pixels. unet: the node that gives the MODEL."""
-    models = {"model": [unet, 0], "clip": ["clip", 0], "vae": ["vae", 0]}
+def native(picture: str, shift: float = 1.0, steps: int = STEPS, **files: str) -> Graph:
+    """Node "native" is ours, "small" sees few pixels."""
+    models = {"model": ["unet", 0], "clip": ["clip", 0], "vae": ["vae", 0]}
     sampling = {"steps": steps, "cfg": CFG, "sampler": "euler", "scheduler": "simple", "shift": shift}
     texts = {"prompt": PROMPT, "negative_prompt": NEGATIVE}
     return loaders(**files) | {
@@ -90,7 +90,7 @@ def taking_apart(graph: Graph, layers: int = LAYERS, model: str = "small") -> Gr
     return {**graph, "apart": apart, "see": node("PreviewAny", source=["apart", 3])}
 
 
-def template(shift: float, unet: str = "unet") -> Graph:
+def template(shift: float) -> Graph:
     """Core's own layered graph on the same models, after the scaling; nodes "ksampler" and "frames"."""
     words = {"prompt": PROMPT, "negative": NEGATIVE}
     texts = {key: node("CLIPTextEncode", clip=["clip", 0], text=text) for key, text in words.items()}
@@ -102,27 +102,26 @@ def template(shift: float, unet: str = "unet") -> Graph:
     return texts | refer | {
         "encoded": node("VAEEncode", pixels=["picture", 0], vae=["vae", 0]),
         "empty": node("EmptyQwenImageLayeredLatentImage", **size),
-        "shifted": node("ModelSamplingAuraFlow", model=[unet, 0], shift=shift),
+        "shifted": node("ModelSamplingAuraFlow", model=["unet", 0], shift=shift),
         "ksampler": node("KSampler", **numbers, **given, **shifted),
         "cut": node("LatentCutToBatch", samples=["ksampler", 0], dim="t", slice_size=1),
         "frames": node("VAEDecode", samples=["cut", 0], vae=["vae", 0]),
     }  # fmt: skip
 
 
-def both_ways(server: Server, client: Client, shift: float) -> dict[str, Tensor]:
-    """Tensors of one run: "layers" of our node; core's "reference" and sampled "latents", and its "frames"."""
-    return kept(server, client, native("square.png", shift) | template(shift), shift)
+def both_ways(server: Server, client: Client, shift: float, change: Graph | None = None) -> dict[str, Tensor]:
+    """Tensors of one run: "layers" of our node; core's "reference" and sampled "latents", and its "frames".
 
-
-def kept(server: Server, client: Client, graph: Graph, shift: float) -> dict[str, Tensor]:
-    """The same of a graph with our node and core's."""
+    change: nodes of the graph that are others.
+    """
+    graph = native("square.png", shift) | template(shift) | (change or {})
     graph["taken"] = node("TakeApart", model=["small", 0], image=["picture", 0], layers=LAYERS, seed=SEED)
-    sources = {"layers": ("image", "taken"), "frames": ("image", "frames")}
-    sources |= {"reference": ("latent", "encoded"), "latents": ("latent", "ksampler")}
-    for name, (kind, source) in sources.items():
+    kept = {"layers": ("image", "taken"), "frames": ("image", "frames")}
+    kept |= {"reference": ("latent", "encoded"), "latents": ("latent", "ksampler")}
+    for name, (kind, source) in kept.items():
         graph[f"keep_{name}"] = node("KeepTensor", name=f"{name}_{shift}", **{kind: [source, 0]})
     client.succeed(graph)
-    return {name: load_file(server.base / "output" / f"{name}_{shift}.safetensors")["tensor"] for name in sources}
+    return {name: load_file(server.base / "output" / f"{name}_{shift}.safetensors")["tensor"] for name in kept}
 
 
 @pytest.fixture(scope="module", params=[1.0, AUTHORS_SHIFT], ids=["template's shift", "authors' shift"])
@@ -141,22 +140,51 @@ def test_the_layers_are_those_of_comfyuis_own_graph_without_the_whole_picture(co
     assert distance(core["layers"][0], core["frames"][0]) > SHOWS
 
 
-def test_the_models_own_shift_is_kept_unless_another_one_is_asked_for(server: Server, client: Client) -> None:
-    graph = native("square.png", shift=0.0, unet="shifted") | template(3.0)
-    both = kept(server, client, graph, 3.0)
-    assert distance(both["layers"], both["frames"][1:]) < TOLERANCE
-    run = client.succeed(taking_apart(native("example.png", shift=0.0, steps=1)))
-    assert "shift 1.15." in run.output("see")["text"][0], "ComfyUI's own for Qwen-Image"
+AUTHORS = node("ModelSamplingAuraFlow", model=["unet", 0], shift=AUTHORS_SHIFT)
 
 
-def test_patches_and_a_gguf_loaders_own_operations_act_as_in_cores_graph(
-    server: Server, client: Client, core: dict[str, Tensor], shift: float
-) -> None:
-    patched = {"patched": node("PatchedDiffusionModel", name=tiny_native.LAYERED)}
-    graph = native("square.png", shift, unet="patched") | template(shift, unet="patched") | patched
-    both = kept(server, client, graph, shift)
+def with_model(source: str, shift: float) -> Graph:
+    """Our node with the MODEL of another node."""
+    ours = native("square.png", shift)["native"]
+    return {"native": {**ours, "inputs": {**ours["inputs"], "model": [source, 0]}}}
+
+
+def test_a_shift_that_the_model_has_is_kept_unless_another_is_asked_for(server: Server, client: Client) -> None:
+    asked, own, replaced, unset = (
+        both_ways(server, client, shift, change)["layers"]
+        for shift, change in (
+            (AUTHORS_SHIFT, {}),
+            (0.0, {"shifted": AUTHORS, **with_model("shifted", 0.0)}),
+            (1.0, {"authors": AUTHORS, **with_model("authors", 1.0)}),
+            (0.0, {"shifted": node("ModelSamplingAuraFlow", model=["unet", 0], shift=1.0)}),
+        )
+    )
+    assert torch.equal(own, asked)
+    assert torch.equal(replaced, unset), "without one, the template's: 1"
+    assert distance(own, unset) > SHOWS
+
+
+@pytest.mark.parametrize("how", ["weights", "attention", "class"])
+def test_what_other_nodes_changed_of_a_model_counts(server: Server, client: Client, how: str) -> None:
+    mark = server.base / "output" / "other_patcher.txt"
+    mark.unlink(missing_ok=True)
+    changed = node("PatchedModel", model=["unet", 0], how=how)
+    shifted = node("ModelSamplingAuraFlow", model=["changed", 0], shift=1.0)
+    seen = both_ways(server, client, 1.0, {"changed": changed, "shifted": shifted, **with_model("changed", 1.0)})
+    plain = both_ways(server, client, 1.0)
+    assert distance(seen["layers"], seen["frames"][1:]) < TOLERANCE, "as in core's own graph"
+    assert (distance(seen["layers"], plain["layers"]) > SHOWS) == (how != "class")
+    mark.unlink(missing_ok=True)
+    alone = taking_apart({**native("square.png"), "changed": changed, **with_model("changed", 0.0)})
+    client.succeed(alone)
+    assert mark.exists() == (how == "class"), "the patcher that is sampled is of its own class"
+
+
+def test_a_gguf_loaders_own_operations_act_as_in_cores_graph(server: Server, client: Client) -> None:
+    unet = {"unet": node("PatchedDiffusionModel", name=tiny_native.LAYERED)}
+    both, plain = both_ways(server, client, 1.0, unet), both_ways(server, client, 1.0)
     assert distance(both["layers"], both["frames"][1:]) < TOLERANCE
-    assert distance(both["layers"], core["layers"]) > SHOWS, "the patches do something"
+    assert distance(both["layers"], plain["layers"]) > SHOWS, "its patches do something"
 
 
 class Ours:

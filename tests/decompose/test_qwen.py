@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,13 @@ from stock import Spy, stock_pipeline
 from qil_core.checkpoints.folders import Files
 from qil_core.decompose.qwen import Qwen
 from qil_core.decompose.run import decompose
-from qil_core.model import modulation, placement, vae, words
+from qil_core.model import plan, vae, words
 from qil_core.model.attention import rotate
+from qil_core.model.machine import Machine
+from qil_core.model.modulation import Modulation
 from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
-from qil_core.model.placement import ALL, LEAVES, LOSSY, STREAMED
+from qil_core.model.plan import ALL, LEAVES, LOSSY, STREAMED
 from qil_core.model.runtime import bucket
 from qil_core.model.streaming import StreamedBlocks, spread
 from qil_core.progress import silent
@@ -44,8 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def parts(folder: Path) -> Parts:
-    loaded = load(Files.of_folder(folder), torch.float32)
-    return replace(loaded, read=functools.cache(loaded.read))
+    return load(Files.of_folder(folder), torch.float32)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_second_call_with_another_seed_encodes_nothing_again(
     request = Request(layers=2, steps=1, seed=1)
     first, run = model.layers(picture, request, silent)
     spies = [Spy(monkeypatch, parts.text_encoder, name) for name in ("forward", "generate")]
-    spies += [Spy(monkeypatch, vae, "encode"), Spy(monkeypatch, modulation, "install")]
+    spies += [Spy(monkeypatch, vae, "encode"), Spy(monkeypatch, Modulation, "make")]
     other, again = model.layers(picture, Request(layers=2, steps=1, seed=2), silent)
     assert [spy.calls for spy in spies] == [0, 0, 0, 0]
     assert again.prompt == run.prompt
@@ -172,13 +172,19 @@ def test_a_caption_is_asked_for_with_one_place_a_merged_patch(parts: Parts, lang
     assert torch.equal(inputs["mm_token_type_ids"], places.int())
 
 
-def test_the_table_takes_the_modulation_layers_place(parts: Parts, picture: torch.Tensor) -> None:
-    before = sum(p.numel() for p in parts.transformer.parameters())
-    LayeredModel(parts, CPU).layers(picture, ASKED, silent)
-    dropped = before - sum(p.numel() for p in parts.transformer.parameters())
+def test_the_table_takes_the_modulation_layers_place(folder: Path, parts: Parts, picture: torch.Tensor) -> None:
+    from diffusers import QwenImageTransformer2DModel
+
+    stock = QwenImageTransformer2DModel.from_pretrained(folder / "transformer")
+    LayeredModel(parts, CPU).layers(picture, SMALL, silent)
     width = 32
-    assert dropped == 2 * 2 * (width * 6 * width + 6 * width)
-    assert modulation.weigh_tables(parts.transformer) == 2 * 2 * ASKED.steps * 6 * width * 4
+    dropped = plan.weigh(stock) - plan.weigh(parts.transformer)
+    assert dropped == 4 * 2 * 2 * (width * 6 * width + 6 * width)
+    rows = parts.transformer.transformer_blocks[1].img_mod.rows
+    assert rows.shape == (SMALL.steps, 1, 6 * width)
+    time = torch.tensor([1.0])
+    temb = stock.time_text_embed(time, torch.zeros(1), torch.zeros(1, dtype=torch.long))
+    torch.testing.assert_close(rows[0], stock.transformer_blocks[1].img_mod(temb))
 
 
 def test_streaming_moves_each_block_once_for_both_passes(parts: Parts, picture: torch.Tensor) -> None:
@@ -203,7 +209,7 @@ def test_streamed_blocks_compute_what_resident_ones_do(resident: int) -> None:
         return y
 
     want = through(blocks)
-    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], CPU, spread(5, resident))
+    streamed = StreamedBlocks([copy.deepcopy(block) for block in blocks], Machine(CPU), spread(5, resident))
     for _ in range(3):
         assert torch.equal(through(streamed), want)
     stopped = iter(streamed)
@@ -280,10 +286,14 @@ def test_storage_in_fewer_bits_is_lossy_says_so_and_stays_close(
     parts: Parts, picture: torch.Tensor, mode: str, bound: float
 ) -> None:
     want, _ = LayeredModel(parts, CPU, ALL).layers(picture, SMALL, silent)
-    before = placement.weigh(parts.transformer.transformer_blocks)
+    before, words_before = plan.weigh(parts.transformer.transformer_blocks), plan.weigh(parts.text_encoder)
+    seen: list[int] = []
+    spy = parts.text_encoder.register_forward_pre_hook(lambda encoder, _: seen.append(plan.weigh(encoder)))
     model = LayeredModel(parts, CPU, mode)
     got, run = model.layers(picture, SMALL, silent)
-    assert placement.weigh(parts.transformer.transformer_blocks) < before / 2
+    spy.remove()
+    assert plan.weigh(parts.transformer.transformer_blocks) < before / 2
+    assert max(seen) < words_before / 1.3, "the text encoder's layers too, but not its table of words"
     assert 0 < (got - want).abs().mean() < bound
     assert f"Memory: {mode}." in run.notes
 
@@ -350,13 +360,34 @@ def test_a_vae_that_runs_out_of_memory_works_in_tiles_and_says_so(
     assert run.notes.count("Little GPU memory: the VAE worked in tiles.") == 1
 
 
-def test_an_evicted_models_blocks_stay_packed(parts: Parts, picture: torch.Tensor) -> None:
+def test_streamed_blocks_lie_in_the_file_before_and_after_a_call(parts: Parts, picture: torch.Tensor) -> None:
+    blocks = parts.transformer.transformer_blocks
+    before = [tensor.data_ptr() for tensor in blocks.parameters() if not tensor.is_meta]
     model = LayeredModel(parts, CPU, STREAMED, free=0)
     want, _ = model.layers(picture, SMALL, silent)
-    packs = [packed.host.data_ptr() for packed in model.placement.streamed._order]
+    assert [tensor.data_ptr() for tensor in blocks.parameters()] == before
     model.placement.release()
     assert model.placement.held == 0
     again, _ = model.layers(picture, replace(SMALL, seed=8), silent)
-    assert [packed.host.data_ptr() for packed in model.placement.streamed._order] == packs
     assert not torch.equal(again, want)
     assert torch.equal(model.layers(picture, SMALL, silent)[0], want)
+
+
+def test_layers_of_the_text_encoder_that_fit_stay_while_it_writes(
+    parts: Parts, picture: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two layers stays: every word moves the other one alone."""
+    asked = replace(SMALL, steps=1, prompt="")
+    want, told = LayeredModel(parts, CPU).layers(picture, asked, silent)
+    model = LayeredModel(parts, CPU, STREAMED, free=0)
+    model.placement.plan = replace(model.placement.plan, words=1)
+    moved: list[int] = []
+    rest = StreamedBlocks.rest
+    monkeypatch.setattr(StreamedBlocks, "rest", lambda self: moved.append(self.moved) or rest(self))
+    got, said = model.layers(picture, asked, silent)
+    assert said.prompt == told.prompt
+    assert torch.equal(got, want)
+    layer = plan.weigh(parts.text_encoder.model.language_model.layers[0])
+    passes = len(parts.tokenizer(told.prompt).input_ids)
+    assert moved[0] <= 1.1 * layer * (words.MAX_TOKENS + 4)
+    assert moved[0] >= layer * passes

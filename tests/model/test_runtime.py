@@ -1,29 +1,12 @@
-"""What the runtime decides before any weight is read: memory plans, sizes, and what it remembers."""
+"""What the runtime decides before any weight is read: sizes, and what it remembers."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from qil_core.errors import QilError
-from qil_core.model import cache, placement
-from qil_core.model.placement import ALL, LEAVES, STREAMED, Plan
-from qil_core.model.runtime import bucket
-
-
-def test_a_plan_fits_the_memory_there_is() -> None:
-    gib = placement.GIB
-    need = placement.Sizes(28 * gib, gib * 28 // 60, 60, 16 * gib, gib)
-    assert placement.choose("auto", 80 * gib, need) == Plan(ALL, 60)
-    assert placement.choose("auto", 40 * gib, need) == Plan(LEAVES, 60)
-    streamed = placement.choose("auto", 24 * gib, need)
-    assert streamed.mode == STREAMED
-    assert 30 <= streamed.resident <= 45
-    assert not streamed.streams_words, "alone it fits, and writing a caption word by word is no work for a bus"
-    assert placement.choose(STREAMED, 12 * gib, need).streams_words
-    assert placement.choose("auto", 8 * gib, need).resident < 6
-    with pytest.raises(QilError, match="Unknown memory mode"):
-        placement.choose("fast", 80 * gib, need)
+from qil_core.model import cache
+from qil_core.model.runtime import bucket, tokens
 
 
 @pytest.mark.parametrize(
@@ -32,6 +15,11 @@ def test_a_plan_fits_the_memory_there_is() -> None:
 )
 def test_buckets_keep_the_aspect_on_a_grid_of_32(size: tuple[int, int], want: tuple[int, int]) -> None:
     assert bucket(*size, 640) == want
+
+
+def test_tokens_are_the_patches_of_what_the_model_sees() -> None:
+    assert tokens((640, 640), 640) == 1600
+    assert tokens((80, 60), 1024) == 74 * 56
 
 
 def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
