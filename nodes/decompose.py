@@ -10,12 +10,12 @@ import torch
 from comfy_api.latest import io
 
 from ..qil_core.decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
-from ..qil_core.decompose.automatic import MAX_DEPTH, MAX_TOTAL, Limits, decompose_automatically
+from ..qil_core.decompose.automatic import MAX_DEPTH, Limits, decompose_automatically
 from ..qil_core.decompose.recursive import split
 from ..qil_core.decompose.run import Report, decompose
 from ..qil_core.errors import QilError
 from ..qil_core.progress import Progress, part
-from ..qil_core.request import LANGUAGES
+from ..qil_core.request import LANGUAGES, MAX_TOTAL
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node
