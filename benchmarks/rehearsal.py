@@ -90,18 +90,25 @@ TEXT_ENCODER, VAE, CONFIGS = "qwen_2.5_vl_7b.safetensors", "qwen_image_layered_v
 
 def main(arguments: Sequence[str]) -> int:
     """Rehearse as the arguments say. Ctrl-C and a request to end delete what was written, too."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     options = _parser().parse_args(arguments)
     kinds = [kind for kind in files.KINDS if kind in options.kinds.split(",")]
-    asked = Rehearsal(
-        options.folder, options.tokenizer, options.configs, kinds, int(options.limit * GB), options.resolution,
-        options.memory,
-    )  # fmt: skip
-    options.folder.mkdir(parents=True, exist_ok=True)
-    with _shared_files(asked, options.depth):
+    folder, tokenizer, configs = (path.resolve() for path in (options.folder, options.tokenizer, options.configs))
+    asked = Rehearsal(folder, tokenizer, configs, kinds, int(options.limit * GB), options.resolution, options.memory)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _ended_cleanly(), _shared_files(asked, options.depth):
         good = [_rehearse(asked, kind) for kind in kinds]
     print("  all as it should be" if all(good) else "  NOT all as it should be: see the lines with !")
     return 0 if all(good) else 1
+
+
+@contextmanager
+def _ended_cleanly() -> Iterator[None]:
+    """A request to end, as `kill` sends it, runs what deletes the files."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
