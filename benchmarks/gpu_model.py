@@ -180,7 +180,8 @@ def measure(
         tell("stock", case, lambda case=case: stock_step(model, case, timestep))  # type: ignore[misc]
     use_table(model, cases[0], timestep)
     use_joint_attention(model)
-    ours = weigh(model) + modulation.weigh_tables(model)
+    rows = (module.rows.nbytes for module in model.modules() if isinstance(module, modulation.StoredModulation))
+    ours = weigh(model) + sum(rows)
     print(f"  weights {ours / 2**30:.1f} GiB with a table of {STEPS} steps: {ours / whole:.3f} of stock")
     for name in ("", *backends):
         if name:
@@ -198,15 +199,10 @@ def measure(
 
 
 def use_table(model: Any, case: Case, timestep: Tensor) -> None:
-    weights = dict(model.named_parameters())
     conditions = [denoise.condition(model, timestep, case.work.image) for _ in range(STEPS)]
-    seconds = per_step(
-        lambda: modulation.install(
-            model, lambda name: weights[name], conditions, modulation.Step(timestep.device), lambda i: None
-        ),
-        turns=1,
-        warm=0,
-    )
+    tables = modulation.Modulation(model)
+    seconds = per_step(lambda: tables.make("", tables.layers, conditions, lambda i: None), turns=1, warm=0)
+    tables.use("", timestep.device)
     print(f"  modulation table made in {seconds:.2f} s")
 
 

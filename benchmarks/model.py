@@ -85,9 +85,10 @@ def block() -> None:
     stock = model.transformer_blocks[0]
     other = make_transformer(config, CPU, torch.bfloat16)
     other.load_state_dict(model.state_dict())
-    weights = dict(other.named_parameters())
     use_joint_attention(other)
-    modulation.install(other, lambda name: weights[name], [temb], modulation.Step(CPU), lambda i: None)
+    tables = modulation.Modulation(other)
+    tables.make("", tables.layers, [temb], lambda i: None)
+    tables.use("", CPU)
     our_table = rotary(other, case.work.shapes, text.shape[1], CPU)
 
     def run_block(which: Any, table: Any) -> Any:

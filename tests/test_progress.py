@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts(folder: Path) -> Parts:
-    loaded = load(Files.of_folder(folder), torch.float32)
-    return replace(loaded, read=functools.cache(loaded.read))
+    return load(Files.of_folder(folder), torch.float32)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from .readers import Readers
+from .stored import Readers, Weight, joined
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # The VAE: Wan's names
 
@@ -87,3 +91,58 @@ def bare_name(name: str) -> str:
     for pattern, to in LLAMA:
         name = re.sub(pattern, to, name)
     return ROOTS.sub("", name)
+
+
+# The text encoder's vision part in a GGUF file of its own (mmproj): llama.cpp's names
+
+VISION = (
+    (r"^v\.patch_embd\.", "visual.patch_embed.proj."),
+    (r"^v\.post_ln\.", "visual.merger.ln_q."),
+    (r"^mm\.(\d+)\.", r"visual.merger.mlp.\1."),
+    (r"^v\.blk\.(\d+)\.ln([12])\.", r"visual.blocks.\1.norm\2."),
+    (r"^v\.blk\.(\d+)\.attn_out\.", r"visual.blocks.\1.attn.proj."),
+    (r"^v\.blk\.(\d+)\.attn_qkv\.", r"visual.blocks.\1.attn.qkv."),
+    (r"^v\.blk\.(\d+)\.ffn_(gate|up|down)\.", r"visual.blocks.\1.mlp.\2_proj."),
+)
+PATCHES = "v.patch_embd.weight"
+QUERY = re.compile(r"^(v\.blk\.\d+\.attn_)q\.(weight|bias)$")
+
+
+def vision_names(readers: Readers) -> Readers:
+    """The text encoder's names for the weights of an mmproj file, those that it has in pieces put together."""
+    whole = _together(readers)
+    return {_vision_name(name): weight for name, weight in whole.items()}
+
+
+def _vision_name(name: str) -> str:
+    for pattern, to in VISION:
+        name = re.sub(pattern, to, name)
+    return name
+
+
+def _together(readers: Readers) -> Readers:
+    """The patches' two frames, and queries, keys and values, as one weight each."""
+    whole = dict(readers)
+    if f"{PATCHES}.1" in readers:
+        frames = [whole.pop(PATCHES), whole.pop(f"{PATCHES}.1")]
+        out, channels, *sides = frames[0].shape
+        whole[PATCHES] = joined(frames, _as_frames, (out, channels, 2, *sides))
+    for name in readers:
+        names = [f"{found[1]}{part}.{found[2]}" for found in [QUERY.match(name)] if found for part in "qkv"]
+        if names and all(each in whole for each in names):
+            parts: list[Weight] = [whole.pop(each) for each in names]
+            rows = sum(part.shape[0] for part in parts)
+            whole[name.replace("attn_q.", "attn_qkv.")] = joined(parts, _below_each_other, (rows, *parts[0].shape[1:]))
+    return whole
+
+
+def _as_frames(frames: list[Tensor]) -> Tensor:
+    import torch
+
+    return torch.stack(frames, 2)
+
+
+def _below_each_other(parts: list[Tensor]) -> Tensor:
+    import torch
+
+    return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""LoRAs merged into a transformer's weights as they are read: W + strength * (alpha / rank) * up @ down.
+"""LoRAs merged into a transformer's weights as they are unpacked: W + strength * (alpha / rank) * up @ down.
 
 All namings in use: lora_down/lora_up with alpha, lora_A/lora_B with or without an adapter's name; under
 `diffusion_model.`, `transformer.`, PEFT's or kohya's underscored prefixes, or under no prefix at all.
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import QilError
-from .readers import Readers, Weight, metadata, open_readers
+from .readers import metadata, open_readers
 from .recognize import Kind, expect
+from .stored import Readers, Stored, Weight
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,10 +50,11 @@ class Delta:
     alpha: Weight | float | None
     divisor: float
 
-    def __call__(self) -> Tensor:
+    @property
+    def factor(self) -> float:
+        """What up @ down is multiplied by."""
         alpha = self.alpha().item() if isinstance(self.alpha, Weight) else self.alpha
-        change = self.up().float() @ self.down().float()
-        return change if alpha is None else change * (alpha / self.divisor)
+        return 1.0 if alpha is None else alpha / self.divisor
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +86,28 @@ def apply(readers: Readers, loras: Sequence[tuple[Lora, float]]) -> Readers:
         for name, delta in lora.deltas.items():
             changes.setdefault(name, []).append((delta, strength))
     return readers | {
-        name: replace(readers[name], read=partial(_merged, readers[name], deltas)) for name, deltas in changes.items()
+        name: replace(readers[name], stored=partial(_with_changes, readers[name], deltas))
+        for name, deltas in changes.items()
     }
 
 
-def _merged(stored: Weight, deltas: Sequence[tuple[Delta, float]]) -> Tensor:
-    weight = stored()
+def _with_changes(weight: Weight, deltas: Sequence[tuple[Delta, float]]) -> Stored:
+    """A weight that stays as small as it is stored: what changes it is merged when it is unpacked."""
+    base = weight.stored()
+    halves = [half() for delta, _ in deltas for half in (delta.up, delta.down)]
+    factors = [(delta.factor, strength) for delta, strength in deltas]
+    merge = partial(_merged, unpack=base.unpack, own=len(base.tensors), factors=factors)
+    return Stored((*base.tensors, *halves), merge, by_rows=False)
+
+
+def _merged(
+    *tensors: Tensor, unpack: Callable[..., Tensor], own: int, factors: Sequence[tuple[float, float]]
+) -> Tensor:
+    weight = unpack(*tensors[:own])
     total = weight.float()
-    for delta, strength in deltas:
-        total = total + strength * delta()  # not in place: it may be the mapped file
+    for (factor, strength), up, down in zip(factors, tensors[own::2], tensors[own + 1 :: 2], strict=True):
+        change = up.float() @ down.float()
+        total = total + strength * (change * factor)  # not in place: it may be the mapped file
     return total.to(weight.dtype)
 
 
@@ -163,7 +178,7 @@ def _delta(name: str, found: dict[str, Weight], weight: Weight, settings: dict[s
 
 def _settings(path: Path) -> dict[str, Any]:
     """The adapter's configuration, which diffusers writes into the header: there is no alpha among the keys then."""
-    text = metadata(path).get("lora_adapter_metadata", "{}") if path.is_file() and path.suffix != ".gguf" else "{}"
+    text = metadata(path).get("lora_adapter_metadata", "{}")
     try:
         found = json.loads(text)
         return {key.removeprefix("transformer."): value for key, value in found.items()}

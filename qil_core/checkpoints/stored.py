@@ -6,10 +6,20 @@ have been brought to: in memory, on their way and at work a weight keeps the siz
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import mmap
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import QilError
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -19,12 +29,84 @@ def as_it_is(weight: Tensor) -> Tensor:
 
 
 class Stored(NamedTuple):
-    """unpack(*tensors) gives the weight in its own shape, in the float type that its format is defined in."""
+    """unpack(*tensors) gives the weight in its own shape, in the float type that its format is defined in.
+
+    by_rows: the first tensor's rows are the weight's, and the others belong to all of them: rows can be unpacked alone.
+    """
 
     tensors: tuple[Tensor, ...]
     unpack: Callable[..., Tensor] = as_it_is
+    by_rows: bool = True
 
     @property
     def value(self) -> Tensor:
         """The weight, where its tensors are."""
         return self.unpack(*self.tensors)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is stored as numbers."""
+        return self.unpack is as_it_is
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight in a file. Its shape and stored type (such as BF16, F8_E4M3 or Q8_0) are known; calling it reads it.
+
+    stored: gives it as it is stored, which reads nothing of a mapped file yet.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    stored: Callable[[], Stored]
+
+    def __call__(self) -> Tensor:
+        return self.stored().value
+
+
+def joined(weights: Sequence[Weight], join: Callable[[list[Tensor]], Tensor], shape: tuple[int, ...]) -> Weight:
+    """A weight of this shape that several make up; each stays as it is stored until they are unpacked."""
+
+    def stored() -> Stored:
+        pieces = [weight.stored() for weight in weights]
+        tensors = tuple(tensor for piece in pieces for tensor in piece.tensors)
+        return Stored(tensors, partial(_join, pieces=[(p.unpack, len(p.tensors)) for p in pieces], join=join), False)
+
+    return Weight(shape, weights[0].dtype, stored)
+
+
+def _join(
+    *tensors: Tensor,
+    pieces: Sequence[tuple[Callable[..., Tensor], int]],
+    join: Callable[[list[Tensor]], Tensor],
+) -> Tensor:
+    left = iter(tensors)
+    return join([unpack(*islice(left, count)) for unpack, count in pieces])
+
+
+Readers = dict[str, Weight]
+
+NO_FLOATS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "C64")
+"""Stored types that are no weights by themselves: codes of some quantisation."""
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """The file as read-only memory, which takes none before it is read and is given back when others need it."""
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise QilError(f"{path} cannot be mapped into memory ({error}).") from error
+
+
+def view_of(mapped: mmap.mmap, start: int, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    """A part of a mapped file as a tensor: read-only, whatever torch says. Raises ValueError or RuntimeError."""
+    import torch
+
+    count = prod(shape)
+    if count == 0:
+        return torch.empty(shape, dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
+        stored = torch.frombuffer(mapped, dtype=torch.uint8, count=count * dtype.itemsize, offset=start)
+    return stored.view(dtype).reshape(shape)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.folders import Files
-from ..checkpoints.layouts import text_encoder_names, vae_names
+from ..checkpoints.layouts import text_encoder_names, vae_names, vision_names
 from ..checkpoints.lora import apply, open_lora
-from ..checkpoints.readers import NO_FLOATS, Readers, open_readers
+from ..checkpoints.readers import open_readers
 from ..checkpoints.recognize import Kind, expect
+from ..checkpoints.stored import NO_FLOATS, Readers, Stored
 from ..errors import QilError
 from ..progress import Progress, part, silent
 from .models import LAYERED, Model, edition_of
@@ -23,31 +23,38 @@ TRANSFORMER_READ = 0.6
 TEXT_ENCODER_READ = 0.95
 """Share of the progress at which the text encoder is loaded too."""
 
+VISUAL = "model.visual."
+"""How the names of the text encoder's vision part begin."""
+
+MMPROJ = "mmproj"
+"""In the name of the GGUF file that has a text encoder's vision part, as llama.cpp calls it."""
+
 NAMED = 4
 """Weights that an error message names, at the most."""
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
+
+    from .modulation import Modulation
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A pipeline's pieces, on the CPU, in evaluation mode.
+    """A pipeline's pieces, on the CPU, in evaluation mode, their weights in the mapped files as they are stored.
 
-    model: what they make up. transformer: its img_mod and txt_mod layers are empty (on the meta device) until
-    modulation.install replaces them, which reads their weights through `read`. vae: for single frames (see vae.py).
-    notes: what a user should know.
+    model: what they make up. transformer: its modulation layers are in `modulation`. vae: for single frames (see
+    vae.py). notes: what a user should know.
     """
 
     model: Model
     transformer: Any
+    modulation: Modulation
     vae: Any
     text_encoder: Any
     tokenizer: Any
     image_processor: Any
     scheduler: Any
-    read: Callable[[str], Tensor]
     can_caption: bool
     notes: tuple[str, ...] = ()
 
@@ -58,7 +65,7 @@ def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: 
     models: what the files may be: (LAYERED,), one edition of Qwen-Image-Edit, or models.EDITIONS to find out which.
     Raises QilError that names the file for anything missing, broken, of another kind or of other sizes.
     """
-    from .modulation import is_modulation
+    from .modulation import Modulation
     from .vae import for_single_frames
 
     transformer, model = _transformer(files, models)
@@ -66,25 +73,21 @@ def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: 
     text_encoder = _text_encoder(files, model)
     tokenizer, scheduler = load_tokenizer(files.tokenizer), load_scheduler(files, model)
     image_processor = load_image_processor(files)
-    _fill(transformer, dtype, part(progress, 0, TRANSFORMER_READ), "Loading the transformer", skip=is_modulation)
+    _fill(transformer, dtype, part(progress, 0, TRANSFORMER_READ), "Loading the transformer")
     _fill(text_encoder, dtype, part(progress, TRANSFORMER_READ, TEXT_ENCODER_READ), "Loading the text encoder")
     _fill(vae, dtype, part(progress, TEXT_ENCODER_READ, 1), "Loading the VAE")
     return Parts(
         model=model,
         transformer=transformer.module,
+        modulation=Modulation(transformer.module),
         vae=for_single_frames(vae.module),
         text_encoder=text_encoder.module,
         tokenizer=tokenizer,
         image_processor=image_processor,
         scheduler=scheduler,
-        read=partial(_read, transformer.readers),
         can_caption=model is LAYERED and not text_encoder.notes,
         notes=(*transformer.notes, *text_encoder.notes),
     )
-
-
-def _read(readers: Readers, name: str) -> Tensor:
-    return readers[name]()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +99,8 @@ class _Opened:
     notes: tuple[str, ...] = ()
 
 
-def _fill(opened: _Opened, dtype: torch.dtype, progress: Progress, what: str, skip: Skip | None = None) -> None:
-    fill(opened.module, opened.readers, dtype, "cpu", skip or _nothing, lambda done: progress(done, what))
+def _fill(opened: _Opened, dtype: torch.dtype, progress: Progress, what: str) -> None:
+    fill(opened.module, opened.readers, dtype, lambda done: progress(done, what))
 
 
 # The three networks
@@ -133,11 +136,27 @@ def _text_encoder(files: Files, model: Model) -> _Opened:
     expect(readers, Kind.TEXT_ENCODER, files.text_encoder)
     config = Qwen2_5_VLConfig(**files.config("text_encoder", model.settings))
     module: Any = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
-    readers = text_encoder_names(readers, module.state_dict())
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    readers = _with_eyes(text_encoder_names(readers, wanted), files.text_encoder, wanted)
     module.generation_config = GenerationConfig(**files.generation_config())
-    notes = _without_speech(module, readers, files.text_encoder) if model.sight else _without_caption(module, readers)
+    adapted = _without_speech if model.sight else _without_caption
+    notes = adapted(module, readers, files.text_encoder)
     check(module, readers, files.text_encoder)
     return _Opened(module, readers, notes)
+
+
+def _with_eyes(readers: Readers, path: Path, wanted: Mapping[str, tuple[int, ...]]) -> Readers:
+    """A GGUF text encoder with its vision part, from the first mmproj file beside it that has all of its weights."""
+    if path.suffix.lower() != ".gguf" or _sees(readers):
+        return readers
+    for beside in sorted(path.parent.glob("*.gguf")):
+        if MMPROJ not in beside.name.lower():
+            continue
+        eyes = text_encoder_names(vision_names(open_readers(beside)), wanted)
+        seeing = [name for name in wanted if name.startswith(VISUAL)]
+        if all(name in eyes and eyes[name].shape == wanted[name] for name in seeing):
+            return readers | {name: eyes[name] for name in seeing}
+    return readers
 
 
 def _without_speech(module: Any, readers: Readers, path: Path) -> tuple[str, ...]:
@@ -146,18 +165,22 @@ def _without_speech(module: Any, readers: Readers, path: Path) -> tuple[str, ...
 
     if not _sees(readers):
         raise QilError(
-            f"{path} lacks the vision part, with which an edit model looks at the pictures. GGUF files never have it. "
-            "Use a complete file, such as qwen_2.5_vl_7b_fp8_scaled.safetensors, in models/text_encoders."
+            f"{path} lacks the vision part, with which an edit model looks at the pictures. Use a complete file, such "
+            f"as qwen_2.5_vl_7b_fp8_scaled.safetensors, in models/text_encoders.{_advice(path)}"
         )
     module.lm_head = nn.Identity()
     return ()
 
 
 def _sees(readers: Readers) -> bool:
-    return any(name.startswith("model.visual.") for name in readers)
+    return any(name.startswith(VISUAL) for name in readers)
 
 
-def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
+def _advice(path: Path) -> str:
+    return f" Its {MMPROJ} file (.gguf) is used when it lies beside it." if path.suffix.lower() == ".gguf" else ""
+
+
+def _without_caption(module: Any, readers: Readers, path: Path) -> tuple[str, ...]:
     """Drop what only captions need where the file has none of it, and say so."""
     from torch import nn
 
@@ -168,7 +191,11 @@ def _without_caption(module: Any, readers: Readers) -> tuple[str, ...]:
     if not speaks:
         module.lm_head = nn.Identity()
     lost = [what for what, there in (("the vision part", sees), ("lm_head", speaks)) if not there]
-    return (f"The text encoder's file lacks {' and '.join(lost)}: no automatic captions.",) if lost else ()
+    if not lost:
+        return ()
+    return (
+        f"The text encoder's file lacks {' and '.join(lost)}: no automatic captions.{'' if sees else _advice(path)}",
+    )
 
 
 def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
@@ -180,12 +207,6 @@ def _empty(kind: Any, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 # Filling
-
-Skip = Callable[[str], bool]
-
-
-def _nothing(name: str) -> bool:
-    return False
 
 
 def check(module: nn.Module, readers: Readers, path: Path) -> None:
@@ -208,36 +229,49 @@ def _some(items: list[str], between: str = ", ") -> str:
 
 
 def fill(
-    module: nn.Module,
-    readers: Readers,
-    dtype: torch.dtype,
-    device: torch.device | str,
-    skip: Skip = _nothing,
-    each: Callable[[float], None] = lambda done: None,
+    module: nn.Module, readers: Readers, dtype: torch.dtype, each: Callable[[float], None] = lambda done: None
 ) -> None:
-    """Give a module its weights one by one; floating ones as dtype, those that skip names stay empty.
+    """Give a module its weights one by one; floating ones as dtype. each(fraction done) may raise to stop.
 
-    A weight that is stored as dtype stays a view of the mapped file. each(fraction done) may raise to stop.
+    A weight that is stored as dtype stays a view of the mapped file. So do linear layers and embeddings of any other
+    form: they unpack at work. Only what is small is converted here.
     """
-    import torch
-
     names = list(module.state_dict())
     for i, name in enumerate(names):
         each(i / len(names))
-        weight = torch.empty(readers[name].shape, device="meta") if skip(name) else readers[name]().to(device)
-        _assign(module, name, weight.to(dtype) if weight.is_floating_point() else weight)
+        _assign(module, name, readers[name].stored(), dtype)
     each(1.0)
 
 
-def _assign(module: nn.Module, name: str, weight: Tensor) -> None:
+def _assign(module: nn.Module, name: str, stored: Stored, dtype: torch.dtype) -> None:
     from torch import nn
 
     owner, _, leaf = name.rpartition(".")
     holder = module.get_submodule(owner)
+    stand_in = _stand_in(holder, stored, dtype) if leaf == "weight" else None
+    if stand_in is not None:
+        above, _, place = owner.rpartition(".")
+        setattr(module.get_submodule(above), place, stand_in)
+        return
+    value = stored.value
+    weight = value.to(dtype) if value.is_floating_point() else value
     if leaf in holder._parameters:
         setattr(holder, leaf, nn.Parameter(weight, requires_grad=False))
     else:
         setattr(holder, leaf, weight)
+
+
+def _stand_in(holder: nn.Module, stored: Stored, dtype: torch.dtype) -> nn.Module | None:
+    """A layer that keeps the weight as it is stored; None where the layer itself does, or where that saves nothing."""
+    from torch import nn
+
+    from .storage import StoredEmbedding, StoredLinear
+
+    if stored.is_plain and stored.tensors[0].dtype == dtype:
+        return None
+    if isinstance(holder, nn.Linear):
+        return StoredLinear(stored, None, (holder.out_features, holder.in_features))
+    return StoredEmbedding(stored, dtype) if isinstance(holder, nn.Embedding) and stored.by_rows else None
 
 
 # What has no weights

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import modulation
 from .machine import HOST, Machine
 from .plan import (
     ALL,
@@ -183,12 +182,25 @@ class Placement:
         """The transformer's blocks, each on the device when its turn comes; its other weights stay there."""
         transformer = self._parts.transformer
         self.end_words()
-        modulation.move_tables(transformer, self.device)
         if self.plan.mode == STREAMED:
             return self._streamed_blocks(transformer)
         if self.plan.mode in LOSSY:
             self._pack(self._packed_blocks, transformer.transformer_blocks, LOSSY[self.plan.mode])
         return self.bring(transformer, working(self._tokens)).transformer_blocks
+
+    @contextmanager
+    def modulation_layers(self) -> Iterator[Iterable[nn.Module]]:
+        """The modulation layers of each block, on the device when their turn comes; afterwards none is there."""
+        layers = self._parts.modulation.layers
+        if self.device == HOST:
+            yield layers
+            return
+        travelling = StreamedBlocks(layers, self.machine)
+        self.machine.make_room(self, travelling.wanted + WORKING)
+        try:
+            yield travelling
+        finally:
+            travelling.rest()
 
     def _streamed_blocks(self, transformer: Any) -> StreamedBlocks:
         blocks = list(transformer.transformer_blocks)
@@ -211,7 +223,7 @@ class Placement:
         for tensor, data in self._home.values():
             tensor.data = data
         self._home.clear()
-        modulation.move_tables(self._parts.transformer, HOST)
+        self._parts.modulation.leave()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Preview, Progress, part, silent
 from ..stack import to_bytes
-from . import denoise, modulation, vae
+from . import denoise, vae
 from .attention import use_backend, use_joint_attention
 from .cache import ContentCache, content_key
 from .denoise import Problem
@@ -107,8 +107,6 @@ class Runtime:
         self.parts = parts
         self.device = device
         self.cache = ContentCache()
-        self.step = modulation.Step(device)
-        self._tables: str | None = None
         self._compiled = False
         self._reuse = 0.0
         use_joint_attention(parts.transformer)
@@ -195,6 +193,7 @@ class Runtime:
         transformer, scheduler, steps = self.parts.transformer, self.parts.scheduler, len(timesteps)
         self._modulate(timesteps, problem.image, part(progress, 0, PREPARED))
         blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
+        step = self.parts.modulation.step
         before = start = denoise.noise(problem, self.parts.vae.config.z_dim, seed)
 
         def each(i: int, latents: Tensor) -> None:
@@ -204,7 +203,7 @@ class Runtime:
                 preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
             before = latents
 
-        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, self.step, each, self._compiled)
+        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self._compiled)
         run.notes += [blocks.note] if self._reuse else []
         return latents
 
@@ -216,24 +215,17 @@ class Runtime:
         return F.pad(seen, (0, 4 - seen.shape[-1]), value=1.0)
 
     def _modulate(self, timesteps: Tensor, like: Tensor, progress: Progress) -> None:
-        """Make the modulation tables for these timesteps, unless they are there already."""
-        key = content_key(timesteps)
-        if key == self._tables:
-            return
-        transformer = self.parts.transformer
-        self.placement.end_words()
-        self.placement.bring(transformer.time_text_embed)
-        count = len(transformer.transformer_blocks)
-        conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
-        self._tables = None
-        modulation.install(
-            transformer,
-            self.parts.read,
-            conditions,
-            self.step,
-            lambda i: progress((i + 1) / count, "preparing the steps"),
-        )
-        self._tables = key
+        """Have the modulation table of these timesteps in use; it is made unless it is known already."""
+        transformer, modulation = self.parts.transformer, self.parts.modulation
+        key = content_key(timesteps, str(like.dtype))
+        if not modulation.knows(key):
+            self.placement.end_words()
+            self.placement.bring(transformer.time_text_embed)
+            conditions = [denoise.condition(transformer, timestep, like) for timestep in timesteps]
+            count = len(modulation.layers)
+            with self.placement.modulation_layers() as layers:
+                modulation.make(key, layers, conditions, lambda i: progress((i + 1) / count, "preparing the steps"))
+        modulation.use(key, self.device)
 
 
 _OUT_OF_MEMORY = 'The GPU\'s memory is not enough, even with the memory mode "{}". Close other programs, {}.'

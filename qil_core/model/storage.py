@@ -89,42 +89,85 @@ FORMATS = {
 }
 
 
-class StoredLinear(nn.Module):
-    """Stands in for a linear layer whose weight (out, in) stays packed."""
+class _Keeping(nn.Module):
+    """A layer whose weight stays as it is stored, in buffers that go where the layer goes."""
 
-    bias: Tensor | None
-
-    def __init__(self, stored: Stored, bias: Tensor | None) -> None:
+    def __init__(self, stored: Stored) -> None:
         super().__init__()
-        self._unpack, self._count = stored.unpack, len(stored.tensors)
-        for i, tensor in enumerate(stored.tensors):
-            self.register_buffer(f"stored{i}", tensor)
-        self.register_buffer("bias", bias)
+        self._unpack, self._names = stored.unpack, [f"stored{i}" for i in range(len(stored.tensors))]
+        for name, tensor in zip(self._names, stored.tensors, strict=True):
+            self.register_buffer(name, tensor)
+
+    @property
+    def stored(self) -> Stored:
+        """What is stored, where it is now."""
+        return Stored(tuple(getattr(self, name) for name in self._names), self._unpack)
 
     @property
     def weight(self) -> Tensor:
         """The weight, unpacked where it lies."""
-        return self._unpack(*(getattr(self, f"stored{i}") for i in range(self._count)))
+        return self.stored.value
+
+
+class StoredLinear(_Keeping):
+    """Stands in for a linear layer whose weight (out, in) stays packed."""
+
+    bias: Tensor | None
+
+    def __init__(self, stored: Stored, bias: Tensor | None, shape: tuple[int, int]) -> None:
+        """shape: (out, in)."""
+        super().__init__(stored)
+        self.out_features, self.in_features = shape
+        self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight.to(x.dtype), self.bias)
 
 
-Place = tuple[nn.Module, str, nn.Linear]
+class StoredEmbedding(_Keeping):
+    """Stands in for an embedding whose table stays packed: only the rows that are asked for are unpacked."""
+
+    def __init__(self, stored: Stored, dtype: torch.dtype) -> None:
+        super().__init__(stored)
+        self._dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        codes, *others = self.stored.tensors
+        return self._unpack(codes[ids], *others).to(self._dtype)
+
+
+Layer = nn.Linear | StoredLinear
+Place = tuple[nn.Module, str, Layer]
 """A linear layer, and where it hangs: its owner and its name there."""
 
+WORTH_IT = 0.9
+"""A layer that is stored in few bits already is packed anew only where that takes less than this share of its bytes."""
 
-def linears(module: nn.Module) -> Iterator[Place]:
-    """All linear layers inside a module."""
+
+def _stored(layer: Layer) -> Stored:
+    return layer.stored if isinstance(layer, StoredLinear) else Stored((layer.weight.data,))
+
+
+def _bytes(layer: Layer) -> int:
+    return sum(tensor.nbytes for tensor in _stored(layer).tensors)
+
+
+def worth_packing(module: nn.Module, form: Format) -> Iterator[Place]:
+    """The linear layers inside a module that become smaller."""
     for owner in list(module.modules()):
         for leaf, child in list(owner.named_children()):
-            if isinstance(child, nn.Linear):
+            if isinstance(child, Layer) and form.size * _count(child) < WORTH_IT * _bytes(child):
                 yield owner, leaf, child
+
+
+def _count(layer: Layer) -> int:
+    return layer.in_features * layer.out_features
 
 
 def packed_size(module: nn.Module, form: Format) -> int:
     """Bytes of a module's weights when those of its linear layers are packed."""
-    saved = sum(child.weight.nbytes - int(form.size * child.weight.numel()) for _, _, child in linears(module))
+    layers = [layer for _, _, layer in worth_packing(module, form)]
+    saved = sum(_bytes(layer) - int(form.size * _count(layer)) for layer in layers)
     return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()]) - saved
 
 
@@ -143,9 +186,11 @@ class Packing:
     def pack(self, module: nn.Module, form: Format, device: torch.device) -> None:
         """Replace the linear layers inside a module by packed ones on the device, all of them or none."""
         try:
-            for owner, leaf, linear in linears(module):
+            for owner, leaf, linear in worth_packing(module, form):
                 bias = None if linear.bias is None else linear.bias.data.to(device)
-                packed = StoredLinear(form.pack(linear.weight.to(device)), bias)
+                stored = _stored(linear)
+                weight = stored._replace(tensors=tuple(tensor.to(device) for tensor in stored.tensors)).value
+                packed = StoredLinear(form.pack(weight), bias, (linear.out_features, linear.in_features))
                 self._original.append((owner, leaf, linear))
                 self._packed.append(packed)
                 setattr(owner, leaf, packed)

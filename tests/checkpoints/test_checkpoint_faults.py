@@ -149,7 +149,7 @@ def test_missing_files_and_folders_of_pickles_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"a.weight_scale_2": ONE}, "quantised as NVFP4"),
+        ({"a.weight": ONE, "a.weight_scale_2": ONE}, "quantised as NVFP4 of another layout.*node Native Layered Model"),
         ({"a.weight": ONE.to(torch.int8), "a.weight_scale": ONE[0]}, r"weight a\.weight is I8 \[2, 2\] with a scale"),
         ({"a.weight": ONE.to(torch.float8_e4m3fn), "a.weight_scale": ONE}, r"with a scale F32 \[2, 2\]; only fp8"),
         ({"b.weight_scale": ONE}, r"a scale without its weight b\.weight"),

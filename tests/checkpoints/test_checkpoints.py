@@ -35,6 +35,7 @@ from qil_core.checkpoints.layouts import text_encoder_names, vae_names
 from qil_core.checkpoints.lora import open_lora, with_loras
 from qil_core.checkpoints.readers import open_readers
 from qil_core.checkpoints.recognize import Kind, recognize
+from qil_core.checkpoints.stored import Stored, Weight
 from qil_core.errors import QilError
 from qil_core.model import modulation, parts, vae
 from qil_core.model.parts import load
@@ -43,10 +44,10 @@ from qil_core.model.parts import load
 
 
 def with_modulation(loaded: parts.Parts) -> Any:
-    """The transformer with its modulation layers filled too, so that it can be called as diffusers' own."""
-    for name in loaded.transformer.state_dict():
-        if modulation.is_modulation(name):
-            parts._assign(loaded.transformer, name, loaded.read(name))
+    """The transformer with its modulation layers in it, so that it can be called as diffusers' own."""
+    for block, layers in zip(loaded.transformer.transformer_blocks, loaded.modulation.layers, strict=True):
+        for stream in modulation.STREAMS:
+            setattr(block, stream, layers[stream])
     return loaded.transformer
 
 
@@ -105,13 +106,12 @@ def test_the_vision_part_sees_what_transformers_sees(tiny: Path) -> None:
     torch.testing.assert_close(ours[0], other[0], rtol=1e-5, atol=1e-6)
 
 
-def test_modulation_layers_stay_empty_and_are_read_one_by_one(tiny: Path) -> None:
+def test_modulation_layers_are_no_part_of_the_transformer(tiny: Path) -> None:
     loaded = load(Files.of_folder(tiny), torch.bfloat16)
-    for name, tensor in loaded.transformer.state_dict().items():
-        assert tensor.is_meta == modulation.is_modulation(name), name
-        assert tensor.dtype == torch.bfloat16
-    name = "transformer_blocks.1.txt_mod.1.weight"
-    assert torch.equal(loaded.read(name), state(tiny, "transformer")[name])
+    assert not any(map(modulation.is_modulation, loaded.transformer.state_dict()))
+    assert loaded.transformer.txt_norm.weight.dtype == torch.bfloat16
+    weight = loaded.modulation.layers[1]["txt_mod"][1].weight
+    assert torch.equal(weight, state(tiny, "transformer")["transformer_blocks.1.txt_mod.1.weight"])
 
 
 def test_single_files_load_like_the_folder(tiny: Path, files: Files) -> None:
@@ -120,7 +120,7 @@ def test_single_files_load_like_the_folder(tiny: Path, files: Files) -> None:
     for name in ("transformer", "vae", "text_encoder"):
         ours, theirs = getattr(loaded, name).state_dict(), getattr(whole, name).state_dict()
         assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours if not ours[key].is_meta)
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     assert dict(loaded.scheduler.config) == dict(whole.scheduler.config)
 
 
@@ -128,13 +128,13 @@ def test_everything_is_checked_before_the_first_weight_is_read(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    real = readers._read_safetensors
+    real = readers._stored
 
-    def spy(path: Path, mapped: Any, name: str, *where: Any) -> Tensor:
+    def spy(path: Path, mapped: Any, name: str, *where: Any) -> Any:
         read.append(name)
         return real(path, mapped, name, *where)
 
-    monkeypatch.setattr(readers, "_read_safetensors", spy)
+    monkeypatch.setattr(readers, "_stored", spy)
     broken = state(files.tokenizer.parent, "vae")
     broken.pop("quant_conv.bias")
     with pytest.raises(QilError, match=r"lacks 1 of \d+ weights: quant_conv\.bias"):
@@ -142,7 +142,6 @@ def test_everything_is_checked_before_the_first_weight_is_read(
     assert read == []
     load(files, torch.float32)
     assert read
-    assert not any(map(modulation.is_modulation, read))
 
 
 def test_the_progress_rises_and_may_stop_the_loading(files: Files) -> None:
@@ -213,14 +212,14 @@ def test_scaled_fp8_is_multiplied_out(tiny: Path, files: Files, tmp_path: Path, 
     path = saved(tmp_path / "scaled.safetensors", file)
     assert_same(values(open_readers(path)), expected)
     loaded = load(replace(files, transformer=path), torch.float32)
-    assert torch.equal(loaded.transformer.img_in.weight, expected["img_in.weight"].float())
+    assert torch.equal(loaded.transformer.img_in.weight, expected["img_in.weight"])
 
 
 def test_gguf_is_exact_where_it_stores_floats(tiny: Path, tmp_path: Path) -> None:
     expected = state(tiny, "transformer")
     for kind, dtype in (("F32", torch.float32), ("F16", torch.float16), ("BF16", torch.bfloat16)):
         opened = open_readers(write_gguf(tmp_path / f"{kind}.gguf", expected, kind))
-        rounded = {n: t.to(dtype).float() if t.ndim == 2 and t.shape[1] % 32 == 0 else t for n, t in expected.items()}
+        rounded = {n: t.to(dtype) if t.ndim == 2 and t.shape[1] % 32 == 0 else t for n, t in expected.items()}
         assert_same(values(opened), rounded)
 
 
@@ -271,7 +270,7 @@ def test_the_true_vae_converts_back_from_wans_layout() -> None:
 
     module = parts._empty(AutoencoderKLQwenImage, read_json(SHIPPED / "vae.json"))
     wan = {
-        name: readers.Weight(tuple(t.shape), "F32", lambda t=t: t) for name, t in to_wan(module.state_dict()).items()
+        name: Weight(tuple(t.shape), "F32", lambda t=t: Stored((t,))) for name, t in to_wan(module.state_dict()).items()
     }
     assert {name: weight.shape for name, weight in vae_names(wan).items()} == {
         name: tuple(tensor.shape) for name, tensor in module.state_dict().items()
@@ -316,7 +315,7 @@ def test_a_text_encoder_without_eyes_encodes_and_says_that_it_cannot_caption(
 def test_llama_cpps_names_are_known(tiny: Path) -> None:
     text = {name: tensor for name, tensor in state(tiny, "text_encoder").items() if not name.startswith("visual")}
     wanted = [RENAMED["transformers"](name) for name in text]
-    stored = {llama_name(name): readers.Weight(tuple(t.shape), "F32", lambda t=t: t) for name, t in text.items()}
+    stored = {llama_name(name): Weight(tuple(t.shape), "F32", lambda t=t: Stored((t,))) for name, t in text.items()}
     assert {"blk.1.attn_q.bias", "blk.0.ffn_gate.weight", "blk.0.ffn_norm.weight", "output.weight"} < stored.keys()
     found = values(text_encoder_names(stored, wanted))
     assert_same(found, {RENAMED["transformers"](name): tensor for name, tensor in text.items()})
@@ -381,7 +380,8 @@ def test_a_lora_on_modulation_reaches_the_reader_of_the_tables(tiny: Path, files
     pair = {f"{name}.lora_B.weight": torch.ones(192, 1), f"{name}.lora_A.weight": torch.ones(1, 32)}
     path = saved(tmp_path / "mod.safetensors", pair | {"text_encoder.q.lora_A.weight": torch.ones(1, 1)})
     loaded = load(replace(files, loras=((path, 2.0),)), torch.float32)
-    assert torch.equal(loaded.read(f"{name}.weight"), state(tiny, "transformer")[f"{name}.weight"] + 2)
+    weight = loaded.modulation.layers[0]["img_mod"][1].weight
+    assert torch.equal(weight, state(tiny, "transformer")[f"{name}.weight"] + 2)
     assert loaded.notes == (
         "LoRA mod.safetensors changes 1 weights; 1 of its keys have no place here, such as "
         "text_encoder.q.lora_A.weight.",

@@ -146,7 +146,7 @@ def without_comfyui() -> torch.Tensor:
     Of copied weights: in the mapped file they are aligned otherwise, which can change the last bit on a CPU.
     """
     parts = load()
-    for part in (parts.transformer, parts.text_encoder, parts.vae):
+    for part in (parts.transformer, parts.text_encoder, parts.vae, *parts.modulation.layers):
         for tensor in streaming.weights(part):
             tensor.data = tensor.data.clone()
     return run(pipeline.LayeredModel(parts, torch.device("cpu")))
@@ -251,7 +251,7 @@ def stopped(mode: str) -> dict[str, Any]:
     seen = {}
     for at in ("describing", "preparing", "step 1", "step 2", "decoding"):
         asked = replace(ASKED, prompt="") if at == "describing" else ASKED
-        ours._tables = None  # so that "preparing" comes again
+        ours.parts.modulation._tables.clear()  # so that "preparing" comes again
         seen[at] = after_stop(ours, stop_at(at), asked)
     inside = {"layer": ours.parts.text_encoder.model.language_model.layers[1]}
     inside["block"] = ours.parts.transformer.transformer_blocks[1]
@@ -346,8 +346,46 @@ def asked_for() -> dict[str, Any]:
     first = list(asked)
     asked.clear()
     run(ours)
+    weight["tables"] = 2 * max(placement.weigh(pair) for pair in parts.modulation.layers)
     beside = {"less": placement.WORKING, "more": placement.working(placement.USUAL_TOKENS)}
     return {"weight": weight, "beside": beside, "first": first, "second": asked}
+
+
+def comfyuis_own_numbers() -> dict[str, Any]:
+    """Weights that comfy-kitchen quantises, unpacked by it and by our reader: relative difference, by format."""
+    import json as text
+
+    from comfy_kitchen.tensor import TensorCoreMXFP8Layout, TensorCoreNVFP4Layout, TensorWiseINT8Layout
+    from safetensors.torch import save_file
+
+    readers = importlib.import_module("pack.qil_core.checkpoints.readers")
+    weight = torch.randn(192, 512, generator=torch.Generator().manual_seed(0), dtype=torch.float32).bfloat16()
+    turned = {"convrot": True, "convrot_groupsize": 256}
+    forms: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+        "int8_tensorwise": (TensorWiseINT8Layout, {"is_weight": True}, {}),
+        "int8_tensorwise convrot": (TensorWiseINT8Layout, {"is_weight": True, "per_channel": True, **turned}, turned),
+        "mxfp8": (TensorCoreMXFP8Layout, {}, {}),
+        "nvfp4": (TensorCoreNVFP4Layout, {"scale": "recalculate"}, {}),
+    }
+    seen = {}
+    for name, (layout, how, more) in forms.items():
+        if name == "nvfp4":
+            how = {"scale": weight.abs().amax().float() / (448 * 6)}
+        codes, given = layout.quantize(weight, **how)
+        file = {"a.weight": codes.view(torch.uint8) if name == "nvfp4" else codes}
+        blocks = getattr(given, "block_scale", None)
+        file["a.weight_scale"] = (given.scale if blocks is None else blocks).clone()
+        if blocks is not None:
+            file["a.weight_scale_2"] = given.scale.clone()
+        if name == "mxfp8":
+            file["a.weight_scale"] = file["a.weight_scale"].view(torch.uint8)
+        about = text.dumps({"format": name.split()[0], **more}).encode()
+        file["a.comfy_quant"] = torch.tensor(list(about), dtype=torch.uint8)
+        path = FOLDER[0] / f"{name}.safetensors"
+        save_file({key: tensor.contiguous() for key, tensor in file.items()}, path)
+        ours, theirs = readers.open_readers(path)["a.weight"](), layout.dequantize(codes, given)
+        seen[name] = float((ours.float() - theirs.float()).norm() / theirs.float().norm())
+    return seen
 
 
 def on_a_cpu() -> dict[str, Any]:
@@ -375,6 +413,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "small": lambda: plan_on_a_small_card(0),
     "asked": asked_for,
     "cpu": on_a_cpu,
+    "formats": comfyuis_own_numbers,
 }
 
 

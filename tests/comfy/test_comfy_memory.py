@@ -111,9 +111,10 @@ def test_a_card_that_is_too_small_streams(seen: dict[str, Any]) -> None:
 def test_room_is_asked_for_before_every_stage_and_only_for_what_is_not_there(seen: dict[str, Any]) -> None:
     scene = seen["asked"]
     weight, less, more = scene["weight"], scene["beside"]["less"], scene["beside"]["more"]
-    prompt, negative, picture, time, blocks, decoding = scene["first"]
+    prompt, negative, picture, time, tables, blocks, decoding = scene["first"]
     assert (prompt, negative) == (weight["text_encoder"] + less, less), "it stays between two texts"
     assert (picture, decoding) == (weight["vae"] + less, less)
+    assert weight["tables"] + less <= tables < weight["tables"] + less + 4096, "slots for two blocks' modulation"
     assert time + blocks == weight["transformer"] + less + more
     assert scene["second"] == [more, less]
 
@@ -122,3 +123,8 @@ def test_on_a_cpu_it_is_listed_and_evicted_too_and_nothing_is_moved(seen: dict[s
     scene = seen["cpu"]
     assert (scene["first"], scene["mode"], scene["listed"]) == (True, ALL, [OURS])
     assert (scene["after"], scene["again"], scene["listed_again"]) == ([], True, [OURS])
+
+
+@pytest.mark.parametrize("form", ["int8_tensorwise", "int8_tensorwise convrot", "mxfp8", "nvfp4"])
+def test_quantised_weights_are_the_numbers_that_comfyui_unpacks(seen: dict[str, Any], form: str) -> None:
+    assert seen["formats"][form] <= (0.006 if form == "nvfp4" else 0), "ComfyUI multiplies NVFP4 scales in bfloat16"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from stock import Spy, stock_pipeline
 from qil_core.checkpoints.folders import Files
 from qil_core.decompose.qwen import Qwen
 from qil_core.decompose.run import decompose
-from qil_core.model import modulation, plan, vae, words
+from qil_core.model import plan, vae, words
 from qil_core.model.attention import rotate
 from qil_core.model.machine import Machine
+from qil_core.model.modulation import Modulation
 from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.plan import ALL, LEAVES, LOSSY, STREAMED
@@ -45,8 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def parts(folder: Path) -> Parts:
-    loaded = load(Files.of_folder(folder), torch.float32)
-    return replace(loaded, read=functools.cache(loaded.read))
+    return load(Files.of_folder(folder), torch.float32)
 
 
 @pytest.fixture
@@ -151,7 +150,7 @@ def test_a_second_call_with_another_seed_encodes_nothing_again(
     request = Request(layers=2, steps=1, seed=1)
     first, run = model.layers(picture, request, silent)
     spies = [Spy(monkeypatch, parts.text_encoder, name) for name in ("forward", "generate")]
-    spies += [Spy(monkeypatch, vae, "encode"), Spy(monkeypatch, modulation, "install")]
+    spies += [Spy(monkeypatch, vae, "encode"), Spy(monkeypatch, Modulation, "make")]
     other, again = model.layers(picture, Request(layers=2, steps=1, seed=2), silent)
     assert [spy.calls for spy in spies] == [0, 0, 0, 0]
     assert again.prompt == run.prompt
@@ -173,13 +172,19 @@ def test_a_caption_is_asked_for_with_one_place_a_merged_patch(parts: Parts, lang
     assert torch.equal(inputs["mm_token_type_ids"], places.int())
 
 
-def test_the_table_takes_the_modulation_layers_place(parts: Parts, picture: torch.Tensor) -> None:
-    before = sum(p.numel() for p in parts.transformer.parameters())
-    LayeredModel(parts, CPU).layers(picture, ASKED, silent)
-    dropped = before - sum(p.numel() for p in parts.transformer.parameters())
+def test_the_table_takes_the_modulation_layers_place(folder: Path, parts: Parts, picture: torch.Tensor) -> None:
+    from diffusers import QwenImageTransformer2DModel
+
+    stock = QwenImageTransformer2DModel.from_pretrained(folder / "transformer")
+    LayeredModel(parts, CPU).layers(picture, SMALL, silent)
     width = 32
-    assert dropped == 2 * 2 * (width * 6 * width + 6 * width)
-    assert modulation.weigh_tables(parts.transformer) == 2 * 2 * ASKED.steps * 6 * width * 4
+    dropped = plan.weigh(stock) - plan.weigh(parts.transformer)
+    assert dropped == 4 * 2 * 2 * (width * 6 * width + 6 * width)
+    rows = parts.transformer.transformer_blocks[1].img_mod.rows
+    assert rows.shape == (SMALL.steps, 1, 6 * width)
+    time = torch.tensor([1.0])
+    temb = stock.time_text_embed(time, torch.zeros(1), torch.zeros(1, dtype=torch.long))
+    torch.testing.assert_close(rows[0], stock.transformer_blocks[1].img_mod(temb))
 
 
 def test_streaming_moves_each_block_once_for_both_passes(parts: Parts, picture: torch.Tensor) -> None:

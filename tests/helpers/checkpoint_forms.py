@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from qil_core.checkpoints.folders import SHIPPED, Files
-from qil_core.checkpoints.readers import Readers
+from qil_core.checkpoints.stored import Readers
+from qil_core.model.storage import StoredEmbedding, StoredLinear
 
 State = dict[str, Tensor]
 WEIGHTS = {
@@ -39,6 +40,15 @@ def state(tiny: Path, part: str) -> State:
 
 def values(opened: Readers) -> State:
     return {name: weight() for name, weight in opened.items()}
+
+
+def unpacked(module: torch.nn.Module) -> State:
+    """A module's state dict with the weights of layers that keep them packed as numbers under their usual names."""
+    found = {name: tensor for name, tensor in module.state_dict().items() if ".stored" not in name}
+    for name, child in module.named_modules():
+        if isinstance(child, (StoredLinear, StoredEmbedding)):
+            found[f"{name}.weight"] = child.weight
+    return found
 
 
 def assert_same(found: State, expected: State) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from qil_core.model import modulation
 from qil_core.model.parts import Parts
@@ -19,11 +18,9 @@ def stock_pipeline(folder: Path, parts: Parts) -> Any:
     from diffusers import AutoencoderKLQwenImage, QwenImageLayeredPipeline
 
     transformer = copy.deepcopy(parts.transformer, {id(p): p for p in parts.transformer.parameters()})
-    for i, block in enumerate(transformer.transformer_blocks):
+    for block, layers in zip(transformer.transformer_blocks, parts.modulation.layers, strict=True):
         for stream in modulation.STREAMS:
-            for name in ("weight", "bias"):
-                weight = torch.nn.Parameter(parts.read(f"transformer_blocks.{i}.{stream}.1.{name}"))
-                setattr(getattr(block, stream)[1], name, weight)
+            setattr(block, stream, layers[stream])
     return QwenImageLayeredPipeline(
         scheduler=copy.deepcopy(parts.scheduler),
         vae=AutoencoderKLQwenImage.from_pretrained(folder / "vae"),

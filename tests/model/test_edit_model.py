@@ -22,9 +22,10 @@ from qil_core.checkpoints.folders import Files
 from qil_core.edit.local import LocalEditor
 from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
-from qil_core.model import editing, modulation, vae, words
+from qil_core.model import editing, vae, words
 from qil_core.model.editing import EditModel, native_size
 from qil_core.model.models import EDIT, EDIT_2509, EDIT_2511, EDITIONS, Model
+from qil_core.model.modulation import Modulation
 from qil_core.model.parts import Parts, load
 from qil_core.model.plan import ALL, LEAVES, LOSSY, STREAMED
 from qil_core.progress import silent
@@ -55,8 +56,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(folder: Path) -> Parts:
-    loaded = load(Files.of_folder(folder), torch.float32, models=EDITIONS)
-    return replace(loaded, read=functools.cache(loaded.read))
+    return load(Files.of_folder(folder), torch.float32, models=EDITIONS)
 
 
 @pytest.fixture
@@ -136,7 +136,8 @@ def test_latents_equal_stock_to_the_bit_and_pixels_to_1e_5(
     with monkeypatch.context() as patch:
         patch.setattr(vae, "encode", lambda _, pixels, tile: stock._encode_vae_image(pixels[:, :, None], None))
         seen: list[Tensor] = []
-        patch.setattr(modulation, "install", _keeping(modulation.install, lambda *given: seen.append(given[2][0])))
+        make = _keeping(Modulation.make, lambda *given: seen.append(given[3][0]))
+        patch.setattr(Modulation, "make", make)
         decoded: list[Tensor] = []
         patch.setattr(vae, "decode", _keeping(vae.decode, lambda _, frames, *more: decoded.append(frames)))
         EditModel(parts, CPU).edit(pictures[:count], ASKED, silent)
@@ -230,14 +231,14 @@ def test_a_variant_is_the_next_seed_and_repeats_nothing_that_no_seed_changes(
     alone = [EditModel(parts, CPU).edit(pictures[:2], replace(ASKED, seed=seed), silent)[0] for seed in (7, 8, 9)]
     model = EditModel(parts, CPU)
     spies = [Spy(monkeypatch, parts.text_encoder, "forward"), Spy(monkeypatch, vae, "encode")]
-    spies.append(Spy(monkeypatch, modulation, "install"))
+    spies.append(Spy(monkeypatch, Modulation, "make"))
     together, _ = model.edit(pictures[:2], replace(ASKED, variants=3), silent)
     assert torch.equal(together, torch.cat(alone))
-    assert [spy.calls for spy in spies] == [2, 2, 1]  # the words and the negative ones, two pictures, one schedule
+    assert [spy.calls for spy in spies] == [2, 2, 0]  # the words and the negative ones, two pictures, a known schedule
     model.edit(pictures[:2], replace(ASKED, seed=1), silent)
-    assert [spy.calls for spy in spies] == [2, 2, 1]
+    assert [spy.calls for spy in spies] == [2, 2, 0]
     model.edit(pictures[:1], ASKED, silent)
-    assert [spy.calls for spy in spies] == [4, 2, 1]  # other words are read of one picture; it is encoded already
+    assert [spy.calls for spy in spies] == [4, 2, 0]  # other words are read of one picture; it is encoded already
 
 
 # Memory, speed, stopping
@@ -269,7 +270,8 @@ def test_conditions_of_2511_are_modulated_as_at_time_0(parts_2511: Parts, pictur
     assert block.img_mod.rows.shape == (ASKED.steps, 2, 6 * width)
     assert block.txt_mod.rows.shape == (ASKED.steps, 1, 6 * width)
     assert torch.equal(block.img_mod.rows[0, 1], block.img_mod.rows[1, 1])
-    block.img_mod.rows = block.img_mod.rows[:, :1].expand(-1, 2, -1)
+    (table,) = parts_2511.modulation._tables.values()
+    table[0]["img_mod"] = table[0]["img_mod"][:, :1].expand(-1, 2, -1)
     assert not torch.equal(model.edit(pictures, ASKED, silent)[0], want)
 
 

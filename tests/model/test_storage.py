@@ -24,7 +24,7 @@ def test_a_packed_layer_computes_nearly_the_same_in_fewer_bytes(
     linear: torch.nn.Linear, name: str, bound: float, size: float
 ) -> None:
     form = FORMATS[name]
-    stored = StoredLinear(form.pack(linear.weight), linear.bias)
+    stored = StoredLinear(form.pack(linear.weight), linear.bias, (96, 200))
     x = torch.randn(5, 200)
     without_bias = linear(x) - linear.bias
     error = (stored(x) - linear(x)).norm() / without_bias.norm()
@@ -82,6 +82,20 @@ def test_packing_that_fails_half_way_leaves_everything_as_it_was(monkeypatch: py
         packing.pack(module, Format(failing, 1.0), CPU)
     assert list(module) == linears
     assert packing.held == 0
+
+
+@pytest.mark.parametrize(("before", "after", "is_packed"), [("fp8", "nf4", True), ("int8", "fp8", False)])
+def test_layers_that_are_stored_in_few_bits_are_packed_anew_only_where_that_makes_them_smaller(
+    linear: torch.nn.Linear, before: str, after: str, is_packed: bool
+) -> None:
+    stored = StoredLinear(FORMATS[before].pack(linear.weight), linear.bias, (96, 200))
+    module = torch.nn.Sequential(stored)
+    foreseen = packed_size(module, FORMATS[after])
+    Packing().pack(module, FORMATS[after], CPU)
+    assert (module[0] is not stored) == is_packed
+    assert foreseen <= sum(t.nbytes for t in module.buffers()) < 1.3 * foreseen, "a small layer's scales and table add"
+    x = torch.randn(5, 200)
+    assert (module(x) - linear(x)).norm() / linear(x).norm() < 0.12
 
 
 def test_the_size_of_a_packed_module_is_known_before_it_is_packed() -> None:
