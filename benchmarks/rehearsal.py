@@ -95,8 +95,11 @@ def main(arguments: Sequence[str]) -> int:
     folder, tokenizer, configs = (path.resolve() for path in (options.folder, options.tokenizer, options.configs))
     asked = Rehearsal(folder, tokenizer, configs, kinds, int(options.limit * GB), options.resolution, options.memory)
     folder.mkdir(parents=True, exist_ok=True)
-    with _ended_cleanly(), _shared_files(asked, options.depth):
-        good = [_rehearse(asked, kind) for kind in kinds]
+    try:
+        with _ended_cleanly(), _shared_files(asked, options.depth):
+            good = [_rehearse(asked, kind) for kind in kinds]
+    except OSError as error:
+        sys.exit(f"{error.filename or folder}: {error.strerror or error}")
     print("  all as it should be" if all(good) else "  NOT all as it should be: see the lines with !")
     return 0 if all(good) else 1
 

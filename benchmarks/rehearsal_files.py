@@ -9,9 +9,12 @@ every weight begins at another place of it. Where the file system can share bloc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import struct
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -184,7 +187,11 @@ def small_bytes(entry: Entry) -> bytes:
 
 
 def write(path: Path, content: Content) -> bool:
-    """Write a safetensors file, or a GGUF file where its ending says so. Gives whether copies share their room."""
+    """Write a safetensors file, or a GGUF file where its ending says so. Gives whether copies share their room.
+
+    Raises OSError before anything is written where there is no room for it.
+    """
+    _check_room(path, content.size)
     header = _gguf_header(path, content) if path.suffix == ".gguf" else _safetensors_header(content)
     with path.open("w+b") as file:  # what shares its blocks has to be open for reading too
         file.write(header)
@@ -197,6 +204,18 @@ def write(path: Path, content: Content) -> bool:
         os.fsync(file.fileno())
     forget(path)
     return shared
+
+
+def _check_room(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if size <= free:
+        return
+    with tempfile.TemporaryFile(dir=path.parent) as file:
+        file.write(bytes(PAGE))
+        file.flush()
+        if not _share(file, 0, PAGE, PAGE):
+            text = f"{size / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free, and the file system shares no blocks"
+            raise OSError(errno.ENOSPC, text, str(path))
 
 
 def _safetensors_header(content: Content) -> bytes:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,14 @@ def test_a_weight_that_is_longer_than_the_block_of_random_bytes_is_whole(
     assert torch.equal(flat[:length], flat[length : 2 * length])
     assert flat.std().item() == pytest.approx(0.02, rel=0.1)
     assert (value(readers["txt_norm.weight"]) == 1).all()
+
+
+def test_a_file_without_room_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal_files.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    monkeypatch.setattr(rehearsal_files, "_share", lambda *places: False)
+    with pytest.raises(OSError, match=r"are needed, 0\.0 GB are free"):
+        rehearsal_files.write(tmp_path / "a.safetensors", rehearsal_files.transformer(WIDE, "bf16"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_fails_leaves_no_file_behind(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
