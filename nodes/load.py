@@ -46,7 +46,7 @@ class LoadLayeredModel(Node):
 
     @classmethod
     def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
-        return io.NodeOutput(entry(source["source"]).open(source, Comfy))
+        return io.NodeOutput(rated(entry(source["source"]).open(source, Comfy)))
 
 
 def local_options(wanted: Wanted, more: Sequence[Option] = ()) -> list[io.DynamicCombo.Option]:
@@ -59,7 +59,8 @@ def load_runtime(kind: Any, choice: Mapping[str, Any], wanted: Wanted, known: Se
 
     known: the models (qil_core.model.models) that the files may be. Raises QilError that says what to put where.
     """
-    from ..qil_core.model.parts import load
+    from ..qil_core.model.kept import runtime_of
+    from ..qil_core.model.runtime import Settings
     from .memory import SharedMachine
 
     progress = host.progress()
@@ -67,11 +68,19 @@ def load_runtime(kind: Any, choice: Mapping[str, Any], wanted: Wanted, known: Se
         files = _files(choice, wanted, progress)
     except host.NotThere as error:
         raise QilError(f"{error} {wanted.advice}") from error
-    parts = load(files, torch.bfloat16, progress, known)
     device = host.device()
-    runtime = kind(parts, device, choice["memory"], machine=SharedMachine(device, parts.model.label))
-    runtime.tune(choice["attention"], choice["compile"], choice["first_block_cache"])
-    return runtime
+    settings = Settings(choice["memory"], choice["attention"], choice["compile"], choice["first_block_cache"])
+    return runtime_of(
+        kind, files, torch.bfloat16, lambda model: SharedMachine(device, model.label), settings, known, progress
+    )
+
+
+def rated(opened: Any) -> Any:
+    """A decomposer or editor, as a node's output: its `patcher` tells ComfyUI's cache that it is a large model."""
+    runtime = getattr(opened, "model", None)
+    if runtime is not None:
+        opened.patcher = runtime.placement.machine.tenant
+    return opened
 
 
 class Comfy:

@@ -16,7 +16,7 @@ from ..qil_core.model.sources import Wanted
 from ..qil_core.options import Option
 from . import host
 from .door import Node, check_typed, refusal
-from .load import load_runtime, local_options
+from .load import load_runtime, local_options, rated
 from .sockets import CATEGORY, EditModel
 
 STUDIO, AUTO = "Model Studio", "auto"
@@ -63,7 +63,7 @@ class LoadEditModel(Node):
 
     @classmethod
     def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
-        return io.NodeOutput(_studio(source) if source["source"] == STUDIO else _load(source))
+        return io.NodeOutput(_studio(source) if source["source"] == STUDIO else rated(_load(source)))
 
 
 def _check_source(schema: io.Schema, source: dict[str, Any]) -> None:

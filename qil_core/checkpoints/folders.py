@@ -13,6 +13,9 @@ from ..errors import QilError
 PARTS = ("transformer", "text_encoder", "vae", "tokenizer")
 """The folders without which no model runs here. processor and scheduler have published defaults."""
 
+MMPROJ = "mmproj"
+"""In the name of the GGUF file that has a text encoder's vision part, as llama.cpp calls it."""
+
 SHIPPED = Path(__file__).parent / "configs"
 """Configurations of the true Qwen-Image-Layered."""
 
@@ -44,6 +47,13 @@ class Files:
         if missing := missing_parts(path):
             raise QilError(f"{path} is no complete diffusers folder: it has no {', '.join(missing)} folder.")
         return cls(path / "transformer", path / "text_encoder", path / "vae", path / "tokenizer", loras)
+
+    @property
+    def mmproj(self) -> tuple[Path, ...]:
+        """GGUF files beside a GGUF text encoder that may have its vision part."""
+        if self.text_encoder.suffix.lower() != ".gguf":
+            return ()
+        return tuple(path for path in sorted(self.text_encoder.parent.glob("*.gguf")) if MMPROJ in path.name.lower())
 
     def config(self, part: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The configuration of "transformer", "text_encoder" or "vae": config.json beside its weights, or `shipped`."""

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from ..errors import QilError
 
+DEFAULT = "default"
+"""The backend that diffusers takes when none is chosen."""
+
 
 def rotary(
     transformer: Any, shapes: list[tuple[int, int, int]], text: int, device: torch.device, real: bool = False
@@ -87,3 +90,27 @@ def use_joint_attention(transformer: Any) -> None:
     """Give every block our processor."""
     for block in transformer.transformer_blocks:
         block.attn.set_processor(JointAttention())
+
+
+class Tuning:
+    """How a transformer computes: the attention backend by diffusers' name, and whether its blocks are compiled."""
+
+    def __init__(self, transformer: Any) -> None:
+        self._transformer = transformer
+        self._attention, self._compiled = DEFAULT, False
+        use_joint_attention(transformer)
+
+    def use(self, attention: str, compiled: bool) -> None:
+        """Change what is different from now. Raises QilError when the backend is not installed or not known."""
+        if attention != self._attention:
+            if attention == DEFAULT:
+                use_joint_attention(self._transformer)
+            else:
+                use_backend(self._transformer, attention)
+            self._attention = attention
+        if compiled and not self._compiled:
+            self._transformer.compile_repeated_blocks(fullgraph=True)
+        if self._compiled and not compiled:
+            for module in self._transformer.modules():
+                module._compiled_call_impl = None  # as nn.Module has it before compile()
+        self._compiled = compiled

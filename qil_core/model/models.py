@@ -66,7 +66,17 @@ def edition(weights: Shapes, config: Mapping[str, Any], stock: str | None, name:
         return EDIT_2511
     if stock is not None:
         return next((model for model in (EDIT_2509, EDIT) if model.stock == stock), None)
+    return _of_name(name)
+
+
+def _of_name(name: str) -> Model | None:
     return next((model for pattern, model in NAMES if re.search(pattern, name.lower())), None)
+
+
+def named(transformer: Path) -> str | None:
+    """The edition that a transformer's file or folder is called by: where its content does not say it, this counts."""
+    found = _of_name(transformer.parent.name if transformer.is_dir() else transformer.name)
+    return found.label if found else None
 
 
 def edition_of(path: Path, weights: Shapes) -> Model:

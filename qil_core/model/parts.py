@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.folders import Files
+from ..checkpoints.folders import MMPROJ, Files
 from ..checkpoints.layouts import text_encoder_names, vae_names, vision_names
 from ..checkpoints.lora import apply, open_lora
 from ..checkpoints.readers import open_readers
@@ -25,9 +25,6 @@ TEXT_ENCODER_READ = 0.95
 
 VISUAL = "model.visual."
 """How the names of the text encoder's vision part begin."""
-
-MMPROJ = "mmproj"
-"""In the name of the GGUF file that has a text encoder's vision part, as llama.cpp calls it."""
 
 NAMED = 4
 """Weights that an error message names, at the most."""
@@ -137,7 +134,7 @@ def _text_encoder(files: Files, model: Model) -> _Opened:
     config = Qwen2_5_VLConfig(**files.config("text_encoder", model.settings))
     module: Any = _empty(Qwen2_5_VLForConditionalGeneration, {"config": config})
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    readers = _with_eyes(text_encoder_names(readers, wanted), files.text_encoder, wanted)
+    readers = _with_eyes(text_encoder_names(readers, wanted), files, wanted)
     module.generation_config = GenerationConfig(**files.generation_config())
     adapted = _without_speech if model.sight else _without_caption
     notes = adapted(module, readers, files.text_encoder)
@@ -145,15 +142,13 @@ def _text_encoder(files: Files, model: Model) -> _Opened:
     return _Opened(module, readers, notes)
 
 
-def _with_eyes(readers: Readers, path: Path, wanted: Mapping[str, tuple[int, ...]]) -> Readers:
+def _with_eyes(readers: Readers, files: Files, wanted: Mapping[str, tuple[int, ...]]) -> Readers:
     """A GGUF text encoder with its vision part, from the first mmproj file beside it that has all of its weights."""
-    if path.suffix.lower() != ".gguf" or _sees(readers):
+    if _sees(readers):
         return readers
-    for beside in sorted(path.parent.glob("*.gguf")):
-        if MMPROJ not in beside.name.lower():
-            continue
+    seeing = [name for name in wanted if name.startswith(VISUAL)]
+    for beside in files.mmproj:
         eyes = text_encoder_names(vision_names(open_readers(beside)), wanted)
-        seeing = [name for name in wanted if name.startswith(VISUAL)]
         if all(name in eyes and eyes[name].shape == wanted[name] for name in seeing):
             return readers | {name: eyes[name] for name in seeing}
     return readers

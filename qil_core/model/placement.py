@@ -56,6 +56,13 @@ class Placement:
         self._packed_blocks, self._packed_words = Packing(), Packing()
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
 
+    def use(self, mode: str) -> None:
+        """Another mode: what is on the device leaves it, and the plan is made anew. QilError unless one of MODES."""
+        check_mode(mode)
+        if mode != self._mode:
+            self.release()
+            self._mode, self._plan = mode, None
+
     @property
     def plan(self) -> Plan:
         """Chosen when it is first asked for: what is free then counts, not what was free when the model was read."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,13 +20,16 @@ from ..errors import QilError
 from ..progress import Preview, Progress, part, silent
 from ..stack import to_bytes
 from . import denoise, vae
-from .attention import use_backend, use_joint_attention
+from .attention import DEFAULT, Tuning
 from .cache import ContentCache, content_key
 from .denoise import Problem
 from .first_block import FirstBlockCache
 from .machine import Machine
 from .placement import Placement
 from .plan import smaller
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 GRID = 32
 """Sides of the picture that the model sees are multiples of this."""
@@ -83,8 +87,25 @@ def tokens(size: tuple[int, int], resolution: int) -> int:
     return width * height // TOKEN**2
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a model runs. memory: one of `plan.MODES`. attention: diffusers' name of a backend.
+
+    compile: whether blocks are compiled, which makes the first steps slow. reuse: threshold of
+    `first_block.FirstBlockCache`, lossy; 0 computes every step.
+    """
+
+    memory: str = "auto"
+    attention: str = DEFAULT
+    compile: bool = False
+    reuse: float = 0.0
+
+
 class Runtime:
-    """A model on one device. What a call had to work out, the next one with the same input gets for nothing."""
+    """A model on one device. What a call had to work out, the next one with the same input gets for nothing.
+
+    Runtimes that `with_settings` made of each other are one model: they share its weights and its results.
+    """
 
     advice = ""
     """What to ask for when memory is not enough."""
@@ -107,23 +128,26 @@ class Runtime:
         self.parts = parts
         self.device = device
         self.cache = ContentCache()
-        self._compiled = False
-        self._reuse = 0.0
-        use_joint_attention(parts.transformer)
+        self.settings = Settings(memory)
         self.placement = Placement(parts, machine or Machine(device), memory, free)
+        self._tuning = Tuning(parts.transformer)
 
-    def tune(self, attention: str = "default", compile: bool = False, reuse: float = 0.0) -> None:
-        """Choose an attention backend by diffusers' name, and whether blocks are compiled (slow first steps).
+    def with_settings(self, settings: Settings) -> Self:
+        """The same model with other settings; nothing is loaded for that. Raises QilError for what cannot be used."""
+        other = copy.copy(self)
+        other.settings = settings
+        other._apply()
+        return other
 
-        reuse: threshold of `first_block.FirstBlockCache`, lossy; 0 computes every step.
-        Raises QilError when the backend is not installed or not known.
-        """
-        self._reuse = reuse
-        if attention != "default":
-            use_backend(self.parts.transformer, attention)
-        if compile:
-            self.parts.transformer.compile_repeated_blocks(fullgraph=True)
-            self._compiled = True
+    def tune(self, attention: str = DEFAULT, compile: bool = False, reuse: float = 0.0) -> None:
+        """Change settings, see `Settings`. Raises QilError when the backend is not installed or not known."""
+        self.settings = replace(self.settings, attention=attention, compile=compile, reuse=reuse)
+        self._apply()
+
+    def _apply(self) -> None:
+        """Have these settings count, whatever others of the same model have set."""
+        self.placement.use(self.settings.memory)
+        self._tuning.use(self.settings.attention, self.settings.compile)
 
     def _in_memory(self, work: Callable[[], Tensor], run: Run, tokens: int) -> Tensor:
         """What work gives; afterwards run's notes also say what every call of this model has to say.
@@ -133,6 +157,7 @@ class Runtime:
         """
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
+        self._apply()
         self.placement.expect(tokens)
         result = self._tried_twice(work, run)
         run.notes += [*self.parts.notes, f"Memory: {self.placement.plan}{peak(self.device)}.", *self.placement.notes]
@@ -192,7 +217,7 @@ class Runtime:
         """Tokens after the last of the timesteps, for which the scheduler has just been set up."""
         transformer, scheduler, steps = self.parts.transformer, self.parts.scheduler, len(timesteps)
         self._modulate(timesteps, problem.image, part(progress, 0, PREPARED))
-        blocks = FirstBlockCache(self.placement.blocks(), self._reuse)
+        blocks = FirstBlockCache(self.placement.blocks(), self.settings.reuse)
         step = self.parts.modulation.step
         before = start = denoise.noise(problem, self.parts.vae.config.z_dim, seed)
 
@@ -203,8 +228,8 @@ class Runtime:
                 preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
             before = latents
 
-        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self._compiled)
-        run.notes += [blocks.note] if self._reuse else []
+        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self.settings.compile)
+        run.notes += [blocks.note] if self.settings.reuse else []
         return latents
 
     def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:

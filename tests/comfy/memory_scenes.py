@@ -388,6 +388,31 @@ def comfyuis_own_numbers() -> dict[str, Any]:
     return seen
 
 
+def kept() -> dict[str, Any]:
+    """Load Layered Model with one memory mode, then with another: the graph's output of the first still lives."""
+    from comfy.model_patcher import is_model_patcher_output
+
+    node = importlib.import_module("pack.nodes.load").LoadLayeredModel
+    opened: list[str] = []
+    real = Path.open
+    Path.open = lambda self, *given, **named: opened.append(self.name) or real(self, *given, **named)  # type: ignore
+    choice = {"source": "diffusers folder", "folder": str(FOLDER[0]), "loras": "", "attention": "default"}
+    choice |= {"compile": False, "first_block_cache": 0.0}
+    outputs, counts = [], []
+    for mode in (placement.ALL, placement.STREAMED):
+        outputs.append(node.execute(source={**choice, "memory": mode}).args[0])
+        counts.append(len(opened))
+        opened.clear()
+    Path.open = real  # type: ignore[method-assign]
+    first, second = outputs
+    return {
+        "opened": counts,
+        "one copy": first.model.parts is second.model.parts,
+        "rated": [is_model_patcher_output(output) for output in outputs],
+        "memory": [output.model.settings.memory for output in outputs],
+    }
+
+
 def on_a_cpu() -> dict[str, Any]:
     cpu = torch.device("cpu")
     ours = model("auto", cpu)
@@ -413,6 +438,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "small": lambda: plan_on_a_small_card(0),
     "asked": asked_for,
     "cpu": on_a_cpu,
+    "kept": kept,
     "formats": comfyuis_own_numbers,
 }
 

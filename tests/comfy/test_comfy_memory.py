@@ -125,6 +125,13 @@ def test_on_a_cpu_it_is_listed_and_evicted_too_and_nothing_is_moved(seen: dict[s
     assert (scene["after"], scene["again"], scene["listed_again"]) == ([], True, [OURS])
 
 
+def test_a_changed_memory_setting_loads_nothing_and_the_output_is_rated_as_a_model(seen: dict[str, Any]) -> None:
+    scene = seen["kept"]
+    read, again = scene["opened"]
+    assert (read > 5, again) == (True, 0)
+    assert (scene["one copy"], scene["rated"], scene["memory"]) == (True, [True, True], [ALL, STREAMED])
+
+
 @pytest.mark.parametrize("form", ["int8_tensorwise", "int8_tensorwise convrot", "mxfp8", "nvfp4"])
 def test_quantised_weights_are_the_numbers_that_comfyui_unpacks(seen: dict[str, Any], form: str) -> None:
     assert seen["formats"][form] <= (0.006 if form == "nvfp4" else 0), "ComfyUI multiplies NVFP4 scales in bfloat16"
