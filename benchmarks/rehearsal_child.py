@@ -96,15 +96,20 @@ def work(task: Task) -> dict[str, Any]:
 
     from qil_core.checkpoints.folders import Files
     from qil_core.decompose.qwen import Qwen
-    from qil_core.model.parts import load
+    from qil_core.model.kept import runtime_of
+    from qil_core.model.machine import Machine
+    from qil_core.model.models import LAYERED
     from qil_core.model.pipeline import LayeredModel
+    from qil_core.model.runtime import Settings
     from qil_core.request import Request
 
     say("opening")
-    parts = load(Files(**{name: Path(path) for name, path in task.files.items()}), torch.bfloat16, report)  # type: ignore[arg-type]
+    files = Files(**{name: Path(path) for name, path in task.files.items()})  # type: ignore[arg-type]
+    machine = Machine(torch.device("cpu"))
+    settings = Settings(task.memory)
+    model = runtime_of(LayeredModel, files, torch.bfloat16, lambda _: machine, settings, (LAYERED,), report)
     if not task.results:
         return {}
-    model = LayeredModel(parts, torch.device("cpu"), task.memory)
     request = Request(LAYERS, prompt=task.prompt, steps=task.steps, resolution=task.resolution)
     with stages():
         found = Qwen(model).decompose(picture(task.resolution), request, report)
