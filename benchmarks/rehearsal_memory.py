@@ -90,11 +90,13 @@ def enter(procs: str | None, size: int) -> None:
 class Figures:
     """Of a part of the child's work: seconds, bytes read from the disk, and the most bytes of memory at a time.
 
-    anonymous: memory of the process's own. mapped: pages of files, which the system takes back when others need them.
+    work: seconds of all cores, which do not grow when other programs take them. anonymous: memory of the process's own.
+    mapped: pages of files, which the system takes back when others need them.
     last: anonymous memory at the part's end.
     """
 
     seconds: float = 0.0
+    work: float = 0.0
     read: int = 0
     resident: int = 0
     anonymous: int = 0
@@ -116,7 +118,7 @@ class Watch:
         self.highest = 0
         self._process = process
         self._now = Figures()
-        self._read, self._began = 0, time.perf_counter()
+        self._read, self._worked, self._began = 0, 0.0, time.perf_counter()
 
     def begin(self, part: str) -> None:
         """What happens from now on belongs to this part."""
@@ -125,9 +127,11 @@ class Watch:
 
     def _close(self) -> None:
         read, now = _proc(self._process.pid, "io").get("read_bytes", self._read), time.perf_counter()
+        worked = _worked(self._process.pid) or self._worked
         self._now.read += read - self._read
+        self._now.work += worked - self._worked
         self._now.seconds += now - self._began
-        self._read, self._began = read, now
+        self._read, self._worked, self._began = read, worked, now
 
     def look(self) -> None:
         """Take a sample; nothing where the process has ended."""
@@ -138,6 +142,14 @@ class Watch:
 
     def end(self) -> None:
         self._close()
+
+
+def _worked(process: int) -> float:
+    """Seconds that a process has spent on all cores, its own and the system's for it; 0 where it has ended."""
+    with suppress(OSError):
+        after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _proc(process: int, name: str) -> dict[str, int]:

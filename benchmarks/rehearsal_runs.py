@@ -105,7 +105,7 @@ def gb(size: float) -> str:
     return f"{size / GB:.1f} GB"
 
 
-COLUMNS = ("seconds", "read", "resident", "anonymous", "mapped")
+COLUMNS = ("seconds", "work", "read", "resident", "anonymous", "mapped")
 
 
 def print_run(outcome: Outcome, transformer: Path, limit: Limit) -> None:
@@ -128,7 +128,7 @@ def print_run(outcome: Outcome, transformer: Path, limit: Limit) -> None:
 
 def _line(figures: Figures) -> str:
     sizes = (figures.read, figures.resident, figures.anonymous, figures.mapped)
-    return f"{figures.seconds:10.1f} s" + "".join(f"{gb(size):>12}" for size in sizes)
+    return f"{figures.seconds:10.1f} s{figures.work:10.1f} s" + "".join(f"{gb(size):>12}" for size in sizes)
 
 
 def _print_memory(outcome: Outcome, size: int) -> None:
