@@ -97,7 +97,7 @@ def _with_changes(weight: Weight, deltas: Sequence[tuple[Delta, float]]) -> Stor
     halves = [half() for delta, _ in deltas for half in (delta.up, delta.down)]
     factors = [(delta.factor, strength) for delta, strength in deltas]
     merge = partial(_merged, unpack=base.unpack, own=len(base.tensors), factors=factors)
-    return Stored((*base.tensors, *halves), merge, by_rows=False)
+    return Stored((*base.tensors, *halves), merge, by_rows=False, settles=base.is_plain)
 
 
 def _merged(

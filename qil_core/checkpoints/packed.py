@@ -145,7 +145,7 @@ def _fp8(name: str, weight: Weight, scale: Weight | None, path: Path) -> Weight:
             f"{path}: weight {name} is {weight.dtype} {list(weight.shape)} with a scale {scale.dtype} "
             f"{list(scale.shape)}; only fp8 with one scale, or one a row, can be read. Use the bf16 or fp8 file."
         )
-    return _with(weight, (scale,), partial(_scaled, sides=sides))
+    return _with(weight, (scale,), partial(_scaled, sides=sides), by_rows=prod(sides) == 1)
 
 
 def _with(weight: Weight, more: tuple[Weight, ...], unpack: Any, by_rows: bool = False, **changes: Any) -> Weight:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+PIECE = 1 << 14
+"""Bytes of codes that are unpacked at a time on a CPU: under 32 768 weights, from which on torch shares each of the
+many small operations out among threads, and those wait for each other."""
+
+
 def as_it_is(weight: Tensor) -> Tensor:
     """Of a weight that is stored as numbers."""
     return weight
@@ -32,16 +37,34 @@ class Stored(NamedTuple):
     """unpack(*tensors) gives the weight in its own shape, in the float type that its format is defined in.
 
     by_rows: the first tensor's rows are the weight's, and the others belong to all of them: rows can be unpacked alone.
+    settles: unpacked it takes no more than its first tensor, so where it stays it may be unpacked once and for all.
     """
 
     tensors: tuple[Tensor, ...]
     unpack: Callable[..., Tensor] = as_it_is
     by_rows: bool = True
+    settles: bool = False
 
     @property
     def value(self) -> Tensor:
         """The weight, where its tensors are."""
         return self.unpack(*self.tensors)
+
+    def to(self, dtype: torch.dtype) -> Tensor:
+        """The weight in another type: on a CPU in pieces that stay in its caches, which is several times faster."""
+        import torch
+
+        codes, *others = self.tensors
+        if self.is_plain or not self.by_rows or codes.device.type != "cpu" or codes.dim() != 2 or not codes.numel():
+            return self.value.to(dtype)
+        rows = max(1, PIECE // codes[0].nbytes)
+        pieces = (self.unpack(piece, *others) for piece in codes.split(rows))
+        first = next(pieces)
+        found = torch.empty(len(codes), first.shape[1], dtype=dtype)
+        found[:rows] = first
+        for i, piece in enumerate(pieces, 1):
+            found[i * rows : (i + 1) * rows] = piece
+        return found
 
     @property
     def is_plain(self) -> bool:

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .storage import whole_weight
+
 STREAMS = ("img_mod", "txt_mod")
 """Of the image tokens and of the text tokens, which only know the timestep itself."""
 
@@ -110,5 +112,5 @@ def is_modulation(name: str) -> bool:
 
 
 def _rows(linear: Any, conditions: Sequence[Tensor]) -> Tensor:
-    weight, bias = linear.weight.to(conditions[0]), linear.bias
+    weight, bias = whole_weight(linear, conditions[0].dtype), linear.bias
     return torch.stack([F.linear(F.silu(condition), weight, bias) for condition in conditions])

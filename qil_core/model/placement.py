@@ -30,7 +30,7 @@ from .plan import (
     sizes,
     working,
 )
-from .storage import FORMATS, Packing, packed_size
+from .storage import FORMATS, Packing, StoredLinear, packed_size
 from .streaming import StreamedBlocks, spread, weights
 
 
@@ -55,6 +55,7 @@ class Placement:
         self._layers: nn.ModuleList | None = None  # the same as its own list, while they are streamed
         self._packed_blocks, self._packed_words = Packing(), Packing()
         self._home: dict[int, tuple[Tensor, Tensor]] = {}
+        self._settled: dict[StoredLinear, int] = {}  # bytes of each on the device
 
     def use(self, mode: str) -> None:
         """Another mode: what is on the device leaves it, and the plan is made anew. QilError unless one of MODES."""
@@ -102,7 +103,7 @@ class Placement:
     def held(self) -> int:
         """Bytes of weights on the device that release() frees."""
         slots = sum(blocks.held for blocks in (self.streamed, self._words) if blocks is not None)
-        packed = self._packed_blocks.held + self._packed_words.held
+        packed = self._packed_blocks.held + self._packed_words.held + sum(self._settled.values())
         return sum(tensor.nbytes for tensor, _ in self._home.values()) + slots + packed
 
     def bring(self, module: nn.Module, beside: int = WORKING) -> Any:
@@ -117,22 +118,35 @@ class Placement:
             self._move(module)
 
     def _missing(self, module: nn.Module) -> list[Tensor]:
+        """Tensors that are not on the device; of layers that settle there, those that their weight is made of."""
+        settled = {
+            id(tensor) for layer in _settling(module) if layer in self._settled for tensor in layer.stored.tensors
+        }
         return [
             tensor
             for tensor in weights(module)
-            if id(tensor) not in self._home and tensor.device != self.device and not tensor.is_meta
+            if id(tensor) not in self._home and id(tensor) not in settled and tensor.device != self.device
         ]
 
     def _move(self, module: nn.Module) -> None:
+        for layer in _settling(module):
+            if self.device != HOST and layer not in self._settled:
+                self._settled[layer] = layer.settle(self.device).nbytes
         for tensor in self._missing(module):
             home = tensor.data
             tensor.data = home.to(self.device)
             self._home[id(tensor)] = (tensor, home)
 
     def _send_home(self, module: nn.Module) -> None:
+        for layer in _settling(module):
+            self._unsettle(layer)
         for tensor in weights(module):
             if id(tensor) in self._home:
                 tensor.data = self._home.pop(id(tensor))[1]
+
+    def _unsettle(self, layer: StoredLinear) -> None:
+        if self._settled.pop(layer, None) is not None:
+            layer.settled = None
 
     @contextmanager
     def words(self) -> Iterator[Any]:
@@ -227,12 +241,18 @@ class Placement:
         self.streamed = self._words = None
         self._packed_blocks.undo()
         self._packed_words.undo()
+        for layer in list(self._settled):
+            self._unsettle(layer)
         for tensor, data in self._home.values():
             tensor.data = data
         self._home.clear()
         self._parts.modulation.leave()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _settling(module: nn.Module) -> list[StoredLinear]:
+    return [layer for layer in module.modules() if isinstance(layer, StoredLinear) and layer.settles]
 
 
 class _StreamedList(nn.ModuleList):

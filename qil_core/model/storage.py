@@ -51,14 +51,14 @@ def pack_fp8(weight: Tensor) -> Stored:
     """e4m3 with a scale a row."""
     scales = _row_scales(weight, FP8_MAX)
     codes = (weight.float() / scales.float()).clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn)
-    return Stored((codes, scales), unpack_rows)
+    return Stored((codes, scales), unpack_rows, by_rows=False)
 
 
 def pack_int8(weight: Tensor) -> Stored:
     """-127..127 with a scale a row."""
     scales = _row_scales(weight, INT8_MAX)
     codes = (weight.float() / scales.float()).round().clamp(-INT8_MAX, INT8_MAX).to(torch.int8)
-    return Stored((codes, scales), unpack_rows)
+    return Stored((codes, scales), unpack_rows, by_rows=False)
 
 
 def unpack_rows(codes: Tensor, scales: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def pack_nf4(weight: Tensor) -> Stored:
     levels = torch.tensor(NF4, device=weight.device)
     codes = torch.bucketize(groups.float() / scales.float(), (levels[1:] + levels[:-1]) / 2).to(torch.uint8)
     pairs = torch.cartesian_prod(levels, levels).to(weight.dtype)
-    return Stored((codes[:, ::2] << 4 | codes[:, 1::2], scales, pairs), partial(unpack_nf4, shape=weight.shape))
+    return Stored((codes[:, ::2] << 4 | codes[:, 1::2], scales, pairs), partial(unpack_nf4, shape=weight.shape), False)
 
 
 def unpack_nf4(codes: Tensor, scales: Tensor, pairs: Tensor, shape: torch.Size) -> Tensor:
@@ -94,14 +94,16 @@ class _Keeping(nn.Module):
 
     def __init__(self, stored: Stored) -> None:
         super().__init__()
-        self._unpack, self._names = stored.unpack, [f"stored{i}" for i in range(len(stored.tensors))]
+        self._unpack, self._by_rows = stored.unpack, stored.by_rows
+        self.settles = stored.settles
+        self._names = [f"stored{i}" for i in range(len(stored.tensors))]
         for name, tensor in zip(self._names, stored.tensors, strict=True):
             self.register_buffer(name, tensor)
 
     @property
     def stored(self) -> Stored:
         """What is stored, where it is now."""
-        return Stored(tuple(getattr(self, name) for name in self._names), self._unpack)
+        return Stored(tuple(getattr(self, name) for name in self._names), self._unpack, self._by_rows)
 
     @property
     def weight(self) -> Tensor:
@@ -117,11 +119,19 @@ class StoredLinear(_Keeping):
     def __init__(self, stored: Stored, bias: Tensor | None, shape: tuple[int, int]) -> None:
         """shape: (out, in)."""
         super().__init__(stored)
+        self.settled: Tensor | None = None
         self.out_features, self.in_features = shape
         self.register_buffer("bias", bias)
 
+    def settle(self, device: torch.device) -> Tensor:
+        """The whole weight on a device, where the layer then takes it from: a LoRA is merged once, not in every step."""
+        there = self.stored._replace(tensors=tuple(tensor.to(device) for tensor in self.stored.tensors))
+        self.settled = there.value
+        return self.settled
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.to(x.dtype), self.bias)
+        weight = self.stored.to(x.dtype) if self.settled is None else self.settled.to(x.dtype)
+        return F.linear(x, weight, self.bias)
 
 
 class StoredEmbedding(_Keeping):
@@ -146,6 +156,11 @@ WORTH_IT = 0.9
 
 def _stored(layer: Layer) -> Stored:
     return layer.stored if isinstance(layer, StoredLinear) else Stored((layer.weight.data,))
+
+
+def whole_weight(layer: Layer, dtype: torch.dtype) -> Tensor:
+    """A layer's weight (out, in) as numbers, where the layer is."""
+    return _stored(layer).to(dtype)
 
 
 def _bytes(layer: Layer) -> int:

@@ -324,3 +324,13 @@ def test_a_gguf_text_encoder_sees_with_the_mmproj_file_beside_it(
     assert found.keys() == {name.removeprefix("visual.") for name in seeing}
     for name, tensor in seeing.items():
         assert torch.equal(found[name.removeprefix("visual.")], tensor), name
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "F16"])
+@pytest.mark.parametrize("rows", [1, 3, 1000])
+def test_unpacking_in_pieces_gives_what_unpacking_at_once_gives(tmp_path: Path, kind: str, rows: int) -> None:
+    table = torch.randn(rows, 96, generator=torch.Generator().manual_seed(0))
+    stored = open_readers(write_gguf(tmp_path / "a.gguf", {"a.weight": table}, kind))["a.weight"].stored()
+    for dtype in (torch.bfloat16, torch.float32):
+        assert stored.to(dtype).dtype == dtype
+        assert torch.equal(stored.to(dtype), stored.value.to(dtype))

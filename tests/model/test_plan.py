@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,11 +81,10 @@ def test_smaller_plans_end_with_the_smallest() -> None:
     assert smaller(less) is None
 
 
-def test_the_documents_table_is_what_the_function_gives() -> None:
+def test_the_documents_tables_are_what_the_function_gives() -> None:
     pytest.importorskip("diffusers")
-    written = re.search(r"(\| GPU \| 16 GB RAM.*?)\n\n", DOCS.read_text(encoding="utf-8"), re.S)
-    assert written is not None
-    assert written[1] == memory_table.table(memory_table.true_sizes()), "print it with tests/helpers/memory_table.py"
+    written = DOCS.read_text(encoding="utf-8")
+    assert memory_table.tables() in written, "print them with tests/helpers/memory_table.py"
 
 
 @pytest.mark.parametrize(("device", "words", "leaves"), [(7, 3, True), (15, 28, True), (24, 28, False)])
