@@ -34,6 +34,9 @@ CHANNELS, LATENT = 4, 16
 VAE_FILE = "qwen_image_layered_vae.safetensors"
 RIGHT_CLIP = "load qwen_2.5_vl_7b.safetensors (or its fp8 or GGUF version) with Load CLIP, type qwen_image."
 
+OWN_SHIFT, TEMPLATE_SHIFT = 0.0, 1.0
+"""What the widget has for the MODEL's own shift; and the shift of ComfyUI's template, for a MODEL that sets none."""
+
 WORDS = "qwen25_7b"
 """Key of the tokens that CLIP type qwen_image makes."""
 
@@ -116,12 +119,12 @@ def _sampling() -> list[Any]:
         io.Combo.Input("scheduler", options=KSampler.SCHEDULERS, default="simple", tooltip="As in KSampler."),
         io.Float.Input(
             "shift",
-            default=1.0,
-            min=0.01,
+            default=OWN_SHIFT,
+            min=OWN_SHIFT,
             max=100.0,
             step=0.01,
-            tooltip="As in ModelSamplingAuraFlow. ComfyUI's template takes 1; the model's authors, 2.5 at 640 and 4 at "
-            "1024.",
+            tooltip="0: what a ModelSamplingAuraFlow before this node has set, and without one 1, as in ComfyUI's "
+            "template. Above 0: this, whatever was set before. The model's authors take 2.5 at 640 and 4 at 1024.",
         ),
     ]
 
@@ -179,10 +182,10 @@ class Sampling:
     cfg: float = 2.5
     sampler: str = "euler"
     scheduler: str = "simple"
-    shift: float = 1.0
+    shift: float = OWN_SHIFT
 
     def __str__(self) -> str:
-        return f"{self.steps} steps of {self.sampler}, {self.scheduler}, cfg {self.cfg:g}, shift {self.shift:g}"
+        return f"{self.steps} steps of {self.sampler}, {self.scheduler}, cfg {self.cfg:g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +213,13 @@ class Native:
         latents = self._sample(reference, prompts, request, part(progress, 0.1, 0.9))
         frames = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
         stack = restore(LayerStack.from_image(frames), picture)
-        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}.",)
+        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}, {self._shift()}.",)
         return Decomposed(stack, notes, request.prompt or self.sampling.prompt)
+
+    def _shift(self) -> str:
+        sampling = with_shift(self.model, self.sampling.shift).get_model_object("model_sampling")
+        shift = getattr(sampling, "shift", None)  # a MODEL's own sampling may have none
+        return "the MODEL's own schedule" if shift is None else f"shift {shift:g}"
 
     def _read(self, prompt: str) -> tuple[Conditioning, Conditioning]:
         """Conditioning of a prompt and of the negative prompt: the last one is kept, for all pictures and layers."""
@@ -281,9 +289,14 @@ class _Sampling(comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_samp
 
 
 def with_shift(model: Any, shift: float) -> Any:
-    """As core's ModelSamplingAuraFlow: a clone of the model; the model itself stays as it is."""
+    """As core's ModelSamplingAuraFlow: a clone of the model; the model itself stays as it is.
+
+    OWN_SHIFT leaves what a node before this one has set: the model is given back as it came.
+    """
+    if shift == OWN_SHIFT and "model_sampling" in model.object_patches:
+        return model
     sampling = _Sampling(model.model.model_config)
-    sampling.set_parameters(shift=shift, multiplier=1.0)
+    sampling.set_parameters(shift=shift or TEMPLATE_SHIFT, multiplier=1.0)
     clone = model.clone()
     clone.add_object_patch("model_sampling", sampling)
     return clone

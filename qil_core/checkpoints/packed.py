@@ -257,7 +257,9 @@ def _from_nvfp4(codes: Tensor, scales: Tensor, scale: Tensor, pairs: Tensor) -> 
     import torch.nn.functional as F
 
     groups = F.embedding(codes.int(), pairs).flatten(-2).unflatten(-1, (-1, NV_GROUP))
-    factors = _out_of_tiles(scales.view(torch.float8_e4m3fn), *groups.shape[:2]).float() * scale.float()
+    factors = (
+        _out_of_tiles(scales.view(torch.uint8), *groups.shape[:2]).view(torch.float8_e4m3fn).float() * scale.float()
+    )
     return _rounded((groups * factors[..., None]).flatten(-2))
 
 

@@ -100,7 +100,8 @@ class EditModel(Runtime):
                     parts.tokenizer, parts.image_processor, encoder, parts.model, prompt, seen, self.device
                 )
 
-        return self.cache.get(content_key("prompt", prompt, *(torch.from_numpy(np.array(x)) for x in seen)), make)
+        pictures = [torch.from_numpy(np.array(picture)) for picture in seen]
+        return self.cache.get(content_key("prompt", self._reading, prompt, *pictures), make)
 
     def _variant(
         self, i: int, problem: Problem, request: EditRequest, run: Run, progress: Progress, preview: Preview

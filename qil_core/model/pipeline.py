@@ -73,7 +73,7 @@ class LayeredModel(Runtime):
                 )  # fmt: skip
 
         with run.stage("caption"):
-            key = content_key(torch.from_numpy(np.array(seen)), request.language)
+            key = content_key(torch.from_numpy(np.array(seen)), request.language, self._reading)
             return self.cache.get(key, make)
 
     def _embedding(self, prompt: str) -> Tensor:
@@ -81,4 +81,4 @@ class LayeredModel(Runtime):
             with self.placement.words() as encoder:
                 return words.embed(self.parts.tokenizer, encoder, prompt, self.device)
 
-        return self.cache.get(content_key("prompt", prompt), make)
+        return self.cache.get(content_key("prompt", self._reading, prompt), make)

@@ -26,7 +26,7 @@ from .denoise import Problem
 from .first_block import FirstBlockCache
 from .machine import Machine
 from .placement import Placement
-from .plan import smaller
+from .plan import LOSSY, smaller
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -125,11 +125,12 @@ class Runtime:
 
         free: bytes of device memory that may be used; None takes what the machine says is free at the first call.
         """
+        machine = machine or Machine(device)
         self.parts = parts
-        self.device = device
+        self.device = machine.device
         self.cache = ContentCache()
         self.settings = Settings(memory)
-        self.placement = Placement(parts, machine or Machine(device), memory, free)
+        self.placement = Placement(parts, machine, memory, free)
         self._tuning = Tuning(parts.transformer)
 
     def with_settings(self, settings: Settings) -> Self:
@@ -175,6 +176,11 @@ class Runtime:
             run.notes.append(f"Out of GPU memory with {self.placement.plan}: done again with {plan}.")
         self.placement.plan = plan  # only here is nothing of the failed call alive any more
         return work()
+
+    @property
+    def _reading(self) -> str:
+        """Part of the name under which what the text encoder gives is kept: in lossy modes it gives something else."""
+        return self.settings.memory if self.settings.memory in LOSSY else ""
 
     def _encode(self, pixels: Tensor, run: Run) -> Tensor:
         """Normalised latents (1, z, 1, H/8, W/8) of a picture's pixels (1, 3 or 4, H, W) in [-1, 1]."""

@@ -44,7 +44,7 @@ def folder_option(wanted: Wanted) -> Option:
 
 
 def file_options(wanted: Wanted) -> tuple[Option, ...]:
-    text_encoder = "qwen_2.5_vl_7b, bf16, fp8_scaled or GGUF, in models/text_encoders."
+    text_encoder = "qwen_2.5_vl_7b, bf16, fp8_scaled or GGUF (its mmproj file beside it), in models/text_encoders."
     return (
         Option("transformer", "", f"{wanted.transformer}, in models/diffusion_models.", files="diffusion_models"),
         Option("text_encoder", "", text_encoder, files="text_encoders"),
@@ -69,8 +69,9 @@ def revision_option() -> Option:
 def runtime_options() -> tuple[Option, ...]:
     loras = "LoRAs from models/loras, one a line, with a strength: my_lora.safetensors 0.8"
     memory = (
-        "auto: the first lossless mode that fits the free memory, from all on the GPU to streamed from host memory, "
-        "which needs about 8 GB. Storage in fp8, int8 or nf4 (4 bits) is lossy."
+        "auto: the first lossless mode that fits the free memory, from all on the GPU to streamed from the file, which "
+        "needs about 6 GB and little RAM; the report says what was chosen and why. Another choice loads nothing anew. "
+        "Storage in fp8, int8 or nf4 (4 bits) is lossy; files in fp8, int8 or GGUF keep their own in every mode."
     )
     compiled = "Compile the transformer's blocks: faster steps after a first run that takes minutes longer."
     cached = (

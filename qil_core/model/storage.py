@@ -124,7 +124,7 @@ class StoredLinear(_Keeping):
         self.register_buffer("bias", bias)
 
     def settle(self, device: torch.device) -> Tensor:
-        """The whole weight on a device, where the layer then takes it from: a LoRA is merged once, not in every step."""
+        """The weight on a device, where the layer then takes it from: a LoRA is merged once, not in every step."""
         there = self.stored._replace(tensors=tuple(tensor.to(device) for tensor in self.stored.tensors))
         self.settled = there.value
         return self.settled
@@ -143,7 +143,9 @@ class StoredEmbedding(_Keeping):
 
     def forward(self, ids: Tensor) -> Tensor:
         codes, *others = self.stored.tensors
-        return self._unpack(codes[ids], *others).to(self._dtype)
+        are_bytes = codes.dtype.itemsize == 1  # not every device looks rows of fp8 up
+        rows = codes.view(torch.uint8)[ids].view(codes.dtype) if are_bytes else codes[ids]
+        return self._unpack(rows, *others).to(self._dtype)
 
 
 Layer = nn.Linear | StoredLinear

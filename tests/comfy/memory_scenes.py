@@ -413,6 +413,30 @@ def kept() -> dict[str, Any]:
     }
 
 
+def pinned() -> dict[str, Any]:
+    """What may be pinned beside ComfyUI's own, and who pins; nothing of it needs a GPU."""
+    machine = importlib.import_module("pack.qil_core.model.machine")
+    shared = memory.SharedMachine(torch.device("cuda:0"))
+    real = management.MAX_PINNED_MEMORY, management.TOTAL_PINNED_MEMORY, management.pin_memory, management.unpin_memory
+    calls: list[str] = []
+    seen: dict[str, Any] = {"may": []}
+    for most, now in ((1000, 400), (1000, 2000), (-1, 0), (1 << 60, 0)):
+        management.MAX_PINNED_MEMORY, management.TOTAL_PINNED_MEMORY = most, now
+        seen["may"].append(shared.pinnable())
+    seen["share"] = machine.PIN_SHARE * shared.free_ram() / seen["may"].pop()
+    management.pin_memory = lambda buffer: calls.append(f"pin {buffer.nbytes}") or True
+    management.unpin_memory = lambda buffer: calls.append(f"unpin {buffer.nbytes}")
+    buffer = machine.HostBuffer(432, shared)
+    seen["is pinned"] = buffer.is_pinned
+    del buffer
+    management.pin_memory = lambda buffer: False
+    seen["refused"] = machine.HostBuffer(432, shared).is_pinned
+    management.MAX_PINNED_MEMORY, management.TOTAL_PINNED_MEMORY = real[:2]
+    management.pin_memory, management.unpin_memory = real[2:]
+    errors = (torch.OutOfMemoryError("x"), RuntimeError("cannot pin"), MemoryError())
+    return seen | {"calls": calls, "oom": [shared.is_oom(error) for error in errors]}
+
+
 def on_a_cpu() -> dict[str, Any]:
     cpu = torch.device("cpu")
     ours = model("auto", cpu)
@@ -439,6 +463,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "asked": asked_for,
     "cpu": on_a_cpu,
     "kept": kept,
+    "pinned": pinned,
     "formats": comfyuis_own_numbers,
 }
 

@@ -132,6 +132,15 @@ def test_a_changed_memory_setting_loads_nothing_and_the_output_is_rated_as_a_mod
     assert (scene["one copy"], scene["rated"], scene["memory"]) == (True, [True, True], [ALL, STREAMED])
 
 
+def test_host_memory_is_pinned_by_comfyui_within_its_own_share_and_ours(seen: dict[str, Any]) -> None:
+    scene = seen["pinned"]
+    assert scene["may"] == [600, 0, 0]
+    assert scene["share"] == pytest.approx(1, rel=0.2), "of what is free, which changes while it is asked"
+    assert scene["calls"] == ["pin 432", "unpin 432"]
+    assert (scene["is pinned"], scene["refused"]) == (True, False)
+    assert scene["oom"] == [True, False, False], "a failure to pin is none of the device's memory"
+
+
 @pytest.mark.parametrize("form", ["int8_tensorwise", "int8_tensorwise convrot", "mxfp8", "nvfp4"])
 def test_quantised_weights_are_the_numbers_that_comfyui_unpacks(seen: dict[str, Any], form: str) -> None:
     assert seen["formats"][form] <= (0.006 if form == "nvfp4" else 0), "ComfyUI multiplies NVFP4 scales in bfloat16"

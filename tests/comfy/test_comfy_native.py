@@ -109,9 +109,12 @@ def template(shift: float) -> Graph:
     }  # fmt: skip
 
 
-def both_ways(server: Server, client: Client, shift: float) -> dict[str, Tensor]:
-    """Tensors of one run: "layers" of our node; core's "reference" and sampled "latents", and its "frames"."""
-    graph = native("square.png", shift) | template(shift)
+def both_ways(server: Server, client: Client, shift: float, change: Graph | None = None) -> dict[str, Tensor]:
+    """Tensors of one run: "layers" of our node; core's "reference" and sampled "latents", and its "frames".
+
+    change: nodes of the graph that are others.
+    """
+    graph = native("square.png", shift) | template(shift) | (change or {})
     graph["taken"] = node("TakeApart", model=["small", 0], image=["picture", 0], layers=LAYERS, seed=SEED)
     kept = {"layers": ("image", "taken"), "frames": ("image", "frames")}
     kept |= {"reference": ("latent", "encoded"), "latents": ("latent", "ksampler")}
@@ -135,6 +138,46 @@ def test_the_layers_are_those_of_comfyuis_own_graph_without_the_whole_picture(co
     assert core["frames"].shape == (LAYERS + 1, SIDE, SIDE, 4)
     assert distance(core["layers"], core["frames"][1:]) < TOLERANCE  # not equal: VAEDecode takes them as one batch
     assert distance(core["layers"][0], core["frames"][0]) > SHOWS
+
+
+AUTHORS = node("ModelSamplingAuraFlow", model=["unet", 0], shift=AUTHORS_SHIFT)
+
+
+def with_model(source: str, shift: float) -> Graph:
+    """Our node with the MODEL of another node."""
+    ours = native("square.png", shift)["native"]
+    return {"native": {**ours, "inputs": {**ours["inputs"], "model": [source, 0]}}}
+
+
+def test_a_shift_that_the_model_has_is_kept_unless_another_is_asked_for(server: Server, client: Client) -> None:
+    asked, own, replaced, unset = (
+        both_ways(server, client, shift, change)["layers"]
+        for shift, change in (
+            (AUTHORS_SHIFT, {}),
+            (0.0, {"shifted": AUTHORS, **with_model("shifted", 0.0)}),
+            (1.0, {"authors": AUTHORS, **with_model("authors", 1.0)}),
+            (0.0, {"shifted": node("ModelSamplingAuraFlow", model=["unet", 0], shift=1.0)}),
+        )
+    )
+    assert torch.equal(own, asked)
+    assert torch.equal(replaced, unset), "without one, the template's: 1"
+    assert distance(own, unset) > SHOWS
+
+
+@pytest.mark.parametrize("how", ["weights", "attention", "class"])
+def test_what_other_nodes_changed_of_a_model_counts(server: Server, client: Client, how: str) -> None:
+    mark = server.base / "output" / "other_patcher.txt"
+    mark.unlink(missing_ok=True)
+    changed = node("PatchedModel", model=["unet", 0], how=how)
+    shifted = node("ModelSamplingAuraFlow", model=["changed", 0], shift=1.0)
+    seen = both_ways(server, client, 1.0, {"changed": changed, "shifted": shifted, **with_model("changed", 1.0)})
+    plain = both_ways(server, client, 1.0)
+    assert distance(seen["layers"], seen["frames"][1:]) < TOLERANCE, "as in core's own graph"
+    assert (distance(seen["layers"], plain["layers"]) > SHOWS) == (how != "class")
+    mark.unlink(missing_ok=True)
+    alone = taking_apart({**native("square.png"), "changed": changed, **with_model("changed", 0.0)})
+    client.succeed(alone)
+    assert mark.exists() == (how == "class"), "the patcher that is sampled is of its own class"
 
 
 class Ours:

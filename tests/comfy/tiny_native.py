@@ -190,6 +190,47 @@ class SmallBucket:
         return (replace(model, sampling=replace(model.sampling, resolution=resolution)),)
 
 
+class PatchedModel:
+    """A MODEL as other nodes change it: other weights, another attention, or a patcher of another class."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "patch"
+    CATEGORY = "_for_testing"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"model": ("MODEL",), "how": (["weights", "attention", "class"],)}}
+
+    def patch(self, model: Any, how: str) -> tuple[Any]:
+        changed = model.clone()
+        if how == "weights":
+            name = "diffusion_model.img_in.weight"
+            more = 0.1 * torch.randn(WIDTH, 64, generator=torch.Generator().manual_seed(0))
+            assert changed.add_patches({name: ("diff", (more,))}) == [name]
+        if how == "attention":
+
+            def half(attend: Any, *given: Any, **named: Any) -> Tensor:
+                return 0.5 * attend(*given, **named)
+
+            changed.model_options["transformer_options"]["optimized_attention_override"] = half
+        if how == "class":  # as GGUF loaders have one of their own, which knows how their weights are unpacked
+            changed.__class__ = _other_class(type(changed))
+        return (changed,)
+
+
+def _other_class(base: type[Any]) -> type[Any]:
+    """A patcher that leaves a mark in the output folder when it is what is sampled."""
+
+    class OtherPatcher(base):  # type: ignore[misc]
+        def pre_run(self) -> None:
+            import folder_paths
+
+            (Path(folder_paths.get_output_directory()) / "other_patcher.txt").write_text("sampled")
+            super().pre_run()
+
+    return OtherPatcher
+
+
 class TakeApart:
     """The layers as a decomposer gives them, before they are made exact."""
 
@@ -232,6 +273,7 @@ NODE_CLASS_MAPPINGS = {
     "TinyTextEncoder": TinyTextEncoder,
     "TinyDiffusionModel": TinyDiffusionModel,
     "SmallBucket": SmallBucket,
+    "PatchedModel": PatchedModel,
     "TakeApart": TakeApart,
     "KeepTensor": KeepTensor,
 }

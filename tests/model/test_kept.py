@@ -7,6 +7,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ pytest.importorskip("diffusers")
 
 import tiny_model
 from checkpoint_forms import QUERY, lora_file
+from stock import Spy
 
 from qil_core.checkpoints import identity
 from qil_core.checkpoints.folders import Files
@@ -24,6 +26,7 @@ from qil_core.errors import QilError
 from qil_core.model import kept
 from qil_core.model.machine import Machine
 from qil_core.model.models import EDITIONS, LAYERED, named
+from qil_core.model.parts import load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.plan import ALL, LEAVES, STREAMED
 from qil_core.model.runtime import Settings
@@ -89,6 +92,23 @@ def test_settings_count_for_those_who_asked_for_them_and_for_nobody_else(folder:
     assert torch.equal(pictures[0], pictures[2])
     assert torch.equal(pictures[1], pictures[3])
     assert (pictures[0] - pictures[1]).abs().max() < 1e-4
+
+
+def test_what_a_lossy_text_encoder_read_is_not_taken_for_what_a_lossless_one_reads(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caption = replace(ASKED, prompt="")
+    fresh = LayeredModel(load(Files.of_folder(folder), torch.float32), CPU, ALL)
+    lossy, lossless = asked(folder, Settings("nf4 storage (lossy)")), asked(folder, Settings(ALL))
+    for request in (ASKED, caption):
+        different, _ = lossy.layers(torch.ones(8, 8, 4), request, silent)
+        same, _ = lossless.layers(torch.ones(8, 8, 4), request, silent)
+        want, _ = fresh.layers(torch.ones(8, 8, 4), request, silent)
+        assert not torch.equal(different, want)
+        assert torch.allclose(same, want, atol=1e-5)
+    spy = Spy(monkeypatch, lossless.parts.text_encoder, "forward")
+    lossless.layers(torch.ones(8, 8, 4), caption, silent)
+    assert spy.calls == 0
 
 
 def test_compiled_blocks_are_as_before_once_nobody_compiles(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from qil_core.model import machine
 from qil_core.model.machine import PIN_SHARE, UNLIMITED, HostBuffer, Machine
 
 CUDA = torch.device("cuda:0")
@@ -72,10 +74,34 @@ def test_a_refusal_is_no_error_and_leaves_none_for_the_next_launch(
     assert cudart.registered == {}
 
 
+@pytest.mark.parametrize(("limit", "left"), [("1000\n", 1000 - 700 + 250), ("max\n", None), ("", None)])
+def test_a_container_has_the_memory_of_its_limit_and_files_in_it_count_as_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, left: int | None
+) -> None:
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2000))
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text(limit)
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 400\nfile 250\n")
+    assert machine.left_in_container(tmp_path) == left
+    assert Machine(CUDA).free_ram() == (left or 2000)
+    assert machine.left_in_container(tmp_path / "nothing here") is None
+
+
+def test_a_gpu_without_a_number_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is on it would be taken for what is elsewhere: tensors say "cuda:1", never "cuda"."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert Machine(torch.device("cuda")).device == torch.device("cuda:1")
+    assert Machine(CUDA).device == CUDA
+
+
 def test_a_share_of_free_memory_may_be_pinned_and_none_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import psutil
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    monkeypatch.setattr(machine, "CGROUP", Path("nothing here"))
     assert Machine(CUDA).pinnable() == 1000 * PIN_SHARE
     cpu = Machine(torch.device("cpu"))
     assert (cpu.pinnable(), cpu.pin(torch.empty(1)), cpu.make_room(None, 1)) == (0, False, UNLIMITED)  # type: ignore[arg-type]
