@@ -239,7 +239,7 @@ def _gguf_bytes(path: Path, content: Content, padding: int) -> bytes:
     import gguf
 
     writer = gguf.GGUFWriter(path, "qwen_image")
-    writer.add_string("rehearsal.padding", " " * padding)
+    writer.add_string("rehearsal.padding", " " * (1 + padding))  # an empty one would be left out
     for entry in content.entries:
         kind = gguf.GGMLQuantizationType[entry.type]
         sides = gguf.quant_shape_to_byte_shape(entry.shape, kind) if entry.type in ("Q4_K", "BF16") else entry.shape

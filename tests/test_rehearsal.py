@@ -70,6 +70,13 @@ def test_every_kind_is_a_layered_transformer_with_sane_weights(written: Path) ->
     assert not torch.equal(large, value(readers[LARGE.replace("to_q", "to_k")]))
 
 
+def test_large_weights_begin_at_a_page_so_that_file_systems_can_share_them(written: Path) -> None:
+    kind = next(kind for kind, name in rehearsal_files.FILE_NAMES.items() if name == written.name)
+    large = rehearsal_files.transformer(WIDE, kind).large
+    begins = rehearsal_files.block(large[0].type, sum(entry.size for entry in large))[:512]
+    assert written.read_bytes().index(begins) % rehearsal_files.PAGE == 0
+
+
 def test_large_weights_are_stored_as_the_kind_says() -> None:
     for kind, type in rehearsal_files.TYPES.items():
         large = rehearsal_files.transformer(WIDE, kind).large
