@@ -16,11 +16,12 @@ def test_random_blocks_become_the_same_floats(name: str) -> None:
     kind, type_ = TYPES[name], gguf.GGMLQuantizationType[name]
     assert gguf.GGML_QUANT_SIZES[type_] == (kind.weights, kind.bytes)
     codes = np.random.default_rng(0).integers(0, 256, (6, 5 * kind.bytes), np.uint8)
-    want = torch.from_numpy(gguf.quants.dequantize(codes, type_))
+    with np.errstate(invalid="ignore"):  # random bytes make half floats that are none
+        want = torch.from_numpy(gguf.quants.dequantize(codes, type_))
     tables = [torch.tensor(kind.table)] if kind.table else []
     got = kind.unpack(torch.from_numpy(codes), *tables)
     assert got.shape == (6, 5 * kind.weights)
-    same = (got == want) | (got.isnan() & want.isnan())  # random bytes make half floats that are none
+    same = (got == want) | (got.isnan() & want.isnan())
     assert same.all()
     assert want.isfinite().float().mean() > 0.8
     assert torch.equal(kind.unpack(torch.from_numpy(codes[2:4]), *tables).nan_to_num(), got[2:4].nan_to_num())

@@ -340,3 +340,14 @@ def test_unpacking_in_pieces_gives_what_unpacking_at_once_gives(tmp_path: Path, 
     for dtype in (torch.bfloat16, torch.float32):
         assert stored.to(dtype).dtype == dtype
         assert torch.equal(stored.to(dtype), stored.value.to(dtype))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_packed_layers_can_be_compiled_whole(tiny: Path, tmp_path: Path, form: str) -> None:
+    """Traced on the meta device, which takes the way of a GPU; a graph break would be an error."""
+    stored = open_readers(FORMS[form](tiny, tmp_path))["img_in.weight"].stored()
+    layer = StoredLinear(stored, None, (32, 64)).to("meta")
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        assert compiled(torch.randn(3, 64, device="meta")).shape == (3, 32)
+    torch._dynamo.reset()
