@@ -77,7 +77,9 @@ def test_compiled_blocks_are_measured_and_nothing_stays_compiled(tmp_path: Path)
     assert found["failed"] == found["skipped"] == []
     measured = rows(found)
     assert measured["ours compiled: 64 px, 3 layers, compiled"]["graphs"] >= 1
-    assert measured["ours compiled: compiled, one call after another"]["same again: first step s"] > 0
+    calls = measured["ours compiled: compiled, one call after another"]
+    assert calls["same again: first step s"] > 0
+    assert calls["same again: graphs"] == calls["first call: graphs"], "another aspect, layers, steps: nothing anew"
 
 
 def test_the_command_writes_what_it_found_beside_what_it_was_found_on(

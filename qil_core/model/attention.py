@@ -112,7 +112,8 @@ class Tuning:
                 use_backend(self._transformer, attention)
             self._attention = attention
         if compiled and not self._compiled:
-            self._transformer.compile_repeated_blocks(fullgraph=True)
+            # tokens of pictures and prompts and the rows of the tables vary from call to call
+            self._transformer.compile_repeated_blocks(fullgraph=True, dynamic=True)
         if self._compiled and not compiled:
             for module in self._transformer.modules():
                 module._compiled_call_impl = None  # as nn.Module has it before compile()
