@@ -53,9 +53,9 @@ GREY_SPREAD_STEPS = 8
 """What is added to that spread, in 1/255: dark colours are rounded more."""
 
 MIN_WHITE = 225
-"""Smallest channel, in 1/255, of a grey that is called white."""
+"""Lightness, in 1/255, above which a grey is called white: cream is, too."""
 
-MAX_BROWN = 110
+MAX_BROWN = 160
 """Largest channel, in 1/255, of a brown: brown is a dark orange."""
 
 BROWN_GREEN = 0.4
@@ -109,7 +109,7 @@ def color_name(red: float, green: float, blue: float) -> str:
     if high < MAX_BLACK:
         return "black"
     if high - low < GREY_SPREAD * high + GREY_SPREAD_STEPS:
-        return "white" if low > MIN_WHITE else "grey"
+        return "white" if (high + low) / 2 > MIN_WHITE else "grey"
     if high < MAX_BROWN and red > blue and green > BROWN_GREEN * red:
         return "brown"
     return next(name for limit, name in HUES if _hue(red, green, blue) < limit)
