@@ -210,16 +210,12 @@ class Native:
         reference = self.vae.encode(seen)
         progress(0.05, "reading the prompt")
         prompts = [refer(words, reference) for words in self._read(request.prompt or self.sampling.prompt)]
-        latents = self._sample(reference, prompts, request, part(progress, 0.1, 0.9))
+        model = with_shift(self.model, self.sampling.shift)
+        latents = self._sample(model, reference, prompts, request, part(progress, 0.1, 0.9))
         frames = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
         stack = restore(LayerStack.from_image(frames), picture)
-        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}, {self._shift()}.",)
+        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}, {shift_of(model)}.",)
         return Decomposed(stack, notes, request.prompt or self.sampling.prompt)
-
-    def _shift(self) -> str:
-        sampling = with_shift(self.model, self.sampling.shift).get_model_object("model_sampling")
-        shift = getattr(sampling, "shift", None)  # a MODEL's own sampling may have none
-        return "the MODEL's own schedule" if shift is None else f"shift {shift:g}"
 
     def _read(self, prompt: str) -> tuple[Conditioning, Conditioning]:
         """Conditioning of a prompt and of the negative prompt: the last one is kept, for all pictures and layers."""
@@ -231,14 +227,16 @@ class Native:
             self._held[prompt] = positive, negative
         return self._held[prompt]
 
-    def _sample(self, reference: Tensor, prompts: list[Conditioning], request: Request, progress: Progress) -> Tensor:
+    def _sample(
+        self, model: Any, reference: Tensor, prompts: list[Conditioning], request: Request, progress: Progress
+    ) -> Tensor:
         """Latents (1, 16, layers + 1, h, w), frame 0 the whole picture, by core's KSampler."""
         from comfy import sample
 
         chosen = self.sampling
         start = empty_latent(reference, request.layers + 1)
         return sample.sample(
-            with_shift(self.model, chosen.shift),
+            model,
             sample.prepare_noise(start, request.seed),
             chosen.steps,
             chosen.cfg,
@@ -300,6 +298,12 @@ def with_shift(model: Any, shift: float) -> Any:
     clone = model.clone()
     clone.add_object_patch("model_sampling", sampling)
     return clone
+
+
+def shift_of(model: Any) -> str:
+    """The shift that a model samples with, for the report."""
+    shift = getattr(model.get_model_object("model_sampling"), "shift", None)  # a MODEL's own sampling may have none
+    return "the MODEL's own schedule" if shift is None else f"shift {shift:g}"
 
 
 def reporter(model: Any, progress: Progress) -> Callable[[int, Tensor, Tensor, int], None]:

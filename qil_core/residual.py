@@ -180,11 +180,14 @@ def _alphas(asked: Tensor, under: Tensor, own: Tensor, unseen: Tensor) -> list[T
     difference, reach = asked - under, own[:, :3] - under
     matting = (difference * reach).sum(-1) + own[:, 3] * STEP
     matting = (matting / (reach.square().sum(-1) + STEP)).clamp(0, 1)
-    exact = torch.maximum(_least_alpha(asked, under), matting)
-    exact = (exact * GRID - 1e-3).ceil() / GRID
-    nearly = _least_alpha(asked, under + difference.clamp(-unseen, unseen))
-    nearly = (nearly * GRID - 1e-3).ceil() / GRID
+    exact = _next_step(torch.maximum(_least_alpha(asked, under), matting))
+    nearly = _next_step(_least_alpha(asked, under + difference.clamp(-unseen, unseen)))
     return [torch.zeros_like(matting), own[:, 3], nearly, *(torch.lerp(matting, exact, step) for step in STEPS)]
+
+
+def _next_step(alpha: Tensor) -> Tensor:
+    """The next value of the 8-bit grid that is not smaller; rounding of float32 aside."""
+    return (alpha * GRID - 1e-3).ceil() / GRID
 
 
 def _least_alpha(asked: Tensor, under: Tensor) -> Tensor:

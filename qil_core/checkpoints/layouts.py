@@ -44,7 +44,12 @@ def vae_names(readers: Readers) -> Readers:
 
 def _vae_name(name: str, blocks: dict[int, str]) -> str:
     name = UPSAMPLES.sub(lambda found: blocks[int(found[1])], name)
-    for pattern, to in (*WAN_STARTS, *WAN_ENDS):
+    return _renamed(name, WAN_STARTS + WAN_ENDS)
+
+
+def _renamed(name: str, table: Iterable[tuple[str, str]]) -> str:
+    """A name after all of a table's patterns, each with what takes its place."""
+    for pattern, to in table:
         name = re.sub(pattern, to, name)
     return name
 
@@ -88,9 +93,7 @@ def text_encoder_names(readers: Readers, wanted: Iterable[str]) -> Readers:
 
 def bare_name(name: str) -> str:
     """A text encoder's name without the roots that versions differ in: layers.0..., embed_tokens..., visual..."""
-    for pattern, to in LLAMA:
-        name = re.sub(pattern, to, name)
-    return ROOTS.sub("", name)
+    return ROOTS.sub("", _renamed(name, LLAMA))
 
 
 # The text encoder's vision part in a GGUF file of its own (mmproj): llama.cpp's names
@@ -110,14 +113,7 @@ QUERY = re.compile(r"^(v\.blk\.\d+\.attn_)q\.(weight|bias)$")
 
 def vision_names(readers: Readers) -> Readers:
     """The text encoder's names for the weights of an mmproj file, those that it has in pieces put together."""
-    whole = _together(readers)
-    return {_vision_name(name): weight for name, weight in whole.items()}
-
-
-def _vision_name(name: str) -> str:
-    for pattern, to in VISION:
-        name = re.sub(pattern, to, name)
-    return name
+    return {_renamed(name, VISION): weight for name, weight in _together(readers).items()}
 
 
 def _together(readers: Readers) -> Readers:

@@ -165,16 +165,8 @@ class TinyDiffusionModel:
             return (comfy.sd.load_diffusion_model(path, {"dtype": torch.float32}),)
 
 
-class PatchedDiffusionModel:
+class PatchedDiffusionModel(TinyDiffusionModel):
     """A MODEL as a GGUF loader gives it, with its own operations and patcher, and with patches of all common kinds."""
-
-    RETURN_TYPES = ("MODEL",)
-    FUNCTION = "load"
-    CATEGORY = "_for_testing"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"name": ("STRING", {"default": LAYERED})}}
 
     def load(self, name: str) -> tuple[Any]:
         """Weights are stored halved; operations double them. Attention is halved, and so is the model's answer."""
@@ -204,14 +196,15 @@ class PatchedDiffusionModel:
         model = loaded.clone()
         weight = "diffusion_model.transformer_blocks.0.attn.to_q.weight"
         model.add_patches({weight: (torch.randn(32, 32, generator=torch.Generator().manual_seed(9)) / 8,)})
-        model.model_options["transformer_options"]["optimized_attention_override"] = _halved_attention
+        model.model_options["transformer_options"]["optimized_attention_override"] = halved_attention
         model.set_model_unet_function_wrapper(
             lambda call, given: call(given["input"], given["timestep"], **given["c"]) / 2
         )
         return (model,)
 
 
-def _halved_attention(attention: Any, *given: Any, **more: Any) -> Tensor:
+def halved_attention(attention: Any, *given: Any, **more: Any) -> Tensor:
+    """An attention override."""
     return attention(*given, **more) / 2
 
 
@@ -258,11 +251,7 @@ class PatchedModel:
             more = 0.1 * torch.randn(WIDTH, 64, generator=torch.Generator().manual_seed(0))
             assert changed.add_patches({name: ("diff", (more,))}) == [name]
         if how == "attention":
-
-            def half(attend: Any, *given: Any, **named: Any) -> Tensor:
-                return 0.5 * attend(*given, **named)
-
-            changed.model_options["transformer_options"]["optimized_attention_override"] = half
+            changed.model_options["transformer_options"]["optimized_attention_override"] = halved_attention
         if how == "class":  # as GGUF loaders have one of their own, which knows how their weights are unpacked
             changed.__class__ = _other_class(type(changed))
         return (changed,)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...ocr import Corners
-from .ink import Ink, line_height
+from .ink import Ink, beyond, line_height
 from .shapes import Box
-from .working import Floats, Mask, strongest
+from .working import Floats, Mask
 
 REACH = 2.6
 """How far before a line a bullet may begin, in heights of the line's box."""
@@ -61,7 +61,7 @@ def _mark(rgb: Floats, corners: Corners, ink: Ink) -> Bullet | None:
     part = rgb[window]
     if not part.size:
         return None
-    apart = strongest(part - np.clip(part, ink.paper[0], ink.paper[1])) > MIN_CONTRAST
+    apart = beyond(part, ink.paper) > MIN_CONTRAST
     _, pieces, stats, centers = cv2.connectedComponentsWithStats(apart.astype(np.uint8), connectivity=8)
     for k in 1 + np.argsort(-stats[1:, 0]):
         x, _, wide, high, _ = stats[k].tolist()

@@ -37,15 +37,13 @@ def completed(colors: Floats, trust: Floats, hidden: Mask, noise: float) -> Floa
 
     hidden: (h, w), where the layer goes on under others. noise: standard deviation of the picture's grain in 1/255.
     """
-    smooth = smooth_fill(colors, trust)
-    sure = trust == 1
+    out, sure = smooth_fill(colors, trust), trust == 1
     if not (hidden & ~sure).any():
-        return smooth
+        return out
     areas = _areas_beside(colors, sure, hidden, noise)
     if areas.max() == 0:
-        return smooth
+        return out
     belongs = _nearest_area(areas, sure)
-    out = smooth.copy()
     for area in range(int(areas.max()) + 1):
         here = (belongs == area) & hidden & ~sure
         if here.any():

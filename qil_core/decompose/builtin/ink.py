@@ -263,6 +263,11 @@ def _ink_colored(part: Floats, off: Mask, area: _Area) -> Mask:
     return np.asarray(letters | more | _within(figures & rare[number], figures, band & area.box, area.height))
 
 
+def beyond(colors: Floats, paper: Floats) -> Floats:
+    """How far colours (h, w, 3) lie outside the range of a paper's (2, 3), lowest and highest: (h, w), 0 inside."""
+    return strongest(colors - np.clip(colors, paper[0], paper[1]))
+
+
 def surrounded(mask: Mask) -> Mask:
     """The holes of a mask: what an outline surrounds, the letters' counters too."""
     import cv2

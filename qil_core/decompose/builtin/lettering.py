@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .fill import nearest
+from .ink import beyond
 from .lines import between
 from .rim import common_colors
 from .shapes import grown
@@ -77,8 +78,7 @@ def style_of(rgb: Floats, noise: float, ink: Mask, paper: Floats) -> Style | Non
     paper: the range (2, 3) of the colours around the line: where glows begin, an outline may not be among the ink.
     """
     alike = ALIKE.at(noise)
-    beyond = np.maximum(paper[0] - rgb, rgb - paper[1]).max(2) > alike
-    area = ink | (grown(ink, AROUND_PX) & beyond)
+    area = ink | (grown(ink, AROUND_PX) & (beyond(rgb, paper) > alike))
     pair = _two_colors(rgb[ink], rgb[area], alike)
     if pair is None:
         return None

@@ -71,7 +71,6 @@ ASIDE = 2.0
 """What is added to a cost, as a share of it, when neither of two parts lies above the other: things stand upright, next
 to each other. On drawn figures 0.78 of things are found with 2 or 3, and 0.70 with 0."""
 
-
 UNLIKE = 30.0
 """Difference of two parts' colours, in Lab, from which the edge between them counts wholly."""
 
@@ -261,10 +260,10 @@ class _Forest:
 
     def __init__(self, parts: Parts) -> None:
         self.border, self.edge = parts.border.astype(np.float64), parts.edge.astype(np.float64)
-        self.nodes = [_leaf(parts, i) for i in range(len(parts.area))]
+        self.bare = _bare(parts)
+        self.nodes = [_leaf(parts, i, self.bare) for i in range(len(parts.area))]
         self.area, self.scenery, self.box = parts.area.astype(np.float64), parts.scenery, parts.box.copy()
         self.color = parts.color.copy()
-        self.bare = _bare(parts)
         self.alive = (parts.area > 0) & (np.arange(len(parts.area)) > 0)
         self.open = self.alive & (parts.kinds == SHAPE)
         self.costs = np.full(self.border.shape, np.inf)
@@ -279,8 +278,8 @@ class _Forest:
     def merge(self, first: int, second: int) -> None:
         """Node `first` takes in node `second`."""
         cost, one, other = self.costs[first, second], self.nodes[first], self.nodes[second]
-        self.box[first] = joined(one, other).box
-        self.color[first] = joined(one, other).color
+        both = joined(one, other)
+        self.box[first], self.color[first] = both.box, both.color
         self.area[first] += self.area[second]
         for table in (self.border, self.edge):
             table[first] += table[second]
@@ -290,7 +289,7 @@ class _Forest:
         self.alive[second] = self.open[second] = False
         self.costs[second] = self.costs[:, second] = np.inf
         self.nodes[first] = replace(
-            joined(one, other), cost=float(cost), children=(one, other),
+            both, cost=float(cost), children=(one, other),
             outline=float(self.border[first].sum()), on_ground=float(self.border[first, self.bare].sum()),
             edge=float(self.edge[first].sum()),
         )  # fmt: skip
@@ -325,9 +324,9 @@ def _bare(parts: Parts) -> Mask:
     return np.asarray((parts.kinds != SHAPE) | (np.arange(len(parts.kinds)) == 0))
 
 
-def _leaf(parts: Parts, i: int) -> Node:
+def _leaf(parts: Parts, i: int, bare: Mask) -> Node:
     return Node(
         (i,), float(parts.area[i]), parts.color[i], parts.box[i], float(parts.border[i].sum()),
-        float(parts.border[i, _bare(parts)].sum()), float(parts.edge[i].sum()), float(parts.scenery[i]),
+        float(parts.border[i, bare].sum()), float(parts.edge[i].sum()), float(parts.scenery[i]),
         int(parts.kinds[i]),
     )  # fmt: skip

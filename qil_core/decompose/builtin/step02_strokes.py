@@ -97,7 +97,7 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     square = np.ones((2 * AROUND_PX + 1, 2 * AROUND_PX + 1), np.uint8)
     low, high = cv2.erode(behind, square) - slack, cv2.dilate(behind, square) + slack
     apart = ((work.rgba < low) | (work.rgba > high)).any(2)
-    step = strongest(high - low) - 2 * slack[..., 0]
+    step = strongest(high - low - 2 * slack)
     lines = _long(np.asarray(apart), step > MAX_STEP_BEHIND)
     numbers = np.zeros(lines.shape, np.int32)
     if lines.mean() > MAX_SHARE:
@@ -107,7 +107,7 @@ def find_strokes(work: Working, progress: Progress = silent) -> Strokes:
     progress(1, "lifting strokes off")
     numbers = compact(_without_scraps(numbers))
     gone = grown(lines, AROUND_PX) & (strongest(change) > MIN_CHANGE) & (numbers.max() > 0)
-    kept = strongest(high - low - 2 * slack) > (MIN_STEP_KEPT if work.is_even else MIN_EDGE_KEPT)
+    kept = step > (MIN_STEP_KEPT if work.is_even else MIN_EDGE_KEPT)
     return Strokes(numbers, replace(work, rgba=_filled(work, gone, kept)))
 
 

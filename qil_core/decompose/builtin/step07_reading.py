@@ -174,7 +174,7 @@ def read_texts(work: Working, progress: Progress = silent) -> Texts:
     picture = rgb.round().clip(0, 255).astype(np.uint8)
     boxes = [box for box in reader.find(picture) if line_height(box) >= MIN_LINE_PX]
     lines = _inked(rgb, work.noise, boxes, part(progress, 0.5, 0.7))
-    blocks, marks = _read(reader, rgb, work.noise, _blocks(lines, rgb.shape[0]), part(progress, 0.7, 1))
+    blocks, marks = _read(reader, picture, rgb, work.noise, _blocks(lines, rgb.shape[0]), part(progress, 0.7, 1))
     count = sum(len(lines) for lines, _ in blocks)
     note = f"Text: read with {reader.label}, {count} lines." if count else f"Text: {reader.label} found none."
     numbers = _painted([lines for lines, _ in blocks], work.shape)
@@ -195,8 +195,7 @@ def _outlined(rgb: Floats, noise: float, lines: Sequence[_Found]) -> Mask | None
     if style is None:
         return None
     rows = np.concatenate([line.corners[:, 1] for line in lines])
-    reach = (float(rows.min()), float(rows.max()))
-    return letters_of(rgb, noise, style, (reach[0], reach[1]), largest.height)
+    return letters_of(rgb, noise, style, (float(rows.min()), float(rows.max())), largest.height)
 
 
 def _with_letters(numbers: Labels, number: int, letters: Mask) -> Labels:
@@ -311,11 +310,18 @@ def _gap(first: tuple[float, float], second: tuple[float, float]) -> float:
 
 
 def _read(
-    reader: ocr.Reader, rgb: Floats, noise: float, blocks: Sequence[list[_Found]], progress: Progress
+    reader: ocr.Reader,
+    picture: ocr.Picture,
+    rgb: Floats,
+    noise: float,
+    blocks: Sequence[list[_Found]],
+    progress: Progress,
 ) -> tuple[list[tuple[list[_Found], str]], list[_Found]]:
-    """The blocks that are text, each with its name, and the lines that are marks of something else."""
+    """The blocks that are text, each with its name, and the lines that are marks of something else.
+
+    picture: rgb (h, w, 3) rounded, as the reader takes it.
+    """
     texts, marks, left = [], [], float(MAX_READ)
-    picture = rgb.round().clip(0, 255).astype(np.uint8)
     for block in reported(blocks, progress, "reading text"):
         tried = block[:MAX_NAMED_LINES] if left > 0 else []
         words = [reader.read(picture, line.corners) for line in tried]
