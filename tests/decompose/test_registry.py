@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qil_core import cli
+from qil_core.cli import _parser
+from qil_core.cli import decompose as command
+from qil_core.cli.shell import Shell
 from qil_core.decompose import Decomposed, Decomposer, Entry, registry
 from qil_core.decompose.builtin import Builtin
 from qil_core.errors import QilError
@@ -30,7 +32,7 @@ def test_saved_workflows_find_their_decomposers_by_the_labels_that_they_hold() -
 
 
 def test_the_built_in_one_opens_without_weights() -> None:
-    assert isinstance(registry.open_by_name("builtin", [], cli._Shell()), Builtin)
+    assert isinstance(registry.open_by_name("builtin", [], Shell()), Builtin)
 
 
 def test_a_name_that_is_not_in_the_list_is_refused_with_those_that_are() -> None:
@@ -53,9 +55,9 @@ def test_a_decomposer_that_is_added_to_the_list_is_opened_by_the_command_line(mo
 
     mine = Entry("mine", "My own", OPTIONS, opened)
     monkeypatch.setattr(registry, "DECOMPOSERS", (*registry.DECOMPOSERS, mine))
-    monkeypatch.setattr(cli, "DECOMPOSERS", registry.DECOMPOSERS)
+    monkeypatch.setattr(command, "DECOMPOSERS", registry.DECOMPOSERS)
     texts = ["decompose", "a.png", "-o", "out", "--decomposer", "mine", "--set", "rounds=4", "--set", "mode=slow"]
-    assert cli._decomposer(cli._parser().parse_args(texts)).label == "Mine"
+    assert command.opened(_parser().parse_args(texts)).label == "Mine"
     assert asked == [{"source": "My own", "strength": 0.5, "rounds": 4, "tidy": True, "mode": "slow"}]
 
 
@@ -78,9 +80,9 @@ def test_an_option_that_cannot_be_read_says_what_can(text: str, message: str) ->
 
 def test_sources_that_only_comfyui_has_say_so_on_the_command_line() -> None:
     with pytest.raises(QilError, match="is for ComfyUI"):
-        registry.open_by_name("qwen-download", [], cli._Shell())
+        registry.open_by_name("qwen-download", [], Shell())
 
 
 def test_loras_are_not_silently_left_out_on_the_command_line() -> None:
     with pytest.raises(QilError, match="LoRAs are for ComfyUI"):
-        registry.open_by_name("qwen", ["loras=mine.safetensors"], cli._Shell())
+        registry.open_by_name("qwen", ["loras=mine.safetensors"], Shell())

@@ -1,0 +1,147 @@
+"""`qil decompose`: pictures into layers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from ..decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
+from ..decompose.automatic import Limits, decompose_automatically
+from ..decompose.registry import DECOMPOSERS, open_by_name
+from ..decompose.run import Report, decompose
+from ..errors import QilError
+from ..files.atomic import atomic_path
+from ..files.format import Format
+from ..files.picture import load_picture
+from ..files.registry import FORMATS
+from ..stack import LayerStack
+from .shell import Shell, bar
+
+DEFAULT_FORMATS = "png,pptx"
+FOLDER = "layers"
+"""Name of what a format writes that makes a folder, not a file."""
+
+AUTO = "auto"
+"""Number of layers that is counted."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The command and its options."""
+    take = commands.add_parser("decompose", help="pictures into layers")
+    take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
+    take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    counts = f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4), or {AUTO}: as many as the picture has"
+    take.add_argument("--layers", type=_count, default=4, metavar="N", help=counts)
+    take.add_argument("--seed", type=int, default=0, help="same seed, same layers (default 0)")
+    take.add_argument(
+        "--format",
+        default=DEFAULT_FORMATS,
+        help=f"comma-separated: {','.join(FORMATS)} (default {DEFAULT_FORMATS})",
+    )
+    take.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="diffusers folder of Qwen-Image-Layered (else built-in)"
+    )
+    names = [each.name for each in DECOMPOSERS]
+    take.add_argument("--decomposer", choices=names, help="(default: builtin, or with --model qwen)")
+    take.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the decomposer")
+    take.add_argument(
+        "--prompt", default="", help="for the model: describes the whole picture (default: its own caption)"
+    )
+    take.add_argument("--steps", type=int, default=50, help="for the model (default 50)")
+    take.add_argument("--resolution", type=int, default=640, help="for the model: 640 or 1024 (default 640)")
+    take.add_argument("--memory", default="auto", help="for the model: auto, streamed, ... (default auto)")
+    take.add_argument("--device", metavar="NAME", help="for the model: cuda:1, xpu, mps, cpu, ... (default: the GPU)")
+    take.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    formats = formats_of(options.format)
+    layers = Request.layers if options.layers == AUTO else options.layers
+    request = Request(layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution)
+    request.check()
+    _check_stems(options.pictures)
+    decomposer = opened(options)
+    way = partial(decompose_automatically, limits=Limits()) if options.layers == AUTO else decompose
+    take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats)
+    if len(options.pictures) == 1:
+        return take_apart(source=options.pictures[0], folder=options.output)
+    failed = []
+    for source in options.pictures:
+        try:
+            take_apart(source=source, folder=options.output / source.stem)
+        except QilError as error:
+            print(f"qil: {source}: {error}", file=sys.stderr)
+            failed.append(str(source))
+    if failed:
+        raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")
+
+
+def _check_stems(pictures: Sequence[Path]) -> None:
+    """QilError when results of two pictures would lie in one folder, which is named by a picture without its ending."""
+    (stem, count) = Counter(picture.stem.casefold() for picture in pictures).most_common(1)[0]
+    if count > 1:
+        raise QilError(f'{count} pictures are named "{stem}", and a folder is named by its picture: run qil for each.')
+
+
+def _count(text: str) -> int | str:
+    """A number of layers, or AUTO."""
+    try:
+        return AUTO if text == AUTO else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{text}" is neither a number nor {AUTO}') from None
+
+
+def _take_apart(
+    way: Callable[..., tuple[LayerStack, Report]],
+    source: Path,
+    request: Request,
+    folder: Path,
+    formats: Sequence[Format],
+) -> None:
+    """Decompose one picture, write its files into a folder and say what was done. Raises QilError.
+
+    way: gives the layers and the report of a picture, a request and progress.
+    """
+    picture = load_picture(source)
+    with bar(source.name) as progress:
+        stack, report = way(picture, request, progress=progress)
+    print(report)
+    for what, path in _write(stack, report, folder, source.stem, formats):
+        print(f"  {what:14} {path}")
+
+
+def opened(options: argparse.Namespace) -> Decomposer:
+    """The one that was asked for; a model's folder and memory are options of it."""
+    given = [f"folder={options.model}", f"memory={options.memory}"] if options.model else []
+    name = options.decomposer or ("qwen" if options.model else "builtin")
+    return open_by_name(name, given + options.set, Shell(options.device))
+
+
+def formats_of(text: str) -> list[Format]:
+    keys = [item.strip() for item in text.split(",") if item.strip()]
+    unknown = [key for key in keys if key not in FORMATS]
+    if unknown or not keys:
+        raise QilError(f'Unknown format "{", ".join(unknown)}". Use one or more of: {", ".join(FORMATS)}.')
+    return [FORMATS[key] for key in keys]
+
+
+def _write(
+    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format]
+) -> list[tuple[str, Path]]:
+    """Write what was asked for, the contact sheet and the report; what each file is, and where."""
+    from ..sheet import contact_sheet
+
+    done = []
+    for format in formats:
+        suffix = format.suffix(stack)
+        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else FOLDER))))
+    with atomic_path(folder / "contact_sheet.png") as path:
+        contact_sheet(stack).save(path, "PNG")
+    with atomic_path(folder / "report.json") as path:
+        path.write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
+    return [*done, ("contact sheet", folder / "contact_sheet.png"), ("report", folder / "report.json")]
