@@ -64,6 +64,7 @@ def test_decompose_counts_the_layers_itself_where_it_is_asked_to(picture: Path, 
     report = json.loads((tmp_path / "o" / "report.json").read_text())
     assert report["layers"] == 3
     assert "Automatic: 3 layers stand out." in report["notes"]
+    assert not any("fewer separate things" in note for note in report["notes"])
 
 
 @pytest.mark.slow

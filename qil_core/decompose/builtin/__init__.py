@@ -111,7 +111,8 @@ class Builtin:
         out = torch.zeros((len(plans.layers), *picture.shape))
         render(pixels, plans, out.numpy(), part(progress, 0.6, 1.0))
         names = layer_names(seen, background, units, order, texts)
-        said = (*notes(work, background, regions, units.labels > 0, len(order), request.layers), texts.note)
+        asked = 0 if request.at_most else request.layers
+        said = (*notes(work, background, regions, units.labels > 0, len(order), asked), texts.note)
         return Decomposed(LayerStack(out.to(picture.device), names), said)
 
     def _with_margin(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:

@@ -85,7 +85,7 @@ def notes(
 ) -> tuple[str, ...]:
     """Sentences for the report. covered: (h, w), where units lie on the background. above: layers besides that.
 
-    asked: layers that were asked for.
+    asked: layers that were asked for, 0 for as many as there are.
     """
     count = above + (background.kind != "transparent")
     sentences = [BACKGROUNDS[background.kind]]
