@@ -14,13 +14,14 @@ from ..qil_core.decompose.automatic import MAX_DEPTH, Limits, decompose_automati
 from ..qil_core.decompose.recursive import split
 from ..qil_core.decompose.run import Report, decompose
 from ..qil_core.errors import QilError
+from ..qil_core.order import find_one
 from ..qil_core.progress import Progress, part
 from ..qil_core.request import LANGUAGES, MAX_TOTAL
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node
 from .remember import remembered
-from .sockets import CATEGORY, LayeredModel, index_input, layers_input, layers_output, names_input, names_output
+from .sockets import CATEGORY, LayeredModel, WhichLayer, layers_input, layers_output, names_input, names_output
 
 SEEDS = 2**64
 FIXED = "fixed"
@@ -197,7 +198,7 @@ class SplitLayer(Node):
             inputs=[
                 LayeredModel.Input("model", tooltip="From Load Layered Model."),
                 layers_input(),
-                index_input("to split"),
+                WhichLayer("to split"),
                 _count_input("count", "Into how many layers at the most."),
                 _seed_input(),
                 names_input(),
@@ -215,7 +216,7 @@ class SplitLayer(Node):
         cls,
         model: Decomposer,
         layers: torch.Tensor,
-        index: int,
+        index: int | str,
         count: int,
         seed: int,
         names: str = "",
@@ -224,6 +225,7 @@ class SplitLayer(Node):
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
         request, show = _request(count, seed, prompt, sampling), host.progress()
-        given = ["split", stack.pixels, stack.names, index]
-        result, report = remembered(model, request, given, lambda: split(model, stack, index, request, show))
+        at = find_one(stack, index)
+        given = ["split", stack.pixels, stack.names, at]
+        result, report = remembered(model, request, given, lambda: split(model, stack, at, request, show))
         return io.NodeOutput(result.pixels, result.name_text, str(report))

@@ -24,7 +24,7 @@ from ..qil_core.color import parse_color
 from ..qil_core.errors import QilError
 from ..qil_core.request import readable
 from ..qil_core.text import MAX_LINE, MAX_LIST, MAX_PROMPT, printable, quoted
-from .sockets import FileChoice
+from .sockets import FileChoice, WhichLayer
 
 METHODS = {"LAYERED_MODEL": "decompose", "EDIT_MODEL": "edit", "MODEL": "clone", "CLIP": "tokenize", "VAE": "encode"}
 """A method of the objects that come over a socket, by the socket's type."""
@@ -167,6 +167,16 @@ def _text(item: io.String.Input, value: Any) -> str:
     return value
 
 
+def _which(item: WhichLayer, value: Any) -> int | str:
+    """An index or a name; whether there is such a layer is checked where the stack is known."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if not isinstance(value, str):
+        raise _unfit(item, "a layer's name or index", value)
+    readable(item.id, value, MAX_LINE)
+    return value
+
+
 def _color(item: io.Color.Input, value: Any) -> str:
     if not isinstance(value, str):
         raise _unfit(item, "a colour such as #ff8800", value)
@@ -228,6 +238,7 @@ def _tensor(item: io.Input, expected: str, rank: int, value: Any) -> torch.Tenso
 CHECKS: tuple[tuple[type[io.Input], Callable[[Any, Any], Any]], ...] = (
     (io.DynamicCombo.Input, _dynamic),
     (FileChoice, _file),
+    (WhichLayer, _which),
     (io.Combo.Input, _combo),
     (io.String.Input, _text),
     (io.Color.Input, _color),

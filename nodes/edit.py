@@ -8,12 +8,12 @@ import torch
 from comfy_api.latest import io
 
 from ..qil_core.color import parse_color
-from ..qil_core.order import arrange
+from ..qil_core.order import arrange, find
 from ..qil_core.recolor import Adjust, Colorize, HueTurn, Recolor, ReplaceColor, mean_lightness, recolor
 from ..qil_core.stack import LayerStack
 from ..qil_core.transform import FILTERS, MAX_SCALE, MIN_SCALE, Placement, transform
 from .door import Node
-from .sockets import CATEGORY, index_input, layers_input, layers_output, names_input, names_output
+from .sockets import CATEGORY, WhichLayer, layers_input, layers_output, names_input, names_output
 
 FAR = 16384.0
 
@@ -40,7 +40,7 @@ class TransformLayer(Node):
             search_aliases=["move layer", "resize layer", "rotate layer", "flip layer", "layer opacity"],
             inputs=[
                 layers_input(),
-                index_input("to transform"),
+                WhichLayer("to transform", group=True),
                 _number("dx", 0.0, -FAR, FAR, 1.0, "Move right by this many pixels (negative: left)."),
                 _number("dy", 0.0, -FAR, FAR, 1.0, "Move down by this many pixels (negative: up)."),
                 _number("scale_x", 1.0, MIN_SCALE, MAX_SCALE, 0.01, "Width factor: 1 leaves it as it is."),
@@ -60,21 +60,29 @@ class TransformLayer(Node):
                 io.Combo.Input(
                     "filter", options=list(FILTERS), default="bicubic", tooltip="Resampling, on premultiplied values."
                 ),
+                names_input(),
             ],
-            outputs=[layers_output()],
+            outputs=[layers_output(), names_output()],
         )
 
     @classmethod
     def execute(
-        cls, layers: torch.Tensor, index: int, flip: str, pivot: dict[str, Any], **numbers: Any
+        cls,
+        layers: torch.Tensor,
+        index: int | str,
+        flip: str,
+        pivot: dict[str, Any],
+        names: str = "",
+        **numbers: Any,
     ) -> io.NodeOutput:
+        stack = LayerStack.from_image(layers, names or "")
         placement = Placement(
             flip_x=flip in ("horizontal", "both"),
             flip_y=flip in ("vertical", "both"),
             pivot=_pivot(pivot),
             **numbers,
         )
-        return io.NodeOutput(transform(LayerStack.from_image(layers), index, placement).pixels)
+        return io.NodeOutput(transform(stack, find(stack, index), placement).pixels, stack.name_text)
 
 
 def _pivot(choice: dict[str, Any]) -> Any:
@@ -97,7 +105,7 @@ class RecolorLayer(Node):
             search_aliases=["hue", "tint layer", "colorize layer", "replace color", "layer contrast"],
             inputs=[
                 layers_input(),
-                index_input("to recolour"),
+                WhichLayer("to recolour", group=True),
                 io.DynamicCombo.Input(
                     "change",
                     options=[
@@ -110,8 +118,9 @@ class RecolorLayer(Node):
                     "dark. replace color: one colour and its shades. adjust: lightness, chroma, contrast, gamma.",
                 ),
                 _number("strength", 1.0, 0.0, 1.0, 0.01, "Share of the change: 0 leaves the layer as it is."),
+                names_input(),
             ],
-            outputs=[layers_output()],
+            outputs=[layers_output(), names_output()],
         )
 
     @staticmethod
@@ -141,17 +150,22 @@ class RecolorLayer(Node):
         ]
 
     @classmethod
-    def execute(cls, layers: torch.Tensor, index: int, strength: float, change: dict[str, Any]) -> io.NodeOutput:
-        stack = LayerStack.from_image(layers)
-        return io.NodeOutput(recolor(stack, index, _change(change, stack, index), strength).pixels)
+    def execute(
+        cls, layers: torch.Tensor, index: int | str, strength: float, change: dict[str, Any], names: str = ""
+    ) -> io.NodeOutput:
+        stack = LayerStack.from_image(layers, names or "")
+        found = find(stack, index)
+        recolored = recolor(stack, found, _change(change, stack.pixels[found]), strength)
+        return io.NodeOutput(recolored.pixels, recolored.name_text)
 
 
-def _change(choice: dict[str, Any], stack: LayerStack, index: int) -> Recolor:
+def _change(choice: dict[str, Any], layers: torch.Tensor) -> Recolor:
+    """What to do with layers (N, H, W, 4), seen as one: they keep their differences of lightness."""
     kind = choice["change"]
     if kind == "hue turn":
         return HueTurn(choice["degrees"])
     if kind == "colorize":
-        mean = mean_lightness(stack.pixels[stack.index(index)])
+        mean = mean_lightness(layers.flatten(0, 1))
         return Colorize(parse_color(choice["color"]), mean, choice["match_lightness"])
     if kind == "replace color":
         colors = parse_color(choice["old"]), parse_color(choice["new"])
@@ -175,8 +189,8 @@ class ArrangeLayers(Node):
                 io.String.Input(
                     "order",
                     default="",
-                    tooltip="Indices, bottom first: 0,2,1. Ranges too: 0-3, or 3-0 to reverse. -1 is the topmost. "
-                    "Empty: every layer as it is.",
+                    tooltip="Names or indices with commas between them, bottom first: 0, girl/*, title. A star stands "
+                    "for any text. Ranges too: 0-3, or 3-0 to reverse. -1 is the topmost. Empty: every layer as it is.",
                 ),
                 names_input(),
             ],

@@ -13,12 +13,13 @@ from ..qil_core.edit.run import edit_image, edit_layer
 from ..qil_core.edit.studio_address import check_picture_url
 from ..qil_core.edit_request import MAX_SEED, MAX_VARIANTS, EditRequest
 from ..qil_core.errors import QilError
+from ..qil_core.order import find_one
 from ..qil_core.progress import part
 from ..qil_core.stack import LayerStack
 from . import host
 from .decompose import with_mask
 from .door import Node, refusal
-from .sockets import CATEGORY, EditModel, index_input, layers_input, names_input
+from .sockets import CATEGORY, EditModel, WhichLayer, layers_input, names_input
 
 LOCAL = "For models on this machine; Model Studio decides it by itself."
 
@@ -104,7 +105,7 @@ class EditLayer(Node):
             inputs=[
                 _model_input(),
                 layers_input(),
-                index_input("to edit"),
+                WhichLayer("to edit"),
                 _instruction_input(),
                 io.Combo.Input("alpha", options=list(ALPHAS), tooltip=alpha),
                 io.Boolean.Input("behind", default=False, tooltip=behind),
@@ -129,7 +130,7 @@ class EditLayer(Node):
         cls,
         edit_model: Editor,
         layers: torch.Tensor,
-        index: int,
+        index: int | str,
         alpha: Any,
         behind: bool,
         names: str = "",
@@ -141,8 +142,8 @@ class EditLayer(Node):
         stack = LayerStack.from_image(layers, names or "")
         references = _references(reference_2, reference_3)
         request, show = EditRequest(**asked, picture_urls=_addresses(picture_urls)), host.progress()
-        stacks, report = edit_layer(edit_model, stack, index, request, alpha, references, behind, show)
-        at = stack.index(index)
+        at = find_one(stack, index)
+        stacks, report = edit_layer(edit_model, stack, at, request, alpha, references, behind, show)
         edited = [stack.pixels[at : at + 1] for stack in stacks]
         return io.NodeOutput([s.pixels for s in stacks], [s.name_text for s in stacks], edited, str(report))
 

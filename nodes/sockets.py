@@ -5,7 +5,6 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..qil_core.files.layered import Layered
-from ..qil_core.text import MAX_STACK
 
 LayeredModel = io.Custom("LAYERED_MODEL")
 """A Decomposer (qil_core.decompose)."""
@@ -39,9 +38,17 @@ def names_output() -> io.String.Output:
     return io.String.Output("names", tooltip="Layer names, one a line, bottom layer first.")
 
 
-def index_input(what: str) -> io.Int.Input:
-    tooltip = f"Layer {what}: 0 is the bottom layer; negative numbers count from the top, so -1 is the topmost."
-    return io.Int.Input("index", default=-1, min=-MAX_STACK, max=MAX_STACK - 1, tooltip=tooltip)
+class WhichLayer(io.MultiType.Input):
+    """A text box for an index or a name, to which a number may be linked too. Its id is from when it was a number."""
+
+    def __init__(self, what: str, group: bool = False) -> None:
+        tooltip = (
+            f"Layer {what}: its name, or an index; 0 is the bottom layer, and negative numbers count from the top, so "
+            "-1 is the topmost."
+        )
+        tooltip += " A star stands for any text: girl/* is the whole group." if group else ""
+        text = io.String.Input("index", display_name="layer", default="-1", tooltip=tooltip)
+        super().__init__(text, types=[io.Int])
 
 
 def modes_input() -> io.String.Input:

@@ -3,49 +3,104 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from .errors import QilError
 from .request import readable
 from .stack import LayerStack
 from .text import MAX_LINE, MAX_STACK, quoted
 
-_ITEM = re.compile(r"(-?\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+_RANGE = re.compile(r"(-?\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+_INDEX = re.compile(r"[+-]?\d+", re.ASCII)
+
+NAMED = 20
+"""Names that a message lists at the most."""
+
+
+def find(stack: LayerStack, which: int | str) -> list[int]:
+    """Indices, bottom first, of the layers that are meant.
+
+    which: an index, as a number or a text, where negative ones count from the top; or a name, such as "title". A "*" in
+    a name stands for any text: "girl/*" is every layer of the group "girl".
+    Raises QilError: the index is out of range, no layer is called so, or several layers have that very name.
+    """
+    text = str(which).strip()
+    readable("The layer", text, MAX_LINE)
+    if _INDEX.fullmatch(text):
+        return [stack.index(_number(text))]
+    pattern = re.sub(r"([?[])", r"[\1]", text)  # of fnmatch's wildcards only the star is one here
+    found = [i for i, name in enumerate(stack.names) if fnmatchcase(name, pattern)]
+    if not found:
+        raise QilError(f"No layer is called {quoted(text)}. There are: {_all_names(stack)}.")
+    if len(found) > 1 and "*" not in text:
+        raise QilError(
+            f"{len(found)} layers are called {quoted(text)}: give one of the indices {', '.join(map(str, found))}, "
+            "0 being the bottom layer."
+        )
+    return found
+
+
+def find_one(stack: LayerStack, which: int | str) -> int:
+    """As `find`, where only one layer can be meant."""
+    found = find(stack, which)
+    if len(found) > 1:
+        names = ", ".join(quoted(stack.names[i]) for i in found[:NAMED])
+        raise QilError(f"{quoted(str(which))} means {len(found)} layers, {names}: give the name of one of them.")
+    return found[0]
+
+
+def _number(text: str) -> int:
+    """An index that is written so; one of very many digits is out of every stack's range as well."""
+    return int(text[:10])
+
+
+def _all_names(stack: LayerStack) -> str:
+    """The stack's names for a message, with their indices."""
+    names = [f"{i} {quoted(name)}" for i, name in enumerate(stack.names[:NAMED])]
+    return ", ".join(names) + (f" and {len(stack) - NAMED} more" if len(stack) > NAMED else "")
 
 
 def arrange(stack: LayerStack, order: str) -> LayerStack:
-    """The layers that a list such as "0,2,1" names, bottom first; a repeated name is numbered ("dove 2").
+    """The layers that a list such as "0, girl/*, title" gives, bottom first; a repeated name is numbered ("dove 2").
 
-    Ranges include both ends and may run backwards ("3-0"); negative indices count from the top. An empty list keeps
-    every layer. Raises QilError.
+    Indices, ranges of them ("3-0" runs backwards, both ends are included), and names as in `find`, with commas,
+    semicolons or line ends between them; between indices a blank is enough. An empty list keeps every layer.
+    Raises QilError.
     """
     if not order.strip():
         return stack
-    picked = stack.select(parse_order(order))
+    picked = stack.select(listed(stack, order))
     return LayerStack(picked.pixels, unique(picked.names))
 
 
-def parse_order(text: str) -> list[int]:
-    """Indices of a list such as "0, 2-4, -1", at most MAX_STACK of them, none beyond what a stack can have.
-
-    QilError says which part cannot be read. No list is made that is longer than that.
-    """
-    readable("The list of indices", text, MAX_LINE)
+def listed(stack: LayerStack, order: str) -> list[int]:
+    """Indices of the layers that a list gives (see `arrange`), MAX_STACK at the most. Raises QilError."""
+    readable("The list of layers", order, MAX_LINE)
     indices: list[int] = []
-    for item in filter(None, re.split(r"[,;\s]+", text)):
-        indices += _indices(item)
-        if len(indices) > MAX_STACK:
-            raise QilError(f"The list names more than {MAX_STACK} layers: give {MAX_STACK} indices at the most.")
+    for item in filter(None, map(str.strip, re.split(r"[,;\n]", order))):
+        for some in _item(stack, item):
+            indices += some
+            if len(indices) > MAX_STACK:
+                raise QilError(f"The list names more than {MAX_STACK} layers: give {MAX_STACK} at the most.")
     return indices
 
 
-def _indices(item: str) -> range:
-    match = _ITEM.fullmatch(item)
-    if not match:
-        raise QilError(f"{quoted(item)} is not a layer index: write a list such as 0,2,1 or 0-3, bottom layer first.")
+def _item(stack: LayerStack, item: str) -> Iterator[list[int]]:
+    """What stands between two commas: indices and ranges, or a name."""
+    ranges = [match for word in item.split() if (match := _RANGE.fullmatch(word))]
+    if len(ranges) == len(item.split()):
+        yield from map(_between, ranges)
+    else:
+        yield find(stack, item)
+
+
+def _between(match: re.Match[str]) -> list[int]:
+    """The indices of a range, or the one that is no range. Raises QilError: beyond what a stack can have."""
     first, last = int(match[1]), int(match[2] or match[1])
     if max(abs(first), abs(last)) > MAX_STACK:
-        raise QilError(f"{quoted(item)} is out of range: an index must be -{MAX_STACK} to {MAX_STACK}.")
-    return range(first, last + 1) if first <= last else range(first, last - 1, -1)
+        raise QilError(f"{quoted(match[0])} is out of range: an index must be -{MAX_STACK} to {MAX_STACK}.")
+    return list(range(first, last + 1) if first <= last else range(first, last - 1, -1))
 
 
 def unique(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ so hue and lightness stay. A recolouring that changes nothing keeps every bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,16 +87,20 @@ class Adjust:
         return torch.cat([level.clamp(0, 1), lab[:, 1:] * self.chroma], -1)
 
 
-def recolor(stack: LayerStack, index: int, change: Recolor, strength: float = 1.0) -> LayerStack:
-    """The stack with layer `index` recoloured; alpha and every other layer keep their bits.
+def recolor(stack: LayerStack, index: int | Sequence[int], change: Recolor, strength: float = 1.0) -> LayerStack:
+    """The stack with layer `index`, or several layers, recoloured; alpha and every other layer keep their bits.
 
-    strength: 0..1, share of the change. Raises QilError when it is out of range.
+    strength: 0..1, share of the change. Raises QilError when it is out of range, and where there is no such layer.
     """
     if not 0 <= strength <= 1:
         raise QilError(f"Strength must be 0 to 1, got {strength:g}.")
-    layer = stack.pixels[stack.index(index)].clone()
+    indices = [index] if isinstance(index, int) else index
+    return stack.each_changed(indices, lambda layer: _recolored(layer.clone(), change, strength))
+
+
+def _recolored(layer: Tensor, change: Recolor, strength: float) -> Tensor:
     each_band(layer, lambda rows: _recolor_band(layer[rows], change, strength))
-    return stack.with_layer(index, layer)
+    return layer
 
 
 def _recolor_band(pixels: Tensor, change: Recolor, strength: float) -> None:

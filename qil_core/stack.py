@@ -6,7 +6,7 @@ It is validated once, at the door, and trusted afterwards. Nothing here knows wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -51,6 +51,10 @@ class Box(NamedTuple):
     @property
     def height(self) -> int:
         return self.bottom - self.top
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
 def quantize(values: Tensor) -> Tensor:
@@ -156,6 +160,12 @@ class LayerStack:
     def with_layer(self, index: int, layer: Tensor) -> LayerStack:
         """A copy in which layer `index` is `layer` (H, W, 4); every other layer keeps its bits."""
         return self.splice(index, LayerStack(layer[None], (self.names[self.index(index)],)))
+
+    def each_changed(self, indices: Iterable[int], change: Callable[[Tensor], Tensor]) -> LayerStack:
+        """A copy in which each of these layers is what change(layer), (H, W, 4), makes of it; the others stay."""
+        chosen = {self.index(i) for i in indices}
+        layers = [change(layer) if i in chosen else layer for i, layer in enumerate(self.pixels)]
+        return LayerStack(torch.stack(layers), self.names)
 
     def splice(self, index: int, layers: LayerStack) -> LayerStack:
         """A copy in which the layers of another stack stand in the place of layer `index`."""

@@ -7,7 +7,8 @@ moves, flips and quarter turns copy pixels exactly; everything else is resampled
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -65,11 +66,23 @@ class _Inverse:
         return _Inverse(xx, xy, yx, yy, x0, y0)
 
 
-def transform(stack: LayerStack, index: int, placement: Placement) -> LayerStack:
-    """The stack with layer `index` placed anew; every other layer keeps its bits. QilError for a bad placement."""
+def transform(stack: LayerStack, index: int | Sequence[int], placement: Placement) -> LayerStack:
+    """The stack with layer `index` placed anew; every other layer keeps its bits.
+
+    Several layers are placed as one: their content's centre is that of all of them together.
+    Raises QilError: no such layer, a bad placement.
+    """
     _check(placement)
-    layer = stack.pixels[stack.index(index)]
-    return stack.with_layer(index, transform_layer(layer, placement))
+    indices = [index] if isinstance(index, int) else index
+    if placement.pivot == "content" and len(indices) > 1:
+        placement = replace(placement, pivot=_center(stack, indices))
+    return stack.each_changed(indices, lambda layer: transform_layer(layer, placement))
+
+
+def _center(stack: LayerStack, indices: Sequence[int]) -> tuple[float, float] | Literal["content"]:
+    """The centre of what several layers hold, in pixels; "content" where they are all empty."""
+    box = content_box(stack.pixels[[stack.index(i) for i in indices], ..., 3].amax(0))
+    return box.center if box else "content"
 
 
 def transform_layer(layer: Tensor, placement: Placement) -> Tensor:
@@ -95,7 +108,7 @@ def _check(placement: Placement) -> None:
 
 def _pivot(placement: Placement, layer: Tensor, box: Box) -> tuple[float, float]:
     if placement.pivot == "content":
-        return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        return box.center
     if placement.pivot == "canvas":
         return layer.shape[1] / 2, layer.shape[0] / 2
     return placement.pivot

@@ -132,3 +132,11 @@ def test_a_colour_out_of_range_or_too_long_is_none(text: str) -> None:
 def test_strength_out_of_range_is_refused(random_stack: LayerStack) -> None:
     with pytest.raises(QilError, match="Strength must be 0 to 1"):
         recolor(random_stack, 0, HueTurn(10), 1.5)
+
+
+def test_several_layers_are_recoloured_and_the_others_keep_their_bits() -> None:
+    stack = LayerStack(torch.rand(3, 4, 5, 4), ("a", "b", "c"))
+    turned = recolor(stack, [0, 2], HueTurn(90))
+    for i in (0, 2):
+        assert torch.equal(turned.pixels[i], recolor(stack, i, HueTurn(90)).pixels[i])
+    assert torch.equal(turned.pixels[1], stack.pixels[1])

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from qil_core.errors import QilError
-from qil_core.order import arrange, parse_order
 from qil_core.stack import Box, LayerStack, bands, check_image, quantize, to_bytes
 
 
@@ -112,37 +111,3 @@ def test_the_8_bit_grid_rounds_to_nearest_and_survives_bytes() -> None:
 def test_bands_cover_every_row_once(shape: tuple[int, int, int]) -> None:
     rows = [row for part in bands(torch.empty(shape)) for row in range(part.start, part.stop)]
     assert rows == list(range(shape[0]))
-
-
-@pytest.mark.parametrize(
-    ("text", "indices"),
-    [("0,2,1", [0, 2, 1]), (" 0  2;1\n", [0, 2, 1]), ("1-3", [1, 2, 3]), ("3-1,-1", [3, 2, 1, -1]), ("0,0", [0, 0])],
-)
-def test_an_order_is_a_list_of_indices_and_ranges(text: str, indices: list[int]) -> None:
-    assert parse_order(text) == indices
-
-
-@pytest.mark.parametrize("text", ["a", "1,b", "1--2", "0.5", "1:2"])
-def test_an_order_that_cannot_be_read_says_which_part(text: str) -> None:
-    with pytest.raises(QilError, match="is not a layer index"):
-        parse_order(text)
-
-
-def test_arranging_reorders_drops_and_duplicates() -> None:
-    stack = stack_of(4)
-    arranged = arrange(stack, "2,0,2")
-    assert torch.equal(arranged.pixels, stack.pixels[[2, 0, 2]])
-    assert arranged.names == ("name 2", "name 0", "name 2 2")
-
-
-def test_an_order_that_is_empty_keeps_every_layer() -> None:
-    stack = stack_of(2)
-    arranged = arrange(stack, " ")
-    assert torch.equal(arranged.pixels, stack.pixels)
-    assert arranged.names == stack.names
-
-
-@pytest.mark.parametrize("order", ["0-999999999", "5-1001", "-1001", "9" * 4000, "0-999 " * 2, "0," * 5000])
-def test_an_order_names_no_more_layers_than_a_stack_can_have(order: str) -> None:
-    with pytest.raises(QilError, match=r"1000|4096|is not a layer index"):
-        parse_order(order)

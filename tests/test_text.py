@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qil_core.errors import QilError
-from qil_core.order import parse_order
+from qil_core.order import arrange
 from qil_core.request import Request, readable
 from qil_core.sheet import MAX_CELLS, contact_sheet
 from qil_core.stack import LayerStack
@@ -27,7 +27,7 @@ def test_what_cannot_be_printed_is_written_as_an_escape() -> None:
 
 def test_the_message_of_an_error_is_printable_whatever_it_quotes() -> None:
     with pytest.raises(QilError) as caught:
-        parse_order("0 \ud83d")
+        arrange(LayerStack(torch.zeros(1, 2, 2, 4), ("sky",)), "0 \ud83d")
     assert str(caught.value).encode()
     caught.match(r"half of a character, \\ud83d at position 2")
     assert str(QilError("\ud800\x1b")) == r"\ud800\x1b"

@@ -202,3 +202,13 @@ def test_pictures_of_one_pixel_and_one_line_work(shape: tuple[int, int]) -> None
 def test_a_bad_placement_is_refused(placement: Placement, says: str, random_stack: LayerStack) -> None:
     with pytest.raises(QilError, match=says):
         transform(random_stack, 0, placement)
+
+
+def test_several_layers_are_placed_as_one_about_their_common_centre() -> None:
+    pixels = torch.zeros(3, 40, 60, 4)
+    pixels[1, 10:20, 10:20] = 1
+    pixels[2, 10:20, 40:50] = 1
+    stack = LayerStack.from_image(pixels)
+    turned = transform(stack, [1, 2], Placement(flip_x=True, scale_x=0.5, filter="nearest"))
+    assert [turned.bounds(i) for i in (1, 2)] == [(35, 10, 40, 20), (20, 10, 25, 20)]
+    assert torch.equal(turned.pixels[0], pixels[0])

@@ -86,13 +86,18 @@ def renamed(base: Path, saved: dict[str, str], name: str) -> str:
         ({"dx": math.nan}, "dx: expected a number, got nan"),
         ({"pivot": "bogus"}, '"pivot" is set to "bogus" that this version does not have'),
         ({"pivot": "point", "pivot.x": math.nan, "pivot.y": 0.0}, "x: expected a number, got nan"),
-        ({"index": ["number", 0]}, "index: expected -1000 to 999, got 100000"),
+        ({"index": ["number", 0]}, "Layer index 100000 is out of range"),
+        ({"index": "the girl"}, 'No layer is called "the girl". There are: 0 "layer 1"'),
     ],
 )
 def test_a_value_that_is_none_is_an_error_that_names_the_input(
     client: Client, wrong: dict[str, Any], expected: str
 ) -> None:
-    graph = {**stack_of("example.png"), "number": node("PrimitiveInt", value=100_000)}
+    graph = {
+        **stack_of("example.png"),
+        "number": node("PrimitiveInt", value=100_000),
+        "fraction": node("PrimitiveFloat", value=0.5),
+    }
     move = node("TransformLayer", layers=["stack", 0], **{"index": 0, **still(), **wrong})
     assert expected in client.run(seen(graph, move)).error
 

@@ -60,7 +60,7 @@ def test_a_wrong_count_of_names_gives_both_numbers(client: Client) -> None:
 
 def test_an_order_that_cannot_be_read_is_quoted(client: Client) -> None:
     graph = shown(stack_of("example.png"), "ArrangeLayers", order="0, two")
-    assert '"two" is not a layer index' in failed(client, graph, "wrong")
+    assert 'No layer is called "two"' in failed(client, graph, "wrong")
 
 
 def test_the_mask_of_another_picture_is_refused_with_both_shapes(client: Client) -> None:
