@@ -32,7 +32,7 @@ class CompositeLayers(Node):
             display_name="Composite Layers",
             category=CATEGORY,
             description="Flattens a layer stack, bottom to top.",
-            search_aliases=["flatten", "merge layers", "alpha over", "blend modes", "combine layers"],
+            search_aliases=["flatten", "merge", "merge layers", "alpha over", "blend modes", "combine layers"],
             inputs=[
                 layers_input(),
                 io.DynamicCombo.Input(

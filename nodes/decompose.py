@@ -97,7 +97,17 @@ class DecomposeToLayers(Node):
             category=CATEGORY,
             description="Takes a picture apart into RGBA layers that composite back to it to within 1/255. "
             "A batch of pictures becomes a list of stacks, one a picture.",
-            search_aliases=["image to layers", "split image", "qwen image layered", "separate layers", "cutout"],
+            search_aliases=[
+                "image to layers",
+                "split image",
+                "qwen image layered",
+                "separate layers",
+                "separate objects",
+                "segment",
+                "remove background",
+                "transparent",
+                "cutout",
+            ],
             inputs=[
                 LayeredModel.Input("model", tooltip="From Load Layered Model."),
                 io.Image.Input("image", tooltip="One picture or a batch, RGB or RGBA, any size."),

@@ -58,7 +58,11 @@ class TransformLayer(Node):
                     tooltip="What scaling, rotation and flips keep in place.",
                 ),
                 io.Combo.Input(
-                    "filter", options=list(FILTERS), default="bicubic", tooltip="Resampling, on premultiplied values."
+                    "filter",
+                    options=list(FILTERS),
+                    default="bicubic",
+                    tooltip="Resampling, on premultiplied values.",
+                    advanced=True,
                 ),
                 names_input(),
             ],
@@ -102,7 +106,7 @@ class RecolorLayer(Node):
             display_name="Recolor Layer",
             category=CATEGORY,
             description="Changes the colours of one layer in OKLCh, where equal steps look equal. Alpha stays.",
-            search_aliases=["hue", "tint layer", "colorize layer", "replace color", "layer contrast"],
+            search_aliases=["hue", "tint layer", "colorize layer", "replace color", "change color", "layer contrast"],
             inputs=[
                 layers_input(),
                 WhichLayer("to recolour", group=True),
@@ -174,7 +178,7 @@ def _change(choice: dict[str, Any], layers: torch.Tensor) -> Recolor:
 
 
 class ArrangeLayers(Node):
-    """Select, reorder, duplicate or drop layers."""
+    """Select, reorder, duplicate, drop, rename and merge layers."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -182,15 +186,27 @@ class ArrangeLayers(Node):
             node_id="ArrangeLayers",
             display_name="Arrange Layers",
             category=CATEGORY,
-            description="Gives the layers of a list, bottom first. Left out is dropped, repeated is duplicated.",
-            search_aliases=["reorder layers", "select layers", "drop layer", "duplicate layer", "layer order"],
+            description="Gives the layers of a list, bottom first. Left out is dropped, repeated is duplicated; "
+            "new name = layer + layer merges, or renames one.",
+            search_aliases=[
+                "reorder layers",
+                "select layers",
+                "delete layer",
+                "drop layer",
+                "hide layer",
+                "rename layer",
+                "merge layers",
+                "duplicate layer",
+                "layer order",
+            ],
             inputs=[
                 layers_input(),
                 io.String.Input(
                     "order",
                     default="",
                     tooltip="Names or indices with commas between them, bottom first: 0, girl/*, title. A star stands "
-                    "for any text. Ranges too: 0-3, or 3-0 to reverse. -1 is the topmost. Empty: every layer as it is.",
+                    "for any text. Ranges too: 0-3, or 3-0 to reverse. -1 is the topmost. person = girl/* + hat merges "
+                    "these layers into one, sunset = sky renames one. Empty: every layer as it is.",
                 ),
                 names_input(),
             ],

@@ -45,8 +45,8 @@ def _asked_inputs() -> list[io.Input]:
         io.Int.Input("variants", default=1, min=1, max=MAX_VARIANTS, tooltip="How many answers to make."),
         io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=seed),
         io.Int.Input("steps", default=40, min=2, max=200, tooltip=f"More steps take longer and look better. {LOCAL}"),
-        io.Float.Input("true_cfg_scale", default=4.0, min=1.0, max=20.0, step=0.1, tooltip=scale),
-        io.String.Input("negative_prompt", default=" ", tooltip=negative),
+        io.Float.Input("true_cfg_scale", default=4.0, min=1.0, max=20.0, step=0.1, tooltip=scale, advanced=True),
+        io.String.Input("negative_prompt", default=" ", tooltip=negative, advanced=True),
     ]
 
 
@@ -101,7 +101,7 @@ class EditLayer(Node):
             category=CATEGORY,
             description="Edits one layer by an instruction. It comes back in its place with soft alpha; what the edit "
             "did not change, and every other layer, keeps its bits.",
-            search_aliases=["edit layer by words", "qwen image edit", "instruct layer", "change layer text", "inpaint"],
+            search_aliases=["edit layer by words", "qwen image edit", "edit text", "change layer text", "inpaint"],
             inputs=[
                 _model_input(),
                 layers_input(),

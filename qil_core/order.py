@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
+from .composite import composite
 from .errors import QilError
 from .request import readable
 from .stack import LayerStack
-from .text import MAX_LINE, MAX_STACK, quoted
+from .text import MAX_LINE, MAX_STACK, printable, quoted
 
 _RANGE = re.compile(r"(-?\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 _INDEX = re.compile(r"[+-]?\d+", re.ASCII)
@@ -61,46 +66,80 @@ def _all_names(stack: LayerStack) -> str:
     return ", ".join(names) + (f" and {len(stack) - NAMED} more" if len(stack) > NAMED else "")
 
 
-def arrange(stack: LayerStack, order: str) -> LayerStack:
-    """The layers that a list such as "0, girl/*, title" gives, bottom first; a repeated name is numbered ("dove 2").
+class Part(NamedTuple):
+    """A layer of the new stack: its name, and the indices of the layers that it is made of, one or several."""
 
-    Indices, ranges of them ("3-0" runs backwards, both ends are included), and names as in `find`, with commas,
-    semicolons or line ends between them; between indices a blank is enough. An empty list keeps every layer.
-    Raises QilError.
+    name: str
+    indices: list[int]
+
+
+def arrange(stack: LayerStack, order: str) -> LayerStack:
+    """The layers that a list such as "0, person = girl/* + hat, title" gives, bottom first.
+
+    Each item is an index, a range ("3-0" runs backwards, both ends are included) or a name as in `find`; a blank is
+    enough between indices. "new name = item + item" merges layers into one, in the order in which they lie in the
+    stack, or renames one. A repeated name is numbered ("dove 2"). An empty list keeps every layer. Raises QilError.
     """
     if not order.strip():
         return stack
-    picked = stack.select(listed(stack, order))
-    return LayerStack(picked.pixels, unique(picked.names))
+    parts = listed(stack, order)
+    layers = torch.stack([_merged(stack, part.indices) for part in parts])
+    return LayerStack(layers, unique(tuple(part.name for part in parts)))
 
 
-def listed(stack: LayerStack, order: str) -> list[int]:
-    """Indices of the layers that a list gives (see `arrange`), MAX_STACK at the most. Raises QilError."""
+def _merged(stack: LayerStack, indices: list[int]) -> Tensor:
+    """Layers as one, (H, W, 4), the lower ones of the stack first."""
+    if len(indices) == 1:
+        return stack.pixels[indices[0]]
+    return composite(stack.select(sorted(set(indices))))
+
+
+def listed(stack: LayerStack, order: str) -> list[Part]:
+    """What a list gives (see `arrange`), MAX_STACK layers at the most. Raises QilError."""
     readable("The list of layers", order, MAX_LINE)
-    indices: list[int] = []
+    parts: list[Part] = []
     for item in filter(None, map(str.strip, re.split(r"[,;\n]", order))):
-        for some in _item(stack, item):
-            indices += some
-            if len(indices) > MAX_STACK:
+        for part in _parts(stack, item):
+            parts.append(part)
+            if len(parts) > MAX_STACK:
                 raise QilError(f"The list names more than {MAX_STACK} layers: give {MAX_STACK} at the most.")
-    return indices
+    if not parts:
+        raise QilError(f"The list {quoted(order)} names no layer: give at least one index or name.")
+    return parts
 
 
-def _item(stack: LayerStack, item: str) -> Iterator[list[int]]:
-    """What stands between two commas: indices and ranges, or a name."""
-    ranges = [match for word in item.split() if (match := _RANGE.fullmatch(word))]
-    if len(ranges) == len(item.split()):
-        yield from map(_between, ranges)
+def _parts(stack: LayerStack, item: str) -> Iterator[Part]:
+    """The layers of the new stack that stand between two commas."""
+    name, merges, sources = item.partition("=")
+    if merges:
+        yield Part(_new_name(name), [i for source in sources.split("+") for i in _indices(stack, source.strip())])
     else:
-        yield find(stack, item)
+        for i in _indices(stack, item):
+            yield Part(stack.names[i], [i])
 
 
-def _between(match: re.Match[str]) -> list[int]:
+def _new_name(text: str) -> str:
+    if not text.strip():
+        raise QilError('A new name is missing before "=": write new name = layer + layer.')
+    return printable(text.strip())
+
+
+def _indices(stack: LayerStack, item: str) -> Iterator[int]:
+    """Where the layers are that indices and ranges, or a name, mean."""
+    ranges = [match for word in item.split() if (match := _RANGE.fullmatch(word))]
+    if ranges and len(ranges) == len(item.split()):
+        for each in ranges:
+            yield from (stack.index(i) for i in _between(each))
+    else:
+        yield from find(stack, item)
+
+
+def _between(match: re.Match[str]) -> range:
     """The indices of a range, or the one that is no range. Raises QilError: beyond what a stack can have."""
     first, last = int(match[1]), int(match[2] or match[1])
     if max(abs(first), abs(last)) > MAX_STACK:
         raise QilError(f"{quoted(match[0])} is out of range: an index must be -{MAX_STACK} to {MAX_STACK}.")
-    return list(range(first, last + 1) if first <= last else range(first, last - 1, -1))
+    return range(first, last + 1) if first <= last else range(first, last - 1, -1)
 
 
 def unique(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from qil_core.composite import composite
 from qil_core.errors import QilError
 from qil_core.order import arrange, find, find_one, listed
 from qil_core.stack import LayerStack
@@ -75,14 +76,16 @@ def test_a_name_with_many_stars_takes_no_time() -> None:
         ("0,2,1", [0, 2, 1]),
         (" 0  2;1\n", [0, 2, 1]),
         ("1-3", [1, 2, 3]),
-        ("3-1,-1", [3, 2, 1, -1]),
+        ("3-1,-1", [3, 2, 1, 5]),
         ("0,0", [0, 0]),
         ("sky, girl/*; 3", [0, 1, 2, 3]),
         ("girl/dress\ngirl/hair", [2, 1]),
     ],
 )
 def test_an_order_is_a_list_of_indices_ranges_and_names(text: str, indices: list[int]) -> None:
-    assert listed(stack_of(*NAMES), text) == indices
+    parts = listed(stack_of(*NAMES), text)
+    assert [part.indices for part in parts] == [[i] for i in indices]
+    assert [part.name for part in parts] == [NAMES[i] for i in indices]
 
 
 @pytest.mark.parametrize("text", ["a", "1,b", "1--2", "0.5", "1:2"])
@@ -96,6 +99,30 @@ def test_arranging_reorders_drops_and_duplicates() -> None:
     arranged = arrange(stack, "girl,0,2")
     assert torch.equal(arranged.pixels, stack.pixels[[2, 0, 2]])
     assert arranged.names == ("girl", "sky", "girl 2")
+
+
+def test_layers_are_merged_as_they_lie_in_the_stack_and_renamed() -> None:
+    pixels = torch.rand(4, 5, 6, 4)
+    stack = LayerStack(pixels, ("sky", "girl/hair", "girl/dress", "hat"))
+    arranged = arrange(stack, "person = hat + girl/*; sunset=sky, 3")
+    assert arranged.names == ("person", "sunset", "hat")
+    assert torch.equal(arranged.pixels[0], composite(stack.select([1, 2, 3])))
+    assert torch.equal(arranged.pixels[1:], pixels[[0, 3]])
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ("= sky", 'A new name is missing before "="'),
+        ("a = ", "No layer is called"),
+        ("a = sky + + girl", "No layer is called"),
+        ("a = moon", 'No layer is called "moon"'),
+        (",;", "names no layer"),
+    ],
+)
+def test_a_merge_that_cannot_be_read_says_why(order: str, says: str) -> None:
+    with pytest.raises(QilError, match=says):
+        arrange(stack_of(*NAMES), order)
 
 
 def test_an_order_that_is_empty_keeps_every_layer() -> None:

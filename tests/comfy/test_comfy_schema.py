@@ -109,3 +109,23 @@ def test_loading_the_package_imports_no_heavy_library(checkout: Checkout) -> Non
     command = [str(checkout.python), "-c", code, "--cpu"]
     done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True)
     assert done.stdout.split() == [str(len(NODES))], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("typed", "node"),
+    [
+        ("remove background", "DecomposeToLayers"),
+        ("separate objects", "DecomposeToLayers"),
+        ("segment", "DecomposeToLayers"),
+        ("transparent", "DecomposeToLayers"),
+        ("hide layer", "ArrangeLayers"),
+        ("delete layer", "ArrangeLayers"),
+        ("rename layer", "ArrangeLayers"),
+        ("merge", "CompositeLayers"),
+        ("flatten", "CompositeLayers"),
+        ("change color", "RecolorLayer"),
+        ("edit text", "EditLayer"),
+    ],
+)
+def test_a_node_is_found_by_what_people_want_to_do(client: Client, typed: str, node: str) -> None:
+    assert typed in client.get_json(f"/object_info/{node}")[node]["search_aliases"]
