@@ -17,6 +17,7 @@ from comfy_api.latest import io, ui
 from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 from PIL import Image
+from server import PromptServer
 
 from ..qil_core.errors import QilError
 from ..qil_core.progress import Progress, side_by_side
@@ -54,6 +55,13 @@ def preview(make: Callable[[], torch.Tensor]) -> None:
     done = get_progress_state().ensure_entry(context.node_id)
     bar = comfy.utils.ProgressBar(done["max"])
     bar.update_absolute(done["value"], done["max"], ("JPEG", picture, args.preview_size))
+
+
+def say(text: str) -> None:
+    """Show a text on the node that runs; it stays there until the next run."""
+    context = get_executing_context()
+    if context is not None:
+        PromptServer.instance.send_progress_text(text, context.node_id)
 
 
 def check_prefix(prefix: str) -> None:

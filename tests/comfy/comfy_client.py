@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ class Run:
 
     prompt_id: str
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    """What nodes last showed on themselves, by their ids."""
 
     @property
     def end(self) -> str:
@@ -125,11 +128,22 @@ class Client:
         return run
 
 
+TEXT = 3
+"""BinaryEventTypes.TEXT of ComfyUI's protocol; the others are previews."""
+
+
+def _take_text(message: bytes, run: Run) -> None:
+    kind, length = struct.unpack_from(">II", message)
+    if kind == TEXT:
+        run.texts[message[8 : 8 + length].decode()] = message[8 + length :].decode()
+
+
 def _follow(socket: websocket.WebSocket, run: Run, end: float, on_event: Watcher | None) -> None:
     while not run.events or run.events[-1][0] not in ENDS:
         assert time.monotonic() < end, f"the run did not end in time; so far: {run.events[-3:]}"
         message = socket.recv()
-        if isinstance(message, bytes):  # previews
+        if isinstance(message, bytes):
+            _take_text(message, run)
             continue
         event = json.loads(message)
         if event["data"].get("prompt_id") == run.prompt_id:

@@ -53,6 +53,16 @@ def test_the_report_measures_at_most_1_of_255(client: Client) -> None:
     assert float(report.split("max error ")[1].split("/255")[0]) <= 1
 
 
+def test_what_a_report_warns_of_stands_on_the_node(client: Client) -> None:
+    graph = taken_apart("example.png", layers=8) | {"see": node("PreviewImage", images=["decompose", 0])}
+    graph["split"] = node("SplitLayer", model=["model", 0], layers=["decompose", 0], index=1, count=3, seed=0)
+    graph["parts"] = node("PreviewImage", images=["split", 0])
+    run = client.succeed(graph)
+    assert run.texts["decompose"].startswith("4 layers, ")
+    assert "fewer separate things than layers were asked for: 4 of 8." in run.texts["decompose"]
+    assert '"layer 2" is one piece and stays as it is.' in run.texts["split"]
+
+
 def test_the_composite_is_the_picture(client: Client, example: Bytes) -> None:
     graph = taken_apart("example.png") | {"flat": node("CompositeLayers", layers=["decompose", 0], **flat())}
     run = client.succeed(saving(graph, image=["flat", 0]))
