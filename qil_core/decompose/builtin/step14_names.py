@@ -83,14 +83,14 @@ def layer_names(
 def notes(
     work: Working, background: Background, regions: Labels, covered: Mask, above: int, asked: int
 ) -> tuple[str, ...]:
-    """Sentences for the report, what a user should know first of all. covered: (h, w), where units lie on the background. above: layers besides that.
+    """Sentences for the report, warnings first. covered: (h, w), where units lie on the background.
 
-    asked: layers that were asked for, 0 for as many as there are.
+    above: layers besides that. asked: layers that were asked for, 0 for as many as there are.
     """
     count = above + (background.kind != "transparent")
     sentences = [BUSY] if is_busy(work, background, regions) else []
     if above == 0:
-        sentences.append("Nothing was found in front of it, so there is one layer.")
+        sentences.append("Nothing was found in front of the background, so there is one layer.")
     elif count < asked:
         sentences.append(f"The picture holds fewer separate things than layers were asked for: {count} of {asked}.")
     if background.kind == "inpainted" and covered.mean() > MIN_GUESSED:
