@@ -59,12 +59,17 @@ Layer = int | Panel
 """What a layer is made of: a unit, by its number, or a panel."""
 
 
-def occlusion_order(labels: Labels, kinds: NDArray[np.int8], progress: Progress = silent) -> NDArray[np.int64]:
-    """Units bottom first, 0 (the background) leading, for a label map (h, w)."""
+def occlusion_order(
+    labels: Labels, kinds: NDArray[np.int8], progress: Progress = silent, known: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
+    """Units bottom first, 0 (the background) leading, for a label map (h, w).
+
+    known: (n, n), further evidence that unit i lies below unit j, in pixels of hidden area.
+    """
     small = labels[::2, ::2]  # half as fine is enough for areas; a thin unit may have no pixel there
     count = len(kinds)
     sizes = np.bincount(small.ravel(), minlength=count)
-    below = JUNCTION_WEIGHT * _at_junctions(labels, kinds, progress)
+    below = JUNCTION_WEIGHT * _at_junctions(labels, kinds, progress) + (0 if known is None else known)
     for unit in range(1, count):
         progress(unit / count, "finding what covers what")
         if kinds[unit] == STROKES:

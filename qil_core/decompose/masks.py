@@ -1,0 +1,185 @@
+"""Layers of masks: any segmenter becomes a decomposer.
+
+1. `mask_order`: masks of the picture's size, and which one lies above which.
+2. From the top one down, `_cover`: soft alpha of all masks so far together, by `matting`. What the next lower layer
+   adds to that is its own alpha, so that it goes on, opaque, under the soft edge of what lies on it.
+3. `_extent`: where it goes on further under what covers it.
+4. `_colored`: pure colours in soft edges (multi-level foreground estimation: Germer et al., 2020; PyMatting), and
+   colours for what is hidden.
+5. `_ground`: what no mask covers, carried on under the layers; or the user's clean plate, toned to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import QilError
+from ..opencv import check_opencv
+from ..progress import Progress, part, silent
+from ..request import Request
+from ..stack import LayerStack, quantized
+from . import Decomposed
+from .builtin.completion import completed
+from .builtin.fill import smooth_fill
+from .builtin.patches import patch_fill
+from .builtin.shapes import box_around, continued, grown
+from .builtin.step01_look import noise_level
+from .mask_order import bottom_first, checked
+from .matting import Floats, Mask, band_width, check_matting, soft_alpha, trimap
+
+SOLID = 0.98
+"""Alpha from which a pixel shows its layer alone."""
+
+CLEAR = 0.02
+"""Alpha up to which a pixel shows nothing of a layer."""
+
+HIDDEN = 0.95
+"""Cover from which what lies below cannot be told from the picture."""
+
+EDGE_PX = 3
+"""Pixels beside a layer in which the ground's colour may still hold some of it: JPEG, sharpening, a mask that is off."""
+
+ROUGH = 4.0
+"""Fine texture, in 1/255 beyond the noise, from which a ground is filled with pieces of itself instead of smoothly."""
+
+MAX_PATCHED = 0.5
+"""Share of the picture that is covered up to which it is: beyond, too little is seen (step03_ground.MAX_PATCHED)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """A decomposer for one picture whose things are known by masks.
+
+    masks: bool (h, w) each, of any size in the picture's aspect, true where the thing is. names: as many, or none.
+    is_ordered: the masks are given bottom first; else their order is found. background: float32 (H, W, 3 or 4) in
+    [0, 1], a clean plate of the same picture, or None: then what is hidden is filled. band: half width of the soft edge
+    that is looked for, in pixels of the picture; None takes it from the picture's size.
+    """
+
+    masks: Sequence[Mask]
+    names: Sequence[str] = ()
+    is_ordered: bool = False
+    background: Tensor | None = None
+    band: int | None = None
+
+    label = "Masks"
+    uses_seed = False
+
+    def decompose(self, picture: Tensor, request: Request, progress: Progress = silent) -> Decomposed:
+        """The background and a layer a mask, of a picture (H, W, 4) float32, bottom first. Of the request nothing is
+        used. Raises QilError for masks, names or a background that do not fit.
+        """
+        check_opencv()
+        check_matting()
+        rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy()
+        masks, names, notes = checked(self.masks, self.names, rgb.shape[:2])
+        order = range(len(masks)) if self.is_ordered else bottom_first(rgb, masks, part(progress, 0, 0.1))
+        masks, names = [masks[i] for i in order], [names[i] for i in order]
+        band = self.band or band_width(*rgb.shape[:2])
+        out = torch.zeros(len(masks) + 1, *picture.shape)
+        layers = out.numpy()
+        cover, union = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], bool)
+        for done, i in enumerate(reversed(range(len(masks)))):
+            progress(0.1 + 0.7 * done / len(masks), f"cutting out {names[i]}")
+            cover = _cut_out(rgb, masks[i], union, cover, band, layers[i + 1])
+            union |= masks[i]
+        layers[1:, ..., 3] *= shown
+        progress(0.8, "completing the background")
+        layers[0] = 1
+        layers[0, ..., :3] = self._ground(rgb, cover, union)
+        return Decomposed(LayerStack(quantized(out), ("background", *names)), tuple(notes))
+
+    def _ground(self, rgb: Floats, cover: Floats, union: Mask) -> Floats:
+        known = ~grown((cover > CLEAR) | union, EDGE_PX)
+        if self.background is None:
+            return _filled(rgb, known)
+        plate = self.background[..., :3].cpu().numpy()
+        if plate.shape != rgb.shape:
+            sizes = f"{plate.shape[1]} x {plate.shape[0]} and the picture {rgb.shape[1]} x {rgb.shape[0]}"
+            raise QilError(f"The background is {sizes} pixels: use a clean plate of the same size.")
+        return _toned(plate, rgb, known)
+
+
+def _cut_out(rgb: Floats, mask: Mask, union: Mask, cover: Floats, band: int, out: Floats) -> Floats:
+    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above."""
+    box = box_around(mask, 4 * band)
+    layer, above = out[box], cover[box]
+    whole = _cover(rgb[box], mask[box], union[box], above, band)
+    seen = 1 - above
+    own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
+    extent = _extent(mask[box], union[box])
+    layer[..., 3] = np.where(above >= HIDDEN, extent, np.clip(own, 0, 1))
+    layer[..., :3] = _colored(rgb[box], whole, layer[..., 3], above)
+    cover = cover.copy()
+    cover[box] = whole
+    return cover
+
+
+def _cover(rgb: Floats, mask: Mask, union: Mask, above: Floats, band: int) -> Floats:
+    """Soft alpha (h, w) of a mask and all that lies above it, whose cover is known."""
+    together = mask | union
+    known = trimap(rgb, together, band)
+    near = grown(mask, band + 1)
+    known = np.where(near, known, (above > 0.5).astype(np.float32))
+    solved = soft_alpha(rgb, known)
+    return np.where(near, np.maximum(solved, above), above)
+
+
+def _extent(mask: Mask, union: Mask) -> Floats:
+    """Where a layer goes on under what covers it, (h, w) in 0..1, with smooth edges."""
+    import cv2
+
+    whole = continued(mask & ~union, union) | mask
+    return np.asarray(cv2.GaussianBlur(whole.astype(np.float32), (3, 3), 0))
+
+
+def _colored(rgb: Floats, whole: Floats, alpha: Floats, above: Floats) -> Floats:
+    """Colours (h, w, 3) of a layer: its own where it is solid and seen, pure ones in soft edges, others carried on."""
+    from pymatting import estimate_foreground_ml
+
+    pure = estimate_foreground_ml(rgb.astype(np.float64), whole.astype(np.float64)).astype(np.float32)
+    free = above <= CLEAR
+    solid = free & (alpha >= SOLID)
+    colors = np.where(solid[..., None], rgb, pure)
+    hidden = (alpha > 0) & ~free
+    if not hidden.any() or not solid.any():
+        return np.clip(colors, 0, 1)
+    noise = noise_level(np.dstack([rgb, np.ones_like(alpha)]) * 255)
+    under = completed(rgb * 255, solid.astype(np.float32), hidden, noise) / 255
+    return np.clip(np.where(hidden[..., None], under, colors), 0, 1)
+
+
+def _filled(rgb: Floats, known: Mask) -> Floats:
+    """The ground (H, W, 3): known colours stay; the others look like them."""
+    if known.all():
+        return rgb
+    if not known.any():
+        return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
+    colors, trust = rgb * 255, known.astype(np.float32)
+    if _roughness(colors, known) > ROUGH and known.mean() > 1 - MAX_PATCHED:
+        return patch_fill(colors, known) / 255
+    noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
+    return np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1)
+
+
+def _roughness(colors: Floats, known: Mask) -> float:
+    """Fine texture of what is known (h, w), in 1/255: mean difference from a smooth fill of a sixteenth of it."""
+    import cv2
+
+    tones = smooth_fill(colors, known.astype(np.float32))
+    fine = np.abs(tones - cv2.GaussianBlur(tones, (0, 0), 2)).mean(2)
+    return float(fine[known].mean())
+
+
+def _toned(plate: Floats, rgb: Floats, known: Mask) -> Floats:
+    """A clean plate (H, W, 3) with the picture's own colours where these are known, and its tone elsewhere.
+
+    What the plate is off at the edge of what is known is carried smoothly under what is hidden.
+    """
+    error = smooth_fill(rgb - plate, known.astype(np.float32))
+    return np.clip(np.where(known[..., None], rgb, plate + error), 0, 1)
