@@ -11,6 +11,7 @@ from .nodes.export import ExportLayers, ExportPPTX
 from .nodes.files import LoadLayers
 from .nodes.load import LoadLayeredModel
 from .nodes.load_edit import LoadEditModel
+from .nodes.masks import MasksToLayers
 from .nodes.measure import LayerScore
 from .nodes.native import NativeLayeredModel
 from .nodes.restore import RestoreLayers
@@ -25,6 +26,7 @@ class LayeredExtension(ComfyExtension):
             NativeLayeredModel,
             DecomposeToLayers,
             SplitLayer,
+            MasksToLayers,
             RestoreLayers,
             TransformLayer,
             RecolorLayer,

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,9 @@ MAX_MASKS = 100
 
 SAME = 0.98
 """Intersection over union from which a mask repeats another one."""
+
+LEAST_SOFT = 0.02
+"""How far from 0 and 1 a mask's value is soft: 5/255, more than rounding and compression."""
 
 INSIDE = 0.9
 """Share of a mask inside another one from which it is a part of it, and lies above."""
@@ -41,9 +45,16 @@ MIN_OVERLAP_PX = 20
 """Pixels that two masks share at the least, at that size, for their edges inside each other to say something."""
 
 
+class Area(NamedTuple):
+    """A mask at the picture's size, bool (H, W): where the thing is, and where the mask is neither 0 nor 1 itself."""
+
+    inside: Mask
+    soft: Mask
+
+
 def checked(
-    masks: Sequence[Mask], names: Sequence[str], shape: tuple[int, int]
-) -> tuple[list[Mask], list[str], list[str]]:
+    masks: Sequence[Floats], names: Sequence[str], shape: tuple[int, int]
+) -> tuple[list[Area], list[str], list[str]]:
     """Masks (h, w), their names, and notes on those that were left out. shape: of the picture.
 
     Raises QilError: too many or none, other names than masks, masks of another aspect, none that shows anything.
@@ -52,14 +63,14 @@ def checked(
         raise QilError(f"{len(masks)} masks were given, 1 to {MAX_MASKS} are possible.")
     if names and len(names) != len(masks):
         raise QilError(f"{len(names)} names were given for {len(masks)} masks: give one a line, or none at all.")
-    kept: list[Mask] = []
+    kept: list[Area] = []
     kept_names: list[str] = []
     notes = []
     for i, mask in enumerate(masks):
         name = printable(names[i]).strip() if names else f"thing {i + 1}"
         sized = _sized(mask, shape, i)
-        twin = next((j for j, other in enumerate(kept) if _overlap(sized, other) > SAME), None)
-        if not sized.any():
+        twin = next((j for j, other in enumerate(kept) if _overlap(sized.inside, other.inside) > SAME), None)
+        if not sized.inside.any():
             notes.append(f"Mask {i + 1} ({name}) is empty and was left out.")
         elif twin is not None:
             notes.append(f"Mask {i + 1} ({name}) repeats {kept_names[twin]} and was left out.")
@@ -71,19 +82,23 @@ def checked(
     return kept, kept_names, notes
 
 
-def _sized(mask: Mask, shape: tuple[int, int], index: int) -> Mask:
+def _sized(mask: Floats, shape: tuple[int, int], index: int) -> Area:
     import cv2
 
+    soft = (mask > LEAST_SOFT) & (mask < 1 - LEAST_SOFT)
     if mask.shape == shape:
-        return mask
+        return Area(mask > 0.5, soft)
     (height, width), (rows, columns) = shape, mask.shape
     if abs(columns * height - rows * width) > max(rows * width, columns * height) * 0.02:
         raise QilError(
             f"Mask {index + 1} is {columns} x {rows} and the picture {width} x {height} pixels: these are different "
             "aspects. Use masks of the same picture."
         )
-    large = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large > 0.5)
+    large, large_soft = (
+        cv2.resize(values.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+        for values in (mask, soft)
+    )
+    return Area(np.asarray(large), np.asarray(large_soft))
 
 
 def _overlap(one: Mask, other: Mask) -> float:
@@ -116,7 +131,7 @@ def _reduced(picture: Floats, masks: Sequence[Mask]) -> tuple[Floats, list[Mask]
     height, width = picture.shape[:2]
     scale = min(1.0, ORDER_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
     shares = (cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) for mask in masks)
     return small, [np.asarray(share > 0.5) for share in shares]
 
@@ -149,5 +164,3 @@ def _strength(mask: Mask, inside: Mask, edges: Floats) -> float:
     whole = mask.astype(np.uint8)
     outline = (cv2.dilate(whole, cross) != cv2.erode(whole, cross)) & inside
     return float(edges[outline].mean()) if outline.any() else 0.0
-
-

@@ -29,7 +29,7 @@ from .builtin.fill import smooth_fill
 from .builtin.patches import patch_fill
 from .builtin.shapes import box_around, continued, grown
 from .builtin.step01_look import noise_level
-from .mask_order import bottom_first, checked
+from .mask_order import Area, bottom_first, checked
 from .matting import Floats, Mask, band_width, check_matting, soft_alpha, trimap
 
 SOLID = 0.98
@@ -42,7 +42,10 @@ HIDDEN = 0.95
 """Cover from which what lies below cannot be told from the picture."""
 
 EDGE_PX = 3
-"""Pixels beside a layer in which the ground's colour may still hold some of it: JPEG, sharpening, a mask that is off."""
+"""Pixels beside a layer in which the ground's colour may still hold some of it: JPEG, sharpening, the mask."""
+
+EVEN = 1e-4
+"""Variance of a clean plate's channel, in 0..1 squared, up to which it is even: a standard deviation of 2.5/255."""
 
 ROUGH = 4.0
 """Fine texture, in 1/255 beyond the noise, from which a ground is filled with pieces of itself instead of smoothly."""
@@ -55,13 +58,14 @@ MAX_PATCHED = 0.5
 class Masks:
     """A decomposer for one picture whose things are known by masks.
 
-    masks: bool (h, w) each, of any size in the picture's aspect, true where the thing is. names: as many, or none.
+    masks: float32 (h, w) in [0, 1] each, of any size in the picture's aspect, 1 where the thing is. Where a mask lies
+    between, as those of background removal do in hair, it is soft itself. names: as many, or none.
     is_ordered: the masks are given bottom first; else their order is found. background: float32 (H, W, 3 or 4) in
     [0, 1], a clean plate of the same picture, or None: then what is hidden is filled. band: half width of the soft edge
     that is looked for, in pixels of the picture; None takes it from the picture's size.
     """
 
-    masks: Sequence[Mask]
+    masks: Sequence[Floats]
     names: Sequence[str] = ()
     is_ordered: bool = False
     background: Tensor | None = None
@@ -78,7 +82,11 @@ class Masks:
         check_matting()
         rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy()
         masks, names, notes = checked(self.masks, self.names, rgb.shape[:2])
-        order = range(len(masks)) if self.is_ordered else bottom_first(rgb, masks, part(progress, 0, 0.1))
+        order = (
+            range(len(masks))
+            if self.is_ordered
+            else bottom_first(rgb, [mask.inside for mask in masks], part(progress, 0, 0.1))
+        )
         masks, names = [masks[i] for i in order], [names[i] for i in order]
         band = self.band or band_width(*rgb.shape[:2])
         out = torch.zeros(len(masks) + 1, *picture.shape)
@@ -87,7 +95,7 @@ class Masks:
         for done, i in enumerate(reversed(range(len(masks)))):
             progress(0.1 + 0.7 * done / len(masks), f"cutting out {names[i]}")
             cover = _cut_out(rgb, masks[i], union, cover, band, layers[i + 1])
-            union |= masks[i]
+            union |= masks[i].inside
         layers[1:, ..., 3] *= shown
         progress(0.8, "completing the background")
         layers[0] = 1
@@ -105,11 +113,11 @@ class Masks:
         return _toned(plate, rgb, known)
 
 
-def _cut_out(rgb: Floats, mask: Mask, union: Mask, cover: Floats, band: int, out: Floats) -> Floats:
+def _cut_out(rgb: Floats, area: Area, union: Mask, cover: Floats, band: int, out: Floats) -> Floats:
     """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above."""
-    box = box_around(mask, 4 * band)
-    layer, above = out[box], cover[box]
-    whole = _cover(rgb[box], mask[box], union[box], above, band)
+    box = box_around(area.inside | area.soft, 4 * band)
+    layer, above, mask = out[box], cover[box], area.inside
+    whole = _cover(rgb[box], mask[box], area.soft[box], union[box], above, band)
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
     extent = _extent(mask[box], union[box])
@@ -120,11 +128,10 @@ def _cut_out(rgb: Floats, mask: Mask, union: Mask, cover: Floats, band: int, out
     return cover
 
 
-def _cover(rgb: Floats, mask: Mask, union: Mask, above: Floats, band: int) -> Floats:
+def _cover(rgb: Floats, mask: Mask, soft: Mask, union: Mask, above: Floats, band: int) -> Floats:
     """Soft alpha (h, w) of a mask and all that lies above it, whose cover is known."""
-    together = mask | union
-    known = trimap(rgb, together, band)
-    near = grown(mask, band + 1)
+    known = np.where(soft & ~union, np.float32(0.5), trimap(rgb, mask | union, band))
+    near = grown(mask | soft, band + 1)
     known = np.where(near, known, (above > 0.5).astype(np.float32))
     solved = soft_alpha(rgb, known)
     return np.where(near, np.maximum(solved, above), above)
@@ -164,7 +171,7 @@ def _filled(rgb: Floats, known: Mask) -> Floats:
     if _roughness(colors, known) > ROUGH and known.mean() > 1 - MAX_PATCHED:
         return patch_fill(colors, known) / 255
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
-    return np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1)
+    return np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1).astype(np.float32)
 
 
 def _roughness(colors: Floats, known: Mask) -> float:
@@ -179,7 +186,24 @@ def _roughness(colors: Floats, known: Mask) -> float:
 def _toned(plate: Floats, rgb: Floats, known: Mask) -> Floats:
     """A clean plate (H, W, 3) with the picture's own colours where these are known, and its tone elsewhere.
 
-    What the plate is off at the edge of what is known is carried smoothly under what is hidden.
+    A gain and an offset for each channel, by least squares; what is off then beside what is hidden goes on smoothly
+    under it.
     """
-    error = smooth_fill(rgb - plate, known.astype(np.float32))
-    return np.clip(np.where(known[..., None], rgb, plate + error), 0, 1)
+    if not known.any():
+        return plate
+    fitted = np.dstack(
+        [_gained(*channels, known) for channels in zip(np.moveaxis(plate, 2, 0), np.moveaxis(rgb, 2, 0), strict=True)]
+    )
+    error = smooth_fill(rgb - fitted, known.astype(np.float32))
+    return np.clip(np.where(known[..., None], rgb, fitted + error), 0, 1)
+
+
+def _gained(plate: Floats, goal: Floats, known: Mask) -> Floats:
+    """A channel (H, W) of the plate with the gain and the offset that bring it nearest to the goal where it is known.
+
+    An even plate says nothing of a gain.
+    """
+    own, wanted = plate[known], goal[known]
+    variance = float(own.var())
+    gain = float(np.cov(own, wanted, bias=True)[0, 1]) / variance if variance > EVEN else 1.0
+    return np.asarray(gain * (plate - own.mean()) + wanted.mean(), np.float32)

@@ -55,8 +55,8 @@ TILE_PX, MARGIN_PX = 128, 24
 """Side of the squares that are solved by themselves, and how far each sees around itself."""
 
 EPSILON = 1e-4
-"""Regularisation of the matting Laplacian: the variance of noise, in 0..1 squared. 1e-7, as in the paper, is for pictures
-without noise and makes the error 0.092 instead of 0.087."""
+"""Regularisation of the matting Laplacian: the variance of noise, in 0..1 squared. 1e-7, as in the paper, is for
+pictures without noise and makes the error 0.092 instead of 0.087."""
 
 ITERATIONS = 2000
 """Steps of the conjugate gradient solver at the most; usual are 50 to 200."""

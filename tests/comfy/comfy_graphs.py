@@ -16,6 +16,7 @@ NODES = {
     "NativeLayeredModel",
     "DecomposeToLayers",
     "SplitLayer",
+    "MasksToLayers",
     "RestoreLayers",
     "TransformLayer",
     "RecolorLayer",
