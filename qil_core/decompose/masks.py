@@ -169,9 +169,9 @@ def _filled(rgb: Floats, known: Mask) -> Floats:
         return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
     colors, trust = rgb * 255, known.astype(np.float32)
     if _roughness(colors, known) > ROUGH and known.mean() > 1 - MAX_PATCHED:
-        return patch_fill(colors, known) / 255
+        return np.asarray(patch_fill(colors, known) / 255, np.float32)
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
-    return np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1), np.float32)
 
 
 def _roughness(colors: Floats, known: Mask) -> float:
