@@ -18,6 +18,7 @@ BENCHMARKS = {
     "editing": "editing.run",
     "filling": "filling.run",
     "matting": "matting.run",
+    "masks": "masks.run",
     "scores": "scores.run",
     "drawn": "drawn_scores.tuning",
     "held_back": "drawn_scores.held_back",

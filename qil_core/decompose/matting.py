@@ -147,12 +147,14 @@ def _closed_form(picture: Floats, known: Floats) -> Floats:
 
     if not ((known == 0).any() and (known == 1).any()):  # all of the picture is one: there is no second colour
         return np.where(known == 0.5, float((known == 1).any()), known).astype(np.float32)
+    unknown = int((known == 0.5).sum())
     alpha = estimate_alpha_cf(
         picture.astype(np.float64),
         known.astype(np.float64),
         preconditioner=jacobi,
         laplacian_kwargs={"epsilon": EPSILON},
-        cg_kwargs={"maxiter": ITERATIONS, "rtol": TOLERANCE, "atol": 0.0},
+        # from 0 the solver divides by 0 where what is known beside the unknown is all ground
+        cg_kwargs={"x0": np.full(unknown, 0.5), "maxiter": ITERATIONS, "rtol": TOLERANCE, "atol": TOLERANCE},
     )
     return np.clip(alpha, 0, 1).astype(np.float32)
 
