@@ -43,8 +43,9 @@ def _half(field: Tensor) -> Tensor:
 
 def _bits(field: Tensor, run: int, width: int) -> Tensor:
     """Integers of `width` bits of every run of bytes: (blocks, runs, 8 / width, run)."""
-    runs = field.reshape(len(field), -1, 1, run)
-    return torch.cat([(runs >> shift) & ((1 << width) - 1) for shift in range(0, 8, width)], 2)
+    runs, mask = field.reshape(len(field), -1, 1, run), (1 << width) - 1
+    middle = [(runs >> shift) & mask for shift in range(width, 8 - width, width)]
+    return torch.cat([runs & mask, *middle, runs >> (8 - width)], 2)
 
 
 def _rows(values: Tensor, codes: Tensor) -> Tensor:
@@ -97,24 +98,29 @@ def q3_k(codes: Tensor) -> Tensor:
 
 
 def q4_k(codes: Tensor) -> Tensor:
-    d, m, scales, q = _fields(codes, 2, 2, 12, 128)
-    scale, least = _scales_and_least(d, m, scales)
-    return _rows(scale * _bits(q, 32, 4).reshape(-1, 8, 32).float() - least, codes)
+    head, q = _fields(codes, 16, 128)
+    scale, least = _scales_and_least(head)
+    return _rows(scale * _bits(q, 32, 4).reshape(-1, 8, 32) - least, codes)
 
 
 def q5_k(codes: Tensor) -> Tensor:
-    d, m, scales, high, low = _fields(codes, 2, 2, 12, 32, 128)
-    scale, least = _scales_and_least(d, m, scales)
+    head, high, low = _fields(codes, 16, 32, 128)
+    scale, least = _scales_and_least(head)
     q = _bits(low, 32, 4).reshape(-1, 8, 32) | (_bits(high, 32, 1).reshape(-1, 8, 32) << 4)
-    return _rows(scale * q.float() - least, codes)
+    return _rows(scale * q - least, codes)
 
 
-def _scales_and_least(d: Tensor, m: Tensor, packed: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the 8 groups of a block: 6 bits each, the upper half of which keeps its top bits with the lower half."""
-    low, high, both = packed.split(4, 1)
-    scale = torch.cat([low & 63, (both & 15) | ((low >> 6) << 4)], 1)
-    least = torch.cat([high & 63, (both >> 4) | ((high >> 6) << 4)], 1)
-    return (_half(d) * scale.float())[..., None], (_half(m) * least.float())[..., None]
+def _scales_and_least(head: Tensor) -> tuple[Tensor, Tensor]:
+    """(blocks, 8, 1) each, of the 8 groups of a block, from its d, m and 12 bytes with 6 bits a number.
+
+    The bytes begin with 4 scales, then 4 least values; of the other 4 groups, the top bits lie above those, the rest in
+    the last 4 bytes. Both are worked out together, since what takes time here is the number of operations.
+    """
+    d_and_m, first, both = head.split((4, 8, 4), 1)
+    others = torch.cat([both & 15, both >> 4], 1) | ((first >> 6) << 4)
+    six = torch.cat([(first & 63).view(-1, 2, 4), others.view(-1, 2, 4)], 2)
+    scale, least = (_half(d_and_m)[..., None] * six).unsqueeze(-1).unbind(1)
+    return scale, least
 
 
 def q6_k(codes: Tensor) -> Tensor:
