@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .stored import InBlocks
+
 Unpack = Callable[..., Tensor]
 """Of the codes and, where a type has one, its table."""
 
@@ -97,17 +99,23 @@ def q3_k(codes: Tensor) -> Tensor:
     return _rows(scale * (q.float() - 4), codes)
 
 
-def q4_k(codes: Tensor) -> Tensor:
+def _q4_k_fields(codes: Tensor) -> tuple[Tensor, ...]:
     head, q = _fields(codes, 16, 128)
-    scale, least = _scales_and_least(head)
-    return _rows(scale * _bits(q, 32, 4).reshape(-1, 8, 32) - least, codes)
+    return (*_scales_and_least(head), q)
 
 
-def q5_k(codes: Tensor) -> Tensor:
+def _q4_k_values(scale: Tensor, least: Tensor, q: Tensor) -> Tensor:
+    return (scale * _bits(q, 32, 4).reshape(-1, 8, 32) - least).flatten(1)
+
+
+def _q5_k_fields(codes: Tensor) -> tuple[Tensor, ...]:
     head, high, low = _fields(codes, 16, 32, 128)
-    scale, least = _scales_and_least(head)
+    return (*_scales_and_least(head), high, low)
+
+
+def _q5_k_values(scale: Tensor, least: Tensor, high: Tensor, low: Tensor) -> Tensor:
     q = _bits(low, 32, 4).reshape(-1, 8, 32) | (_bits(high, 32, 1).reshape(-1, 8, 32) << 4)
-    return _rows(scale * q - least, codes)
+    return (scale * q - least).flatten(1)
 
 
 def _scales_and_least(head: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,11 +131,14 @@ def _scales_and_least(head: Tensor) -> tuple[Tensor, Tensor]:
     return scale, least
 
 
-def q6_k(codes: Tensor) -> Tensor:
+def _q6_k_fields(codes: Tensor) -> tuple[Tensor, ...]:
     low, high, scales, d = _fields(codes, 128, 64, 16, 2)
-    scale = (_half(d) * scales.view(torch.int8).float())[..., None]
+    return (_half(d) * scales.view(torch.int8).float())[..., None], low, high
+
+
+def _q6_k_values(scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
     q = _bits(low, 64, 4).reshape(-1, 8, 32) | (_bits(high, 32, 2).reshape(-1, 8, 32) << 4)
-    return _rows(scale * (q.float() - 32).reshape(-1, 16, 16), codes)
+    return (scale * (q.float() - 32).reshape(-1, 16, 16)).flatten(1)
 
 
 def iq4_nl(codes: Tensor, table: Tensor) -> Tensor:
@@ -150,9 +161,9 @@ TYPES = {
     "Q8_0": Type(32, 34, q8_0),
     "Q2_K": Type(256, 84, q2_k),
     "Q3_K": Type(256, 110, q3_k),
-    "Q4_K": Type(256, 144, q4_k),
-    "Q5_K": Type(256, 176, q5_k),
-    "Q6_K": Type(256, 210, q6_k),
+    "Q4_K": Type(256, 144, InBlocks(_q4_k_fields, _q4_k_values)),
+    "Q5_K": Type(256, 176, InBlocks(_q5_k_fields, _q5_k_values)),
+    "Q6_K": Type(256, 210, InBlocks(_q6_k_fields, _q6_k_values)),
     "IQ4_NL": Type(32, 18, iq4_nl, IQ4),
     "IQ4_XS": Type(256, 136, iq4_xs, IQ4),
 }
