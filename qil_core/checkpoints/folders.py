@@ -59,11 +59,13 @@ class Files:
     def config(self, part: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The configuration of "transformer", "text_encoder" or "vae": config.json beside its weights, or `shipped`.
 
-        Raises QilError where it asks for a quantiser of diffusers or transformers, which are not used here.
+        Raises QilError where it asks for a quantiser of diffusers, which are not used here. Of a text encoder only the
+        weights are asked: transformers' fp8 is read where it has a scale for a whole weight.
         """
         path = getattr(self, part)
         found = self._own_or_shipped(path / "config.json", part, settings)
-        if asked := found.get("quantization_config"):
+        asked = found.get("quantization_config")
+        if asked and part != "text_encoder":
             raise refused(path, str(asked.get("quant_method") if isinstance(asked, dict) else asked))
         return found
 

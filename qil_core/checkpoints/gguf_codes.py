@@ -2,8 +2,8 @@
 
 A row of a weight is a row of bytes, cut into blocks of 32 weights (the older types) or 256 (the K types). d and m are
 half floats; q are integers of a few bits, of which a run of bytes first has all the lowest ones, then the next ones.
-Every function gives float32 (..., weights) of uint8 (..., bytes), by the same operations as the gguf package, which
-takes minutes for this in numpy.
+Every Type's unpack gives float32 (..., weights) of uint8 (..., bytes), by the same operations as the gguf package,
+which takes minutes for this in numpy. Q4_K to Q6_K, in which most files are, do it in two steps (`InBlocks`).
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ LEFT_OUT = (".scale_input", ".input_scale", SETTINGS, "scaled_fp8", SECOND_SCALE
 """For arithmetic in fp8, which is not done here, or read with its weight."""
 
 SVDQUANT = "SVDQuant for Nunchaku (4 bits, computed by CUDA kernels alone that are downloaded as programs)"
+"""Why diffusers can load it and this package does not: docs/model.md, "Files and downloads"."""
+
 FOREIGN = {
     ".wscales": SVDQUANT,
     ".weight_scale_inv": "block-wise fp8",

@@ -85,7 +85,7 @@ def use_backend(transformer: Any, name: str, device: torch.device) -> None:
     """
     from diffusers.models.attention_dispatch import attention_backend
 
-    if HUB in name:
+    if HUB in name.lower():  # diffusers does not mind capitals
         raise QilError(_DOWNLOADS.format(name))
     processors = [block.attn.processor for block in transformer.transformer_blocks]
     before = [processor._attention_backend for processor in processors]

@@ -236,7 +236,7 @@ class Runtime:
 
         latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self.settings.compile)
         run.notes += [blocks.note] if self.settings.reuse else []
-        if self.settings.attention.startswith(LOSSY_BACKENDS):
+        if self.settings.attention.lower().startswith(LOSSY_BACKENDS):
             run.notes.append(f"Attention (lossy): {self.settings.attention} computes in 8 bits.")
         return latents
 

@@ -104,7 +104,7 @@ def test_backends_that_are_downloaded_as_programs_are_refused_and_nothing_is_ask
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("diffusers.models.attention_dispatch._maybe_download_kernel_for_backend", asked.append)
-    for name in ("_flash_3_hub", "sage_hub"):
+    for name in ("_flash_3_hub", "SAGE_HUB"):
         with pytest.raises(QilError, match=f'"{name}" would be downloaded as a program and run.*choose its backend'):
             model(folder).tune(name)
     assert asked == []
