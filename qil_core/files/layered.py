@@ -23,7 +23,7 @@ class Look:
 
     def of(self, count: int) -> Look:
         """The same with every value written out, for `count` layers. Raises QilError: wrong counts, unknown modes."""
-        modes = tuple(_known(mode) for mode in self.modes) or ("normal",) * count
+        modes = tuple(known_mode(mode) for mode in self.modes) or ("normal",) * count
         look = Look(modes, self.opacities or (1.0,) * count, self.visible or (True,) * count)
         for what, given in (("blend modes", look.modes), ("opacities", look.opacities), ("flags", look.visible)):
             if len(given) != count:
@@ -36,7 +36,7 @@ class Look:
 PLAIN = Look()
 
 
-def _known(mode: str) -> str:
+def known_mode(mode: str) -> str:
     """A blend mode as this package spells it. Raises QilError."""
     return blend_mode(mode).__name__.replace("_", "-")
 
