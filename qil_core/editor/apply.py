@@ -15,7 +15,7 @@ from ..composite import composite
 from ..files.layered import Layered, Look
 from ..progress import Progress, silent
 from ..stack import Box, LayerStack
-from .content import Content, content_of, edited, flattened, kept_around, overlap
+from .content import Content, content_of, edited, flattened, keeps_pixels, kept_around, overlap
 from .fingerprint import fingerprints
 from .items import Items, arrange_items, is_copy
 from .state import Edit, Edits, original_of
@@ -83,13 +83,13 @@ class _Work:
 
     def content(self, item: str) -> Content:
         """The content of an item, placed and recoloured."""
-        canvas = self.stack.width, self.stack.height
-        parts = self.items.merged.get(item)
-        source = self._merged(parts) if parts else self._source(original_of(item))
-        return edited(source, self.edits.of(item), canvas)
-
-    def _source(self, key: str) -> Content:
-        return content_of(self.stack.pixels[self.index[key]])
+        edit, canvas = self.edits.of(item), (self.stack.width, self.stack.height)
+        if parts := self.items.merged.get(item):
+            return edited(self._merged(parts), edit, canvas)
+        layer = self.stack.pixels[self.index[original_of(item)]]
+        if keeps_pixels(edit):  # all bits, also of colours that no alpha shows
+            return Content(layer, 0, 0)
+        return edited(content_of(layer), edit, canvas)
 
     def _merged(self, parts: tuple[str, ...]) -> Content:
         """What one sees of the parts, hidden ones left out, as far around the canvas as pixels are kept."""

@@ -88,6 +88,11 @@ def edited(content: Content, edit: Edit, canvas: tuple[int, int]) -> Content:
     return _moved(content, edit, canvas)
 
 
+def keeps_pixels(edit: Edit) -> bool:
+    """Whether an edit leaves colours and places as they are; its look may differ."""
+    return _only_moves(edit) and edit.dx == edit.dy == edit.hue == 0 and not edit.color
+
+
 def _change(edit: Edit, image: Tensor) -> Recolor | None:
     if edit.color:
         return Colorize(parse_color(edit.color), mean_lightness(image))

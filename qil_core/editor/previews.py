@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..resample import resize
@@ -35,9 +36,16 @@ def preview_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def small(picture: Tensor) -> Tensor:
+    """A picture (H, W, 3|4) at the size of the small canvas, float32 on the 8-bit grid."""
+    height, width = picture.shape[:2]
+    across, down = preview_size(width, height)
+    clear = torch.ones_like(picture[..., :1]) if picture.shape[2] == 3 else picture[..., 3:]
+    return quantized(resize(torch.cat([picture[..., :3], clear], -1)[None], down, across)[0]).cpu()
+
+
 def preview(stack: LayerStack, index: int) -> Preview:
     """The preview of one layer."""
-    width, height = preview_size(stack.width, stack.height)
-    small = quantized(resize(stack.pixels[index][None], height, width)[0]).cpu()
-    box = content_box(small[..., 3]) or Box(0, 0, 0, 0)
-    return Preview(stack.bounds(index), small[box.top : box.bottom, box.left : box.right], box.left, box.top)
+    picture = small(stack.pixels[index])
+    box = content_box(picture[..., 3]) or Box(0, 0, 0, 0)
+    return Preview(stack.bounds(index), picture[box.top : box.bottom, box.left : box.right], box.left, box.top)

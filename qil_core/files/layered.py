@@ -70,11 +70,11 @@ class Layered:
             raise QilError(f"{source} holds no visible layer. Keep hidden layers to read them.")
         return self if len(shown) == len(self.stack) else self.select(shown)
 
-    def composite(self) -> Tensor:
-        """What one sees: float32 (H, W, 4), straight alpha, in [0, 1]; hidden layers are left out."""
+    def composite(self, linear: bool = False) -> Tensor:
+        """What one sees: float32 (H, W, 4), straight alpha, in [0, 1]; hidden layers are left out. linear: of light."""
         shown = [i for i, seen in enumerate(self.look.visible) if seen]
         if not shown:
             return self.stack.pixels.new_zeros(self.stack.pixels.shape[1:])
         seen = self if len(shown) == len(self.stack) else self.select(shown)
         folded = seen.folded()
-        return composite(folded.stack, folded.look.modes)
+        return composite(folded.stack, folded.look.modes, linear)

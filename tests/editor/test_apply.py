@@ -13,7 +13,7 @@ from qil_core.editor.fingerprint import fingerprints
 from qil_core.editor.previews import preview, preview_size
 from qil_core.editor.state import Edit, Edits
 from qil_core.recolor import Colorize, HueTurn, mean_lightness, recolor
-from qil_core.stack import LayerStack, quantize
+from qil_core.stack import Box, LayerStack, quantize
 from qil_core.transform import Placement, transform
 
 
@@ -34,6 +34,7 @@ def edited(stack: LayerStack, index: int, edit: Edit) -> LayerStack:
 
 def test_no_edits_change_no_bit() -> None:
     stack = blobs()
+    stack.pixels[1, 0, 0, :3] = 0.25  # a colour that no alpha shows
     layered = apply_edits(stack, Edits()).layered()
     assert torch.equal(layered.stack.pixels, stack.pixels)
     assert layered.stack.names == stack.names
@@ -76,8 +77,8 @@ def test_what_is_moved_beyond_the_canvas_keeps_all_its_pixels(dx: int, dy: int) 
     layer = apply_edits(stack, Edits({fingerprints(stack)[1]: Edit(dx=dx, dy=dy)})).layers[1]
     box = stack.bounds(1)
     assert box is not None
-    assert torch.equal(layer.content.image, stack.pixels[1, box.top : box.bottom, box.left : box.right])
-    assert (layer.content.left, layer.content.top) == (box.left + dx, box.top + dy)
+    there = Box(box.left + dx, box.top + dy, box.right + dx, box.bottom + dy)
+    assert torch.equal(layer.content.within(there), stack.pixels[1, box.top : box.bottom, box.left : box.right])
 
 
 def test_a_rotated_layer_keeps_what_leaves_the_canvas_as_far_as_is_promised() -> None:
