@@ -62,6 +62,7 @@ app.registerExtension({
       if (!data) return;
       node.properties[KEPT] = data;
       panelOf(node)?.load(data);
+      noteChange(node); // or an undo would empty the panel
     });
     after(nodeType, "onConfigure", (node) => {
       if (node.properties?.[KEPT]) panelOf(node)?.load(node.properties[KEPT]);

@@ -42,9 +42,12 @@ export class Gestures {
     if (handle) return { step: handle.step, ids: [this.canvas.handled()], handle: handle.place };
     const hits = this.hitsAt(at);
     const { selected } = this.panel;
-    if (event.shiftKey || event.ctrlKey || event.metaKey) return { click: () => this.toggle(hits[0]), step: move, ids: this.panel.free };
     const [top] = hits;
     const held = hits.some((id) => selected.includes(id));
+    if (event.shiftKey || event.ctrlKey || event.metaKey) {
+      const ids = held || !top || this.fills(top) ? this.panel.free : [top];
+      return { click: () => this.toggle(top), step: move, ids };
+    }
     if (!held && top && !this.fills(top)) this.panel.select([top]);
     return { click: () => this.pick(hits, held), step: move, ids: held || (top && !this.fills(top)) ? this.panel.free : [] };
   }
@@ -116,6 +119,7 @@ export class Gestures {
     const { panel, gesture } = this;
     gesture.begun = true;
     if (!gesture.ids?.length) return;
+    if (!gesture.ids.every((id) => panel.selected.includes(id))) panel.select(gesture.ids);
     const { scene, shown, items } = panel;
     gesture.state = shown;
     gesture.boxes = gesture.ids.map((id) => scene.boundsOf(shown, items, id)).filter(Boolean);

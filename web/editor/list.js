@@ -8,6 +8,7 @@ import { PLAIN, editOf, renamedGroup, withEdit } from "./state.js";
 const THUMB = 36; // CSS pixels
 const INDENT = 14; // CSS pixels a group
 const STILL = 4; // CSS pixels that a click may wander
+const DOUBLE = 400; // milliseconds between the two presses of a double click
 
 export class LayerList {
   constructor(panel) {
@@ -17,7 +18,6 @@ export class LayerList {
     this.line = element("div", { className: "qle-line", hidden: true });
     this.element = element("div", { className: "qle-list" }, this.rows, this.line);
     this.rows.addEventListener("pointerdown", (event) => this.down(event));
-    this.rows.addEventListener("dblclick", (event) => this.rename(event));
   }
 
   /** A new scene is there: thumbnails are drawn anew. */
@@ -106,9 +106,17 @@ export class LayerList {
     this.panel.focus();
     const ids = this.idsOf(row);
     const depth = splitName(row.dataset.group ?? this.panel.names[row.dataset.item]).length - 1;
-    const drag = { start: event.clientY, ids, depth, keep: ids.every((id) => this.panel.selected.includes(id)) };
+    const drag = { start: event.clientY, ids, depth, twice: this.isSecond(row, event), keep: ids.every((id) => this.panel.selected.includes(id)) };
     if (!drag.keep || event.shiftKey || event.ctrlKey || event.metaKey) this.click(ids, event);
     this.follow(row, event, drag);
+  }
+
+  /** Whether a press is the second one of a double click: rows are made anew in between, so no event says it. */
+  isSecond({ dataset }, event) {
+    const key = dataset.item ?? dataset.group;
+    const second = this.last?.key === key && event.timeStamp - this.last.time < DOUBLE;
+    this.last = { key: second ? null : key, time: event.timeStamp };
+    return second;
   }
 
   idsOf(row) {
@@ -144,6 +152,7 @@ export class LayerList {
       this.line.hidden = true;
       if (ended.type === "pointercancel") return;
       if (drag.begun && drag.goal) this.drop(drag.goal, drag.depth);
+      else if (drag.twice) this.rename(row.dataset);
       else if (drag.keep && !event.shiftKey && !event.ctrlKey && !event.metaKey) this.panel.select(drag.ids);
     };
     this.rows.addEventListener("pointermove", move);
@@ -173,10 +182,10 @@ export class LayerList {
   }
 
   /** A double click on a name writes it anew; on a group, the group's name in all of its layers. */
-  rename(event) {
-    const row = event.target.closest(".qle-row");
+  rename({ item, group }) {
+    const row = [...this.rows.children].find(({ dataset }) => (item ? dataset.item === item : dataset.group === group));
     const label = row?.querySelector(".qle-name");
-    if (!label || event.target.closest("button, input")) return;
+    if (!label) return;
     const input = element("input", { className: "qle-input", value: label.textContent, maxLength: 200, spellcheck: false });
     this.renaming = true;
     label.replaceWith(input);

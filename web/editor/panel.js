@@ -13,7 +13,7 @@ import { EMPTY, editOf, parseState, stateText, withEdits, withoutStale } from ".
 const WAITING = "Run the workflow once: the layers appear here, and you can move, hide and recolour them.";
 
 export class Panel {
-  /** host: {fetchApi, changed(text), run()}. */
+  /** host: {fetchApi, changed(), run()}. */
   constructor(host) {
     this.host = host;
     this.history = new History(EMPTY);
@@ -33,18 +33,19 @@ export class Panel {
     this.wait(WAITING);
   }
 
+  /** The widget's text: as it was given, letter for letter, until something is edited. */
   get text() {
-    return this.broken ?? stateText(this.history.present);
+    return this.given ?? stateText(this.history.present);
   }
 
   /** Takes the widget's text: from a file, an undo of ComfyUI or the clipboard. */
   setText(text) {
     if (text === this.text) return;
+    this.given = text; // also one that cannot be read: nothing is lost, and the node says what is wrong with it
+    this.problem = null;
     try {
-      this.broken = null;
       this.history.reset(parseState(text));
     } catch (error) {
-      this.broken = text; // kept as it is, so that nothing is lost and the node says what is wrong with it
       this.history.reset(EMPTY);
       this.problem = error.message;
     }
@@ -78,12 +79,11 @@ export class Panel {
     this.refresh();
   }
 
-  /** Makes a state the present one. key: steps of the same key are undone together. */
+  /** Makes a state the present one; after a text that cannot be read it is the first one. key: steps of the same key are undone together. */
   commit(state, key = null) {
-    this.broken = null;
+    this.problem = null;
     this.history.push(state, key);
-    this.show(state);
-    this.host.changed(this.text);
+    this.restored();
   }
 
   undo() {
@@ -95,8 +95,9 @@ export class Panel {
   }
 
   restored() {
+    this.given = null;
     this.show(this.history.present);
-    this.host.changed(this.text);
+    this.host.changed();
   }
 
   /** Puts a state on the screen. draw: see Canvas.paint. */
@@ -127,7 +128,7 @@ export class Panel {
   refreshNotice() {
     const stale = this.scene ? this.items.stale : [];
     const forget = () => this.commit(withoutStale(this.history.present, stale));
-    if (this.broken) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
+    if (this.problem) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
     else if (stale.length) this.tell(`${stale.length} ${stale.length > 1 ? "edits belong" : "edit belongs"} to layers that are not in this stack: ${this.staleNames(stale)}. Kept, not used.`, "Forget", forget);
     else this.notice.hidden = true;
   }
