@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 
 from ..composite import composite
-from ..files.layered import Layered, Look
+from ..files.layered import Layered, Look, Whole
 from ..progress import Progress, silent
 from ..stack import Box, LayerStack
-from .content import Content, content_of, edited, flattened, keeps_pixels, kept_around, overlap
+from .content import Content, content_of, edited, flattened, hull, keeps_pixels, kept_around, overlap
 from .fingerprint import fingerprints
 from .items import Items, arrange_items, is_copy
 from .state import Edit, Edits, original_of
@@ -41,7 +41,8 @@ class Edited:
     stale: tuple[str, ...]
 
     def layered(self) -> Layered:
-        """What is on the canvas, as a stack, and its look. Hidden layers are in it; opacity is in the look alone."""
+        """What is on the canvas, as a stack, and its look. Hidden layers are in it; opacity is in the look alone,
+        and so is what lies beyond the canvas."""
         canvas = Box(0, 0, self.width, self.height)
         pixels = torch.stack([layer.content.within(canvas) for layer in self.layers])
         edits = [layer.edit for layer in self.layers]
@@ -49,8 +50,16 @@ class Edited:
             tuple(edit.mode for edit in edits),
             tuple(edit.opacity for edit in edits),
             tuple(not edit.hidden for edit in edits),
+            tuple(_beyond(layer.content, canvas) for layer in self.layers),
         )
         return Layered(LayerStack(pixels, tuple(layer.name for layer in self.layers)), look)
+
+
+def _beyond(content: Content, canvas: Box) -> Whole | None:
+    """All of a content that reaches beyond the canvas, for files that keep it."""
+    if not content.image.numel() or hull(content.box, canvas) == canvas:
+        return None
+    return Whole(content.image, content.left, content.top)
 
 
 def apply_edits(stack: LayerStack, edits: Edits, progress: Progress = silent) -> Edited:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ..errors import QilError
@@ -129,10 +130,10 @@ def write_deck(
     """Write a deck, a slide a stack, every layer a picture cropped to its content; "/" in a name makes a group.
 
     looks: one a stack, or none: opacities go into alpha, hidden layers are pictures that PowerPoint's Selection Pane
-    shows as hidden. options: see Options; dpi is 10..2400. The slide takes the widest and the highest picture, scaled
-    if a side would pass 56 inches or both stay under 1 inch; every picture fills its slide with its aspect kept,
-    centred. Empty layers are left out and reported. Raises QilError: no slides, blend modes, dpi out of range, notes
-    or originals for another count of stacks, the disk refuses.
+    shows as hidden, what lies beyond the canvas lies beside the slide. options: see Options; dpi is 10..2400. The slide
+    takes the widest and the highest picture, scaled if a side would pass 56 inches or both stay under 1 inch; every
+    picture fills its slide with its aspect kept, centred. Empty layers are left out and reported. Raises QilError: no
+    slides, blend modes, dpi out of range, notes or originals for another count of stacks, the disk refuses.
     """
     _check(slides, options)
     dpi = DPI.of(options)
@@ -208,26 +209,23 @@ def slide_size(pictures: Sequence[tuple[int, int]], dpi: float) -> tuple[int, in
 
 
 def _drawable(stack: LayerStack, look: Look) -> Layered:
-    """A stack with its opacities in alpha. QilError for a blend mode, which PowerPoint has none of."""
+    """A stack and its look, written out. QilError for a blend mode, which PowerPoint has none of."""
     layered = Layered(stack, look.of(len(stack)))
     check_modes(stack, layered.look, ("normal",), "PowerPoint", "PSD")
-    return layered.folded()
+    return layered
 
 
 def _page(layered: Layered, size: tuple[int, int]) -> Page:
-    stack = layered.stack
-    boxes = [stack.bounds(i) for i in range(len(stack))]
-    layers = list(zip(stack.names, stack.pixels, boxes, layered.look.visible, strict=True))
-    return Page(
-        Box(0, 0, stack.width, stack.height),
-        _frame(stack, size),
-        tuple(
-            Piece(name, box, layer[box.top : box.bottom, box.left : box.right], visible)
-            for name, layer, box, visible in layers
-            if box
-        ),
-        tuple(name for name, _, box, _ in layers if not box),
-    )
+    stack, look = layered.stack, layered.look
+    contents = [layered.content(i) for i in range(len(stack))]
+    rows = list(zip(stack.names, contents, look.opacities, look.visible, strict=True))
+    pieces = (Piece(name, found[0], _faded(found[1], opacity), shown) for name, found, opacity, shown in rows if found)
+    empty = tuple(name for name, found, _, _ in rows if not found)
+    return Page(Box(0, 0, stack.width, stack.height), _frame(stack, size), tuple(pieces), empty)
+
+
+def _faded(crop: Tensor, opacity: float) -> Tensor:
+    return crop if opacity == 1 else torch.cat([crop[..., :3], crop[..., 3:] * opacity], dim=-1)
 
 
 def _frame(stack: LayerStack, size: tuple[int, int]) -> Frame:

@@ -187,3 +187,16 @@ def test_previews_of_a_large_canvas_are_1024_on_their_longest_side() -> None:
     assert found.content == (200, 100, 1000, 500)
     assert abs(found.pixels.shape[1] - 400) <= 2
     assert torch.allclose(found.pixels[100, 200], torch.tensor([0.2, 0.4, 0.6, 1]))
+
+
+def test_what_leaves_the_canvas_is_in_the_look() -> None:
+    stack = blobs()
+    key = fingerprints(stack)[1]
+    layered = apply_edits(stack, Edits({key: Edit(dx=-15)})).layered()
+    box = stack.bounds(1)
+    assert box is not None
+    assert [whole is not None for whole in layered.look.whole] == [False, True, False]
+    found = layered.content(1)
+    assert found is not None
+    assert found[0] == Box(box.left - 15, box.top, box.right - 15, box.bottom)
+    assert torch.equal(found[1], stack.pixels[1, box.top : box.bottom, box.left : box.right])
