@@ -23,6 +23,7 @@ NODES = {
     "LoadEditModel",
     "EditLayer",
     "EditImage",
+    "LayerEditor",
     "CompositeLayers",
     "PreviewLayers",
     "LayerScore",

@@ -1,0 +1,159 @@
+// The panel: it holds the scene, the state with its history and the selection, and lets canvas, list and bars show them.
+
+import { isShown, withPixels } from "./api.js";
+import { Bar } from "./bar.js";
+import { Canvas } from "./canvas.js";
+import { element, icon } from "./dom.js";
+import { History } from "./history.js";
+import { handleKey } from "./keys.js";
+import { LayerList } from "./list.js";
+import { Scene } from "./scene.js";
+import { EMPTY, editOf, parseState, stateText, withEdits, withoutStale } from "./state.js";
+
+const WAITING = "Run the workflow once: the layers appear here, and you can move, hide and recolour them.";
+
+export class Panel {
+  /** host: {fetchApi, changed(), run()}. */
+  constructor(host) {
+    this.host = host;
+    this.history = new History(EMPTY);
+    this.shown = EMPTY; // the state on the screen: during a gesture ahead of the history's
+    this.selected = [];
+    this.folded = new Set();
+    this.canvas = new Canvas(this);
+    this.list = new LayerList(this);
+    this.bar = new Bar(this);
+    this.notice = element("div", { className: "qle-notice", role: "status" });
+    this.message = element("div", { className: "qle-message" });
+    this.stage = element("div", { className: "qle-stage" }, this.canvas.element, this.message);
+    const middle = element("div", { className: "qle-middle" }, this.stage, this.list.element);
+    this.element = element("div", { className: "qle" }, this.bar.tools, middle, this.bar.properties, this.notice);
+    this.element.addEventListener("keydown", (event) => handleKey(this, event));
+    for (const kind of ["pointerdown", "contextmenu", "dblclick"]) this.element.addEventListener(kind, (event) => event.stopPropagation());
+    this.wait(WAITING);
+  }
+
+  /** The widget's text: as it was given, letter for letter, until something is edited. */
+  get text() {
+    return this.given ?? stateText(this.history.present);
+  }
+
+  /** Takes the widget's text: from a file, an undo of ComfyUI or the clipboard. */
+  setText(text) {
+    if (text === this.text) return;
+    this.given = text; // also one that cannot be read: nothing is lost, and the node says what is wrong with it
+    this.problem = null;
+    try {
+      this.history.reset(parseState(text));
+    } catch (error) {
+      this.history.reset(EMPTY);
+      this.problem = error.message;
+    }
+    this.show(this.history.present);
+  }
+
+  /** Shows what a run reported; data as the node's ui output has it. */
+  async load(data) {
+    if (!isShown(data)) return;
+    const turn = (this.loading = {});
+    try {
+      const full = await withPixels(data, this.host.fetchApi);
+      if (turn !== this.loading) return; // a later run was faster
+      const resized = String(this.scene?.canvas) !== String(full.canvas);
+      this.scene = new Scene(full);
+      this.original = full.original;
+      this.message.hidden = true;
+      if (resized) this.canvas.view.fits = true;
+      this.canvas.opened();
+      this.list.opened();
+      this.show(this.history.present);
+    } catch (error) {
+      if (turn === this.loading && !this.scene) this.wait(`Run the workflow to fill the panel again: ${error.message}.`);
+    }
+  }
+
+  wait(text) {
+    this.message.hidden = false;
+    const run = element("button", { type: "button", className: "qle-run", onclick: () => this.host.run() }, icon("run"), "Run");
+    this.message.replaceChildren(element("p", {}, text), run);
+    this.refresh();
+  }
+
+  /** Makes a state the present one; after a text that cannot be read it is the first one. key: steps of the same key are undone together. */
+  commit(state, key = null) {
+    this.problem = null;
+    this.history.push(state, key);
+    this.restored();
+  }
+
+  undo() {
+    if (this.history.undo()) this.restored();
+  }
+
+  redo() {
+    if (this.history.redo()) this.restored();
+  }
+
+  restored() {
+    this.given = null;
+    this.show(this.history.present);
+    this.host.changed();
+  }
+
+  /** Puts a state on the screen. draw: see Canvas.paint. */
+  show(state, draw = {}) {
+    this.shown = state;
+    if (this.scene) {
+      this.items = this.scene.arrange(state);
+      this.names = this.scene.names(state, this.items);
+      this.selected = this.selected.filter((id) => this.items.order.includes(id));
+    }
+    this.canvas.paint(draw);
+    if (!draw.draft) this.refresh();
+  }
+
+  select(ids) {
+    this.selected = ids;
+    this.canvas.repaint();
+    this.refresh();
+  }
+
+  /** Shows list, bars and notices anew. */
+  refresh() {
+    this.list.refresh();
+    this.bar.refresh();
+    this.refreshNotice();
+  }
+
+  refreshNotice() {
+    const stale = this.scene ? this.items.stale : [];
+    const forget = () => this.commit(withoutStale(this.history.present, stale));
+    if (this.problem) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
+    else if (stale.length) this.tell(`${stale.length} ${stale.length > 1 ? "edits belong" : "edit belongs"} to layers that are not in this stack: ${this.staleNames(stale)}. Kept, not used.`, "Forget", forget);
+    else this.notice.hidden = true;
+  }
+
+  staleNames(stale) {
+    const named = stale.map((id) => editOf(this.history.present, id).name || id.slice(0, 6));
+    return named.slice(0, 4).join(", ") + (named.length > 4 ? " ..." : "");
+  }
+
+  tell(text, action, act) {
+    this.notice.hidden = false;
+    this.notice.replaceChildren(element("span", {}, text), element("button", { type: "button", className: "qle-text-button", onclick: act }, action));
+  }
+
+  /** The selected layers that may be changed. */
+  get free() {
+    return this.selected.filter((id) => !editOf(this.shown, id).locked);
+  }
+
+  /** Changes values of the selected layers that are not locked. */
+  change(values, key = null) {
+    if (this.free.length) this.commit(withEdits(this.history.present, this.free, values), key && `${key} ${this.free}`);
+  }
+
+  focus() {
+    this.canvas.element.focus({ preventScroll: true });
+  }
+}
