@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..qil_core.blend import BLEND_MODES
 from ..qil_core.color import parse_color
@@ -15,6 +15,7 @@ from ..qil_core.files.layered import Layered, Look
 from ..qil_core.sheet import contact_sheet
 from ..qil_core.stack import LayerStack
 from .door import Node
+from .shown import layer_sheet
 from .sockets import CATEGORY, layers_input, look_input, names_input, with_modes
 
 
@@ -99,6 +100,6 @@ class PreviewLayers(Node):
 
     @classmethod
     def execute(cls, layers: torch.Tensor, names: str = "") -> io.NodeOutput:
-        picture = contact_sheet(LayerStack.from_image(layers, names or ""))
-        sheet = torch.from_numpy(np.array(picture)).float().div_(255)[None]
-        return io.NodeOutput(sheet, ui=ui.PreviewImage(sheet, cls=cls))
+        stack = LayerStack.from_image(layers, names or "")
+        sheet = torch.from_numpy(np.array(contact_sheet(stack))).float().div_(255)[None]
+        return io.NodeOutput(sheet, ui=layer_sheet(stack))

@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { Panel } from "./editor/panel.js";
+import { after } from "./show/after.js";
 
 const NODE = "LayerEditor";
 const WIDGET = "QIL_LAYER_EDITOR"; // the type that the node's input asks for
@@ -39,15 +40,6 @@ function panelWidget(node, name) {
 }
 
 const panelOf = (node) => node.widgets?.find((widget) => widget.panel)?.panel;
-
-function after(nodeType, method, action) {
-  const original = nodeType.prototype[method];
-  nodeType.prototype[method] = function (...args) {
-    const result = original?.apply(this, args);
-    action(this, ...args);
-    return result;
-  };
-}
 
 app.registerExtension({
   name: "QwenImageLayered.LayerEditor",
