@@ -1,0 +1,173 @@
+"""A prompt on a server: queued exactly once, followed until the history has it.
+
+Why nothing runs twice: the id of a prompt is chosen here, before it is sent. When the answer to POST /prompt is lost,
+nobody knows whether the server has queued it, and ComfyUI queues a second prompt of the same id as readily as the
+first. So it is sent again only after the server's queue and history were found without that id, or when no connection
+had been made at all. Should a first request still arrive after that, it is cancelled once the result is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .events import Watch
+from .faults import JobFailed, ServerLost, Stopped
+from .server import Server
+from .web import MAX_TOLD, PASSING, Answer, told
+from .workflow import Graph
+
+FILED = 5.0
+"""Seconds within which the history has a prompt after its last event; ComfyUI 0.29 takes a few milliseconds."""
+
+FILED_POLL = 0.05
+"""Seconds between looks at the history meanwhile."""
+
+TICK = 0.2
+"""Seconds within which a request to stop is heard."""
+
+
+class Prompt:
+    """One graph on one server. limit: seconds that it may run, its time in the queue not counted."""
+
+    def __init__(self, server: Server, prompt_id: str, graph: Graph, limit: float) -> None:
+        self.id, self._server, self._graph, self._limit = prompt_id, server, graph, limit
+        self._uncertain = False
+
+    def run(self) -> dict[str, Any]:
+        """Queue it and wait for its end: the history's entry, of a success.
+
+        Raises JobFailed with the node's error, ServerLost, and Stopped after it was cancelled.
+        """
+        watch = self._server.events.watch(self.id, len(self._graph))
+        try:
+            self._submit()
+            entry = self._follow(watch)
+        finally:
+            self._server.events.forget(self.id)
+        if self._uncertain:
+            self._server.cancel(self.id)
+        _check_success(entry, self._graph)
+        return entry
+
+    def _submit(self) -> None:
+        web = self._server.web
+        body = {"prompt": self._graph, "prompt_id": self.id, "client_id": self._server.client_id}
+        for attempt in range(web.patience.attempts):
+            if attempt:
+                web.pause(attempt)
+                if self._uncertain and self._server.knows(self.id):
+                    return
+            self._stop_asked()
+            outcome = web.once("POST", "/prompt", body)
+            if isinstance(outcome, Answer) and outcome.status not in PASSING:
+                return self._accepted(outcome)
+            self._uncertain |= isinstance(outcome, Answer) or outcome.sent
+        if self._uncertain and self._server.knows(self.id):
+            return
+        if isinstance(outcome, Answer) and outcome.status == 500:  # what ComfyUI answers when a graph breaks its checks
+            raise JobFailed(f"The server could not read the graph: {told(outcome)}.")
+        raise web.lost(outcome)
+
+    def _accepted(self, answer: Answer) -> None:
+        """Raises JobFailed for a refusal, also one of only some of the graph's outputs."""
+        try:
+            data = self._server.web.parsed(answer, "/prompt")
+        except ServerLost:
+            data = None
+        errors = data.get("node_errors") if isinstance(data, dict) else None
+        if answer.status == 200 and not errors:
+            return
+        if answer.status == 200:
+            self._server.cancel(self.id)
+        raise JobFailed(_refusal(data, self._graph) or f"The server refused the graph: {told(answer)}.")
+
+    def _follow(self, watch: Watch) -> dict[str, Any]:
+        """Wait for the history's entry; while there is none, look now and then whether the prompt is still queued."""
+        patience = self._server.patience
+        asked = looked = time.monotonic()
+        connection, since = self._server.events.times, None
+        while True:
+            self._stop_asked()
+            if watch.ended.wait(TICK) and (entry := self._filed()):
+                return entry
+            watch.ended.clear()
+            now = time.monotonic()
+            if now - asked >= patience.poll:
+                asked = now
+                if entry := self._server.history(self.id):
+                    return entry
+            if now - looked >= patience.look or connection != self._server.events.times:
+                looked, connection = now, self._server.events.times
+                watch.running |= self._look() == "running"
+            since = now if watch.running and since is None else since
+            if since is not None and now - since > self._limit:
+                self._server.cancel(self.id)
+                raise JobFailed(f"It still ran after {self._limit:g} s and was interrupted; --timeout sets the limit.")
+
+    def _filed(self) -> dict[str, Any] | None:
+        """The history's entry, which is filed a moment after the last event."""
+        end = time.monotonic() + FILED
+        while not (entry := self._server.history(self.id)) and time.monotonic() < end:
+            self._server.stop.wait(FILED_POLL)
+        return entry
+
+    def _look(self) -> str | None:
+        """Where it is in the queue. Raises ServerLost when it is nowhere: the server was started anew, or cleared."""
+        place = self._server.place(self.id)
+        if place is None and self._server.history(self.id) is None:
+            raise ServerLost(f"{self._server.url} no longer knows the job: it was started anew, or its queue cleared.")
+        return place
+
+    def _stop_asked(self) -> None:
+        if self._server.stop.is_set():
+            raise Stopped
+
+
+def _check_success(entry: Mapping[str, Any], graph: Graph) -> None:
+    """Raises JobFailed with the error of the node that failed."""
+    status = entry.get("status")
+    if not isinstance(status, dict) or status.get("status_str") == "success":
+        return
+    for kind, data in _events(status):
+        if kind == "execution_error":
+            said = str(data.get("exception_message", "")).strip() or str(data.get("exception_type", "an error"))
+            raise JobFailed(f"{_title(graph, data.get('node_id'))}: {said[:MAX_TOLD]}")
+        if kind == "execution_interrupted":
+            raise JobFailed(f"{_title(graph, data.get('node_id'))}: somebody interrupted it on the server.")
+    raise JobFailed("The server says that it failed, and not why.")
+
+
+def _events(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    messages = status.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], dict):
+            yield str(message[0]), message[1]
+
+
+def _refusal(data: Any, graph: Graph) -> str:
+    """What a refusal says about each node; empty when it says nothing in ComfyUI's way."""
+    if not isinstance(data, dict):
+        return ""
+    nodes = data.get("node_errors")
+    said = [
+        f"{_title(graph, node)}: {_reason(reason)}"
+        for node, found in (nodes.items() if isinstance(nodes, dict) else ())
+        for reason in (found.get("errors", []) if isinstance(found, dict) else ())
+    ]
+    return "; ".join(said)[: 4 * MAX_TOLD] or _reason(data.get("error"))
+
+
+def _reason(reason: Any) -> str:
+    if not isinstance(reason, dict):
+        return ""
+    return ": ".join(str(reason[key])[:MAX_TOLD] for key in ("message", "details") if reason.get(key))
+
+
+def _title(graph: Graph, node: Any) -> str:
+    """A node of an error by id and title; a node that another one made at run time has only an id."""
+    found = graph.get(str(node))
+    meta = found.get("_meta") if found else None
+    title = (meta.get("title") if isinstance(meta, dict) else None) or (found or {}).get("class_type", "")
+    return f"{node} ({title})" if title else f"node {node}"
