@@ -100,7 +100,7 @@ def _work(pool: Pool, jobs: Sequence[Job], record: Record, tally: Tally, workflo
             tally.tell(row, before=True)
         else:
             todo.append(job)
-    with closing(pool.run(todo)) as results, Bars(len(jobs), len(jobs) - len(todo), workflow) as bars:
+    with closing(pool.run(todo)) as results, Bars(jobs, len(jobs) - len(todo), workflow) as bars:
         for result in results:
             if result is not None:
                 bars.advance()
@@ -168,11 +168,12 @@ def _line(row: Mapping[str, Any]) -> str:
 class Bars:
     """On a terminal's stderr a bar for the whole run and one for each job that is on a server; else nothing."""
 
-    def __init__(self, total: int, done: int, workflow: Workflow) -> None:
+    def __init__(self, jobs: Sequence[Job], done: int, workflow: Workflow) -> None:
         from tqdm import tqdm
 
+        self._width = min(NAME_WIDTH, max((len(job.name) for job in jobs), default=0))
         self._titles = {node: workflow.title(node) for node in workflow.graph}
-        self._whole = tqdm(total=total, initial=done, desc="jobs", unit="job", disable=None, leave=False)
+        self._whole = tqdm(total=len(jobs), initial=done, desc="jobs", unit="job", disable=None, leave=False)
         self._jobs: dict[str, Any] = {}
 
     def __enter__(self) -> Bars:
@@ -195,14 +196,15 @@ class Bars:
             self._jobs.pop(gone).close()
         for prompt_id, (line, attempt) in running.items():
             if watch := line.server.events.watched(prompt_id):
-                self._show(self._bar(prompt_id, attempt.job.name), watch.fraction(), self._titles.get(watch.node, ""))
+                what = self._titles.get(watch.node, "") if watch.running else "waiting for its turn"
+                self._show(self._bar(prompt_id, attempt.job.name), watch.fraction(), what)
 
     def _bar(self, prompt_id: str, name: str) -> Any:
         from tqdm import tqdm
 
         if prompt_id not in self._jobs:
-            title = printable(name[:NAME_WIDTH])
-            form = "{desc} {bar} {percentage:3.0f}% {postfix}"
+            title = f"{printable(name[:NAME_WIDTH]):{self._width}}"
+            form = "{desc} {bar:24} {percentage:3.0f}%{postfix}"
             self._jobs[prompt_id] = tqdm(total=1.0, desc=title, bar_format=form, leave=False)
         return self._jobs[prompt_id]
 

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import QilError
 from .lists import Given, Row
 from .naming import safe_name
-from .schema import Input, inputs_of, is_on_server, typed
+from .schema import Input, brought, inputs_of, is_on_server, typed
 from .workflow import Graph, Slot, Workflow, digest_of
 
 Schemas = Mapping[str, Mapping[str, Any]]
@@ -110,6 +110,8 @@ def _job(workflow: Workflow, servers: Mapping[str, Schemas], row: Row) -> Job:
     values: dict[Slot, Value] = {}
     for slot in sorted(given, key=lambda slot: slot.input.count(".")):  # a choice before the inputs that it brings
         values[slot] = _value(workflow, servers, values, slot, given[slot])
+    for slot in given:
+        _complete(workflow, next(iter(servers.values())), values, slot)
     shown = {each.slot: each.value for each in given.values()}
     content = digest_of(graph_with(workflow.graph, values, lambda file: f"sha256:{file.sha256}"))
     name = row.name if row.name is not None else _made_up(workflow, values, content)
@@ -127,7 +129,7 @@ def _value(
 ) -> Value:
     """The value for a slot that fits on every server."""
     node = workflow.graph[slot.node]
-    current = node["inputs"] | {other.input: value for other, value in values.items() if other.node == slot.node}
+    current = _current(workflow, values, slot.node)
     read: list[Value] = []
     for url, schemas in servers.items():
         inputs = inputs_of(schemas[node["class_type"]], current)
@@ -136,6 +138,19 @@ def _value(
             raise QilError(f"Node {workflow.label(slot.node)} has no input {slot.input}. It has: {', '.join(inputs)}.")
         read.append(_read(known, given, f"{given.slot} (on {url})" if len(servers) > 1 else given.slot))
     return read[0]
+
+
+def _complete(workflow: Workflow, schemas: Schemas, values: dict[Slot, Value], slot: Slot) -> None:
+    """Add what a dynamic choice that was set brings with it and nobody gave."""
+    current = _current(workflow, values, slot.node)
+    defaults = brought(schemas[workflow.graph[slot.node]["class_type"]], current, slot.input)
+    values.update({Slot(slot.node, name): value for name, value in defaults.items()})
+
+
+def _current(workflow: Workflow, values: Mapping[Slot, Value], node: str) -> dict[str, Value]:
+    """The inputs of a node: the workflow's own, and above them the values so far."""
+    own: dict[str, Value] = workflow.graph[node]["inputs"]
+    return own | {slot.input: value for slot, value in values.items() if slot.node == node}
 
 
 def _alike(value: Any) -> Input | None:
@@ -162,8 +177,6 @@ def _file(known: Input, text: str, base: Path, name: str) -> Local | str:
             return _local(path)
     except OSError as error:
         raise QilError(f"{name}: {path} cannot be read: {error.strerror}.") from None
-    except ValueError:  # a NUL in it
-        raise QilError(f"{name}: that is no file name.") from None
     if is_on_server(known, text):
         return text
     raise QilError(f"{name}: there is no file {path} here, and the server has none of that name.")

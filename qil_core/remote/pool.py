@@ -215,7 +215,8 @@ class Pool:
             line.down_since = line.down_since or time.monotonic()
             attempt.lost += 1
             if attempt.lost >= MAX_LOST:
-                said = f"{attempt.lost} servers were lost with it, which may be its doing; the last: {error}"
+                said = f"It was lost {attempt.lost} times with its server, which may be its own doing. The last time: "
+                said += str(error)
                 return self._finish(line, attempt, self._failed(attempt, said))
             line.attempts.remove(attempt)
             attempt.prompt_id = ""

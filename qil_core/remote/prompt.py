@@ -8,6 +8,7 @@ had been made at all. Should a first request still arrive after that, it is canc
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +18,9 @@ from .faults import JobFailed, ServerLost, Stopped
 from .server import Server
 from .web import MAX_TOLD, PASSING, Answer, told
 from .workflow import Graph
+
+MAX_ERROR = 2000
+"""Characters of a node's error that are kept."""
 
 FILED = 5.0
 """Seconds within which the history has a prompt after its last event; ComfyUI 0.29 takes a few milliseconds."""
@@ -71,17 +75,15 @@ class Prompt:
         raise web.lost(outcome)
 
     def _accepted(self, answer: Answer) -> None:
-        """Raises JobFailed for a refusal, also one of only some of the graph's outputs."""
-        try:
-            data = self._server.web.parsed(answer, "/prompt")
-        except ServerLost:
-            data = None
-        errors = data.get("node_errors") if isinstance(data, dict) else None
-        if answer.status == 200 and not errors:
-            return
-        if answer.status == 200:
+        """Raises JobFailed for a refusal, even of only some of the graph's outputs; ServerLost for no real answer."""
+        if answer.status != 200:
+            raise JobFailed(_refusal(_json(answer), self._graph) or f"The server refused the graph: {told(answer)}.")
+        data = self._server.web.parsed(answer, "/prompt")
+        if not isinstance(data, dict) or data.get("prompt_id") != self.id:
+            raise ServerLost(f"{self._server.url} did not take the job under the id that was sent: {told(answer)}")
+        if data.get("node_errors"):
             self._server.cancel(self.id)
-        raise JobFailed(_refusal(data, self._graph) or f"The server refused the graph: {told(answer)}.")
+            raise JobFailed(_refusal(data, self._graph))
 
     def _follow(self, watch: Watch) -> dict[str, Any]:
         """Wait for the history's entry; while there is none, look now and then whether the prompt is still queued."""
@@ -125,6 +127,14 @@ class Prompt:
             raise Stopped
 
 
+def _json(answer: Answer) -> Any:
+    """What a refusal says in ComfyUI's way; None for a proxy's page."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _check_success(entry: Mapping[str, Any], graph: Graph) -> None:
     """Raises JobFailed with the error of the node that failed."""
     status = entry.get("status")
@@ -133,7 +143,7 @@ def _check_success(entry: Mapping[str, Any], graph: Graph) -> None:
     for kind, data in _events(status):
         if kind == "execution_error":
             said = str(data.get("exception_message", "")).strip() or str(data.get("exception_type", "an error"))
-            raise JobFailed(f"{_title(graph, data.get('node_id'))}: {said[:MAX_TOLD]}")
+            raise JobFailed(f"{_title(graph, data.get('node_id'))}: {said[:MAX_ERROR]}")
         if kind == "execution_interrupted":
             raise JobFailed(f"{_title(graph, data.get('node_id'))}: somebody interrupted it on the server.")
     raise JobFailed("The server says that it failed, and not why.")

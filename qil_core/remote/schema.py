@@ -78,6 +78,16 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def brought(info: Mapping[str, Any], values: Mapping[str, Any], choice: str) -> dict[str, Any]:
+    """Defaults of the inputs that a dynamic choice brings and that values lack, as the editor sets them."""
+    found = {}
+    for name, given in inputs_of(info, values).items():
+        default = given.options.get("default", given.choices[0] if given.choices else None)
+        if name.startswith(f"{choice}.") and name not in values and default is not None:
+            found[name] = default
+    return found
+
+
 def typed(given: Input, value: Any, name: str) -> Any:
     """A value as the server takes it. value: a text, or what JSON holds. name: for errors. Raises QilError."""
     if given.choices is not None:

@@ -5,7 +5,9 @@ Only what may be sent twice is tried again here. POST /prompt may not: see `prom
 
 from __future__ import annotations
 
+import functools
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +60,7 @@ class Web:
         self.url, self.patience, self.stop = url, patience, stop
         times = httpx.Timeout(patience.read, connect=patience.connect)
         sent = {"Accept-Encoding": "identity", **headers}  # packed answers could unpack to any size
-        self._client = httpx.Client(timeout=times, headers=sent, trust_env=not is_loopback(url))
+        self._client = httpx.Client(verify=_tls(), timeout=times, headers=sent, trust_env=not is_loopback(url))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -163,6 +165,14 @@ class Web:
             if time.monotonic() > end:
                 raise TooLarge(f"no whole answer within {self.patience.whole:g} s")
             yield piece
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes longer than a request."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 class TooLarge(Exception):
