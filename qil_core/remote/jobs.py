@@ -18,7 +18,7 @@ from ..errors import QilError
 from .lists import Given, Row
 from .naming import safe_name
 from .schema import Input, brought, inputs_of, is_on_server, typed
-from .workflow import Graph, Slot, Workflow, digest_of
+from .workflow import Graph, Slot, Workflow, check_sendable, digest_of
 
 Schemas = Mapping[str, Mapping[str, Any]]
 """What one server's /object_info says, by class."""
@@ -163,6 +163,7 @@ def _alike(value: Any) -> Input | None:
 
 def _read(known: Input, given: Given, name: str) -> Value:
     if not known.file or not isinstance(given.value, str):
+        check_sendable(given.value, name)
         return typed(known, given.value, name)
     if known.choices is None:  # a text with a file a line
         return tuple(_file(known, line, given.base, name) for line in given.value.splitlines() if line.strip())

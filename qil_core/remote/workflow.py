@@ -155,7 +155,19 @@ def _checked(data: Any, path: Path) -> Graph:
                 f"{path} is no workflow in API form: {quoted(key)} is no node with a class_type and inputs. "
                 "Export it again with ComfyUI's Workflow > Export (API)."
             )
+    check_sendable(data, str(path))
     return data
+
+
+def check_sendable(value: Any, name: str) -> None:
+    """Raises QilError for what JSON in UTF-8 cannot hold: halves of surrogate pairs, NaN and infinity.
+
+    The first would end the thread in which ComfyUI does its prompts, as soon as it logs them.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise QilError(f"{name} holds what cannot be sent as JSON: {error}.") from None
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:

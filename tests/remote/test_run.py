@@ -198,6 +198,7 @@ def test_the_editors_form_runs_where_a_server_converts_it(shell: Shell) -> None:
         (["--set", "1.image=none.png"], "there is no file none.png here, and the server has none of that name"),
         (["--set", "1.image=a\x00b"], "there is no file a\\x00b here"),
         (["--set", "2.how.count=3"], "has no input how.count"),
+        (["--set", "2.text=half \ud83d"], "2.text holds what cannot be sent as JSON"),
         (["--server", "nonsense"], '"nonsense" is no server address'),
         (["--header", "x"], "A header must be written"),
         (["--jobs", "none.csv"], "none.csv cannot be read"),

@@ -86,6 +86,8 @@ def test_a_server_that_converts_makes_the_editors_form_run_and_the_packages_know
         ({"1": {"inputs": {}}}, "no node with a class_type"),
         ({"1": {"class_type": "A", "inputs": []}}, "no node with a class_type"),
         ({"1": 5}, "no node with a class_type"),
+        ('{"1": {"class_type": "A", "inputs": {"x": NaN}}}', "cannot be sent as JSON"),
+        ('{"1": {"class_type": "A", "inputs": {"x": "\\ud83d"}}}', "cannot be sent as JSON"),
     ],
 )
 def test_what_is_no_workflow_is_named(tmp_path: Path, data: Any, message: str) -> None:

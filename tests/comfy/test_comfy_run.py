@@ -1,0 +1,255 @@
+"""`qil run` against real servers: files come back, jobs survive a server, and nothing runs twice."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from comfy_client import Client
+from comfy_graphs import NODES, node, workflow
+from comfy_pictures import over, read, shapes, slides
+from comfy_server import Server, _command, _stop, _wait, check_requirements, free_port, make_base
+from finder import REPO, Checkout
+from run_shell import QUICK, Shell
+
+from qil_core.files import loading
+from qil_core.remote import preflight, web
+from qil_core.remote.prompt import Prompt
+from qil_core.remote.server import Server as Remote
+
+DECOMPOSE = REPO / "workflows" / "api" / "decompose_to_pptx.json"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    return lambda: capsys.readouterr().err
+
+
+def pictures(folder: Path, count: int) -> Path:
+    """A folder of pictures that all differ."""
+    folder.mkdir()
+    for i in range(count):
+        shapes(paper=(250 - i, 246, 235)).convert("RGB").save(folder / f"p{i:02}.png")
+    return folder
+
+
+def executed(server: Server) -> Counter[str]:
+    """How often each picture was decomposed on a server, by the server's own history."""
+    history = Client(server.address).get_json("/history")
+    return Counter(entry["prompt"][2]["1"]["inputs"]["image"] for entry in history.values())
+
+
+@contextmanager
+def another(checkout: Checkout, base: Path) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
+    """A server of its own that a test may kill."""
+    check_requirements(checkout)
+    make_base(base)
+    server = Server(f"127.0.0.1:{free_port()}", base, base / "server.log")
+    with server.log.open("wb") as log, mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
+        process = subprocess.Popen(_command(checkout, server), cwd=checkout.folder, stdout=log, stderr=log)
+        try:
+            _wait(server, process)
+            yield server, process
+        finally:
+            _stop(process)
+
+
+def test_a_deck_and_a_psd_come_back_and_previews_do_not(shell: Shell, server: Server) -> None:
+    graph = workflow("decompose_to_pptx")
+    graph["7"] = node("ExportLayers", layers=["3", 0], names=["3", 1], filename_prefix="run/file", format="psd")
+    shell.write(graph)
+    picture = shell.folder / "my picture.png"
+    shapes(paper=(10, 240, 200)).convert("RGB").save(picture)
+    values = ("--set", f"Your picture.image={picture}", "--set", "3.layers=4", "--set", "Export PPTX.dpi=96")
+    assert shell.run("--server", server.url, *values) == 0
+    (row,) = shell.rows()
+    files = {Path(file["path"]).suffix: shell.out / file["path"] for file in row["outputs"]}
+    assert set(files) == {".pptx", ".psd"}
+    (slide,) = slides(files[".pptx"].read_bytes())
+    assert len(slide.names) == 4
+    assert np.abs(over(slide.layers)[..., :3] - read(picture)).max() <= 1
+    assert loading.load([files[".psd"]]).stack.names == tuple(slide.names)
+    (uploaded,) = [path for path in (server.base / "input").iterdir() if path.name.startswith("qil-my-picture-")]
+    assert uploaded.read_bytes() == picture.read_bytes()
+    assert row["versions"]["comfyui"]
+    assert row["seeds"] == {"3.seed": 0}
+
+
+def test_a_second_run_does_only_what_is_new(shell: Shell, server: Server, client: Client) -> None:
+    folder = pictures(shell.folder / "photos", 3)
+    arguments = ("--server", server.url, "--each", f"Your picture.image={folder}")
+    assert shell.run(*arguments, workflow=DECOMPOSE) == 0
+    before = len(client.get_json("/history"))
+    shapes(paper=(1, 2, 3)).convert("RGB").save(folder / "new.png")
+    (shell.out / shell.rows()[0]["outputs"][0]["path"]).unlink()
+    assert shell.run(*arguments, workflow=DECOMPOSE) == 0
+    assert len(client.get_json("/history")) == before + 2
+    assert sorted(row["name"] for row in shell.rows()[3:]) == sorted([shell.rows()[0]["name"], "new"])
+
+
+def test_comfyui_takes_an_id_of_ours_and_a_lost_answer_runs_nothing_twice(server: Server, client: Client) -> None:
+    remote = Remote(server.url, threading.Event(), patience=QUICK)
+    remote.events.start()
+    sent: list[str] = []
+    once = remote.web.once
+
+    def losing(method: str, path: str, *more: Any, **named: Any) -> web.Answer | web.Lost:
+        answer = once(method, path, *more, **named)
+        sent.append(path)
+        return web.Lost("the answer is lost", sent=True) if path == "/prompt" else answer
+
+    graph = {"text": node("PrimitiveString", value=uuid4().hex), "see": node("PreviewAny", source=["text", 0])}
+    prompt_id = str(uuid4())
+    try:
+        with mock.patch.object(remote.web, "once", losing):
+            entry = Prompt(remote, prompt_id, graph, 60).run()
+    finally:
+        remote.close()
+    assert sent.count("/prompt") == 1
+    assert entry["outputs"]["see"]["text"] == [graph["text"]["inputs"]["value"]]
+    runs = [each for each in client.get_json("/history").values() if each["prompt"][2] == entry["prompt"][2]]
+    assert [each["prompt"][1] for each in runs] == [prompt_id]
+
+
+def test_a_failed_node_says_why_and_the_others_go_on(shell: Shell, server: Server, said: Callable[[], str]) -> None:
+    graph = workflow("edit_one_layer")
+    shell.write(graph)
+    (shell.folder / "jobs.csv").write_text("name,Move the layer.index\nfine,1\nwrong,900\n")
+    arguments = ("--set", "1.image=example.png", "--jobs", str(shell.folder / "jobs.csv"))
+    assert shell.run("--server", server.url, *arguments) == 1
+    assert "5 (Move the layer): " in said()
+    assert {row["name"]: row["status"] for row in shell.rows()} == {"fine": "ok", "wrong": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["Your pictur.image=x"], "names no node"),
+        (["3.layers=fox"], 'must be a whole number; got "fox"'),
+        (["3.layers=99"], "must be 2 to 10"),
+        (["5.slides=some"], "one of: one a stack, build-up"),
+        (["1.image=none.png"], "there is no file none.png here, and the server has none"),
+        (["3.model=x"], "a connection, or JSON of the type LAYERED_MODEL"),
+    ],
+)
+def test_what_is_wrong_is_said_before_work_begins(
+    shell: Shell, server: Server, client: Client, said: Callable[[], str], values: list[str], message: str
+) -> None:
+    before = len(client.get_json("/history"))
+    sets = [part for value in values for part in ("--set", value)]
+    assert shell.run("--server", server.url, *sets, workflow=DECOMPOSE) == 2
+    assert message in said()
+    assert len(client.get_json("/history")) == before
+    assert not shell.out.exists()
+
+
+def test_lacking_nodes_and_the_editors_form_are_said(shell: Shell, server: Server, said: Callable[[], str]) -> None:
+    shell.write({**workflow("decompose_to_pptx"), "9": node("NodeThatIsNowhere")})
+    assert shell.run("--server", server.url) == 2
+    assert "lacks NodeThatIsNowhere" in said()
+    assert shell.run("--server", server.url, workflow=REPO / "workflows" / "decompose_to_pptx.json") == 2
+    assert "Workflow > Export (API)" in said()
+
+
+def test_the_list_of_our_nodes_is_the_servers(client: Client) -> None:
+    known = client.get_json("/object_info")
+    assert set(preflight.OURS) == NODES <= set(known)
+
+
+def test_files_for_load_layers_are_uploaded_too(shell: Shell, server: Server) -> None:
+    paths = [shell.folder / f"layer {i}.png" for i in range(2)]
+    for i, path in enumerate(paths):
+        shapes(paper=(200 + i, 9, 9, 255)).save(path)
+    load = node("LoadLayers", source="several PNGs", source__files="", hidden="keep")
+    shell.write({"1": load, "2": node("ExportLayers", layers=["1", 0], filename_prefix="run/two", format="psd")})
+    assert shell.run("--server", server.url, "--set", "1.source.files=" + "\n".join(map(str, paths))) == 0
+    (row,) = shell.rows()
+    assert len(loading.load([shell.out / row["outputs"][0]["path"]]).stack) == 2
+
+
+def test_ctrl_c_leaves_nothing_of_ours_on_the_server_and_the_next_run_goes_on(
+    shell: Shell, server: Server, client: Client
+) -> None:
+    folder = pictures(shell.folder / "photos", 6)
+    command = ["-m", "qil_core", "run", str(DECOMPOSE), "--server", server.url, "-o", str(shell.out)]
+    each = ["--each", f"1.image={folder}"]
+    process = subprocess.Popen([sys.executable, *command, *each], cwd=REPO, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while len(shell.rows()) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(2)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in told
+    queue = client.get_json("/queue")
+    assert not queue["queue_pending"]
+    done = len(shell.rows())
+    assert 2 <= done < 6
+    assert shell.run("--server", server.url, *each, workflow=DECOMPOSE) == 0
+    assert sorted(row["name"] for row in shell.rows()) == [f"p{i:02}" for i in range(6)]
+
+
+def test_of_two_servers_one_is_killed_and_every_job_is_done_once(
+    shell: Shell, server: Server, checkout: Checkout, tmp_path: Path
+) -> None:
+    folder = pictures(shell.folder / "photos", 16)
+    with another(checkout, tmp_path / "base") as (doomed, process):
+
+        def kill() -> None:
+            while sum(executed(doomed).values()) < 2:
+                time.sleep(0.1)
+            counted.update(executed(doomed))
+            process.kill()
+
+        counted: Counter[str] = Counter()
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        both = ("--server", doomed.url, "--server", server.url)
+        assert shell.run(*both, "--each", f"1.image={folder}", workflow=DECOMPOSE) == 0
+        killer.join()
+    rows = shell.rows()
+    assert sorted(row["name"] for row in rows) == [f"p{i:02}" for i in range(16)]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert {row["server"] for row in rows} == {doomed.url, server.url}
+    assert max(counted.values()) == 1
+    names = {name for name in executed(server) if name.startswith("qil-p")}
+    assert max(executed(server)[name] for name in names) == 1
+    for row in rows:
+        deck = shell.out / row["outputs"][0]["path"]
+        (slide,) = slides(deck.read_bytes())
+        assert np.abs(over(slide.layers)[..., :3] - read(folder / f"{row['name']}.png")).max() <= 1
+
+
+def test_json_of_a_run_can_be_read_and_its_files_are_there(shell: Shell, server: Server) -> None:
+    command = ["-m", "qil_core", "run", str(DECOMPOSE), "--set", "1.image=example.png", "-o", str(shell.out), "--json"]
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=REPO,
+        env={**os.environ, "COMFY_BASE_URL": server.url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    row = json.loads(done.stdout)
+    with zipfile.ZipFile(io.BytesIO((shell.out / row["outputs"][0]["path"]).read_bytes())) as deck:
+        assert "ppt/presentation.xml" in deck.namelist()
