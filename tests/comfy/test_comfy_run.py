@@ -29,6 +29,7 @@ from run_shell import QUICK, Shell
 
 from qil_core.files import loading
 from qil_core.remote import preflight, web
+from qil_core.remote.pool import SLOTS
 from qil_core.remote.prompt import Prompt
 from qil_core.remote.server import Server as Remote
 
@@ -45,18 +46,19 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     return lambda: capsys.readouterr().err
 
 
-def pictures(folder: Path, count: int) -> Path:
-    """A folder of pictures that all differ."""
+def pictures(folder: Path, count: int, green: int) -> Path:
+    """A folder of pictures that all differ; those of another green differ from them, too."""
     folder.mkdir()
     for i in range(count):
-        shapes(paper=(250 - i, 246, 235)).convert("RGB").save(folder / f"p{i:02}.png")
+        shapes(paper=(250 - i, green, 235)).convert("RGB").save(folder / f"p{i:02}.png")
     return folder
 
 
 def executed(server: Server) -> Counter[str]:
     """How often each picture was decomposed on a server, by the server's own history."""
     history = Client(server.address).get_json("/history")
-    return Counter(entry["prompt"][2]["1"]["inputs"]["image"] for entry in history.values())
+    graphs = (entry["prompt"][2] for entry in history.values())
+    return Counter(graph["1"]["inputs"]["image"] for graph in graphs if "image" in graph.get("1", {}).get("inputs", {}))
 
 
 @contextmanager
@@ -76,11 +78,11 @@ def another(checkout: Checkout, base: Path) -> Iterator[tuple[Server, subprocess
 
 def test_a_deck_and_a_psd_come_back_and_previews_do_not(shell: Shell, server: Server) -> None:
     graph = workflow("decompose_to_pptx")
-    graph["7"] = node("ExportLayers", layers=["3", 0], names=["3", 1], filename_prefix="run/file", format="psd")
+    graph["7"] = node("ExportLayers", layers=["3", 0], names=["3", 1], filename_prefix="run/file", format="PNG files")
     shell.write(graph)
     picture = shell.folder / "my picture.png"
     shapes(paper=(10, 240, 200)).convert("RGB").save(picture)
-    values = ("--set", f"Your picture.image={picture}", "--set", "3.layers=4", "--set", "Export PPTX.dpi=96")
+    values = ("--set", f"Your picture.image={picture}", "--set", "3.layers=4", "--set", "7.format=PSD")
     assert shell.run("--server", server.url, *values) == 0
     (row,) = shell.rows()
     files = {Path(file["path"]).suffix: shell.out / file["path"] for file in row["outputs"]}
@@ -96,7 +98,7 @@ def test_a_deck_and_a_psd_come_back_and_previews_do_not(shell: Shell, server: Se
 
 
 def test_a_second_run_does_only_what_is_new(shell: Shell, server: Server, client: Client) -> None:
-    folder = pictures(shell.folder / "photos", 3)
+    folder = pictures(shell.folder / "photos", 3, 246)
     arguments = ("--server", server.url, "--each", f"Your picture.image={folder}")
     assert shell.run(*arguments, workflow=DECOMPOSE) == 0
     before = len(client.get_json("/history"))
@@ -181,8 +183,9 @@ def test_files_for_load_layers_are_uploaded_too(shell: Shell, server: Server) ->
     for i, path in enumerate(paths):
         shapes(paper=(200 + i, 9, 9, 255)).save(path)
     load = node("LoadLayers", source="several PNGs", source__files="", hidden="keep")
-    shell.write({"1": load, "2": node("ExportLayers", layers=["1", 0], filename_prefix="run/two", format="psd")})
-    assert shell.run("--server", server.url, "--set", "1.source.files=" + "\n".join(map(str, paths))) == 0
+    shell.write({"1": load, "2": node("ExportLayers", layers=["1", 0], filename_prefix="run/two", format="PNG files")})
+    files = "\n".join(map(str, paths))
+    assert shell.run("--server", server.url, "--set", f"1.source.files={files}", "--set", "2.format=PSD") == 0
     (row,) = shell.rows()
     assert len(loading.load([shell.out / row["outputs"][0]["path"]]).stack) == 2
 
@@ -190,7 +193,7 @@ def test_files_for_load_layers_are_uploaded_too(shell: Shell, server: Server) ->
 def test_ctrl_c_leaves_nothing_of_ours_on_the_server_and_the_next_run_goes_on(
     shell: Shell, server: Server, client: Client
 ) -> None:
-    folder = pictures(shell.folder / "photos", 6)
+    folder = pictures(shell.folder / "photos", 6, 240)
     command = ["-m", "qil_core", "run", str(DECOMPOSE), "--server", server.url, "-o", str(shell.out)]
     each = ["--each", f"1.image={folder}"]
     process = subprocess.Popen([sys.executable, *command, *each], cwd=REPO, stderr=subprocess.PIPE, text=True)
@@ -212,7 +215,7 @@ def test_ctrl_c_leaves_nothing_of_ours_on_the_server_and_the_next_run_goes_on(
 def test_of_two_servers_one_is_killed_and_every_job_is_done_once(
     shell: Shell, server: Server, checkout: Checkout, tmp_path: Path
 ) -> None:
-    folder = pictures(shell.folder / "photos", 16)
+    folder = pictures(shell.folder / "photos", 16, 235)
     with another(checkout, tmp_path / "base") as (doomed, process):
 
         def kill() -> None:
@@ -232,8 +235,12 @@ def test_of_two_servers_one_is_killed_and_every_job_is_done_once(
     assert {row["status"] for row in rows} == {"ok"}
     assert {row["server"] for row in rows} == {doomed.url, server.url}
     assert max(counted.values()) == 1
-    names = {name for name in executed(server) if name.startswith("qil-p")}
-    assert max(executed(server)[name] for name in names) == 1
+    finished = executed(server) + counted
+    uploaded = {f"qil-{row['name']}-{row['inputs'][0]['sha256'][:16]}.png": row["server"] for row in rows}
+    assert all(finished[name] >= 1 for name in uploaded)
+    again = [name for name in uploaded if finished[name] > 1]
+    assert {uploaded[name] for name in again} <= {server.url}, "only what the dead server had not handed over"
+    assert len(again) <= SLOTS
     for row in rows:
         deck = shell.out / row["outputs"][0]["path"]
         (slide,) = slides(deck.read_bytes())
