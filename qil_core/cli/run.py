@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def _seconds(text: str) -> float:
 
 def _run(options: argparse.Namespace) -> None:
     stop = threading.Event()
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's way of Ctrl-C
     try:
         servers, workflow, jobs = _prepared(options, stop)
         check_disk(options.output)
@@ -161,7 +164,7 @@ def _line(row: Mapping[str, Any]) -> str:
     if row["status"] != OK:
         return f"failed {row['name']}: {' '.join(row['error'].split())}"
     files = row["outputs"]
-    what = files[0]["path"] if len(files) == 1 else f"{len(files)} files"
+    what = files[0]["path"] if len(files) == 1 else f"{len(files)} files" if files else "no files: it saves none"
     return f"done   {row['name']}: {what}, {row['seconds']:.1f} s on {row['server']}"
 
 

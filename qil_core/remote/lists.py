@@ -113,6 +113,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Values by their slot; null leaves the workflow's own value."""
     with open(path, encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -123,7 +124,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise QilError(f"Line {number} of {path} is no JSON: {error}.") from None
             if not isinstance(cells, dict):
                 raise QilError(f"Line {number} of {path} must be a JSON object of slots and values.")
-            yield number, cells
+            yield number, {slot: value for slot, value in cells.items() if value is not None}
 
 
 def _row(path: Path, number: int, cells: dict[str, Any]) -> Row:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from ..errors import QilError
 from .events import Watch
 from .faults import JobFailed, ServerLost, Stopped
 from .server import Server
@@ -51,7 +53,8 @@ class Prompt:
         finally:
             self._server.events.forget(self.id)
         if self._uncertain:
-            self._server.cancel(self.id)
+            with suppress(QilError):  # the result is there, whatever becomes of the server
+                self._server.cancel(self.id)
         _check_success(entry, self._graph)
         return entry
 

@@ -35,6 +35,9 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP statuses that may be another one at the next try."""
 
 
+KEY_LACKING = dict.fromkeys((401, 403), ". If it wants a key, give it with --header.")
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole answer."""
@@ -73,7 +76,7 @@ class Web:
         """
         answer = self.repeated(lambda: self.once("POST" if post is not None else "GET", path, post, query))
         if answer.status >= 400:
-            raise JobFailed(f"{self.url}{path} refused: {told(answer)}")
+            raise JobFailed(f"{self.url}{path} refused: {told(answer)}{KEY_LACKING.get(answer.status, '')}")
         return self.parsed(answer, path)
 
     def parsed(self, answer: Answer, path: str) -> Any:

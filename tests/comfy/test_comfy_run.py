@@ -190,7 +190,7 @@ def test_files_for_load_layers_are_uploaded_too(shell: Shell, server: Server) ->
     assert len(loading.load([shell.out / row["outputs"][0]["path"]]).stack) == 2
 
 
-def test_ctrl_c_leaves_nothing_of_ours_on_the_server_and_the_next_run_goes_on(
+def test_a_run_that_is_terminated_leaves_nothing_of_ours_on_the_server_and_the_next_run_goes_on(
     shell: Shell, server: Server, client: Client
 ) -> None:
     folder = pictures(shell.folder / "photos", 6, 240)
@@ -200,7 +200,7 @@ def test_ctrl_c_leaves_nothing_of_ours_on_the_server_and_the_next_run_goes_on(
     end = time.monotonic() + 60
     while len(shell.rows()) < 2 and time.monotonic() < end:
         time.sleep(0.05)
-    process.send_signal(2)
+    process.terminate()
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on" in told

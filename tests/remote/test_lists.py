@@ -28,7 +28,7 @@ def test_rows_of_a_csv_add_to_what_is_set_and_empty_cells_leave_the_workflows_va
 
 def test_lines_of_json_keep_their_types(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
-    path.write_text('{"3.seed": 5}\n\n{"name": "a/b", "3.fast": true}\n')
+    path.write_text('{"3.seed": 5}\n\n{"name": "a/b", "3.fast": true, "6.text": null}\n')
     assert values(path) == [(None, {"3.seed": 5}), ("a/b", {"3.seed": "1", "3.fast": True})]
 
 
