@@ -35,11 +35,14 @@ TICK = 0.2
 
 
 class Prompt:
-    """One graph on one server. limit: seconds that it may run, its time in the queue not counted."""
+    """One graph on one server. limit: seconds that it may run, and that the queue may stand still before it."""
 
     def __init__(self, server: Server, prompt_id: str, graph: Graph, limit: float) -> None:
         self.id, self._server, self._graph, self._limit = prompt_id, server, graph, limit
         self._uncertain = False
+        self._running: Any = None
+        self._seen: Any = None
+        self._since = time.monotonic()
 
     def run(self) -> dict[str, Any]:
         """Queue it and wait for its end: the history's entry, of a success.
@@ -89,10 +92,10 @@ class Prompt:
             raise JobFailed(_refusal(data, self._graph))
 
     def _follow(self, watch: Watch) -> dict[str, Any]:
-        """Wait for the history's entry; while there is none, look now and then whether the prompt is still queued."""
-        patience = self._server.patience
+        """Wait for the history's entry; while there is none, look now and then whether the queue has the prompt."""
+        patience, events = self._server.patience, self._server.events
         asked = looked = time.monotonic()
-        connection, since = self._server.events.times, None
+        connection = events.times
         while True:
             self._stop_asked()
             if watch.ended.wait(TICK) and (entry := self._filed()):
@@ -103,13 +106,24 @@ class Prompt:
                 asked = now
                 if entry := self._server.history(self.id):
                     return entry
-            if now - looked >= patience.look or connection != self._server.events.times:
-                looked, connection = now, self._server.events.times
-                watch.running |= self._look() == "running"
-            since = now if watch.running and since is None else since
-            if since is not None and now - since > self._limit:
-                self._server.cancel(self.id)
-                raise JobFailed(f"It still ran after {self._limit:g} s and was interrupted; --timeout sets the limit.")
+            if now - looked >= patience.look or connection != events.times:
+                looked, connection = now, events.times
+                self._running = self._look()
+            self._check_time(self.id if watch.running else self._running, now)
+
+    def _check_time(self, running: Any, now: float) -> None:
+        """Raises JobFailed for a job that runs too long, and ServerLost for one that waits while nothing moves.
+
+        running: the prompt, this one or another, that the server is busy with.
+        """
+        if running != self._seen:
+            self._seen, self._since = running, now
+        if now - self._since <= self._limit:
+            return
+        self._server.cancel(self.id)
+        if running == self.id:
+            raise JobFailed(f"It still ran after {self._limit:g} s and was interrupted; --timeout sets the limit.")
+        raise ServerLost(f"{self._server.url} did not get to the job: its queue stood still for {self._limit:g} s.")
 
     def _filed(self) -> dict[str, Any] | None:
         """The history's entry, which is filed a moment after the last event."""
@@ -118,12 +132,12 @@ class Prompt:
             self._server.stop.wait(FILED_POLL)
         return entry
 
-    def _look(self) -> str | None:
-        """Where it is in the queue. Raises ServerLost when it is nowhere: the server was started anew, or cleared."""
-        place = self._server.place(self.id)
-        if place is None and self._server.history(self.id) is None:
+    def _look(self) -> Any:
+        """The prompts that run. Raises ServerLost when this one is nowhere: the server was started anew, or cleared."""
+        queue = self._server.queue()
+        if not queue.has(self.id) and self._server.history(self.id) is None:
             raise ServerLost(f"{self._server.url} no longer knows the job: it was started anew, or its queue cleared.")
-        return place
+        return self.id if self.id in queue.running else queue.running
 
     def _stop_asked(self) -> None:
         if self._server.stop.is_set():

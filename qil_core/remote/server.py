@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -29,6 +29,17 @@ HASH_DIGITS = 16
 
 CONVERT = "/workflow/convert"
 """Path of the extension comfyui-workflow-to-api-converter-endpoint; ComfyUI 0.29 itself has none."""
+
+
+class Queue(NamedTuple):
+    """Ids of the prompts that a server runs, and of those that wait."""
+
+    running: tuple[Any, ...]
+    pending: tuple[Any, ...]
+
+    def has(self, prompt_id: str) -> bool:
+        """Whether a prompt is not finished yet."""
+        return prompt_id in self.running or prompt_id in self.pending
 
 
 class Server:
@@ -88,23 +99,19 @@ class Server:
         entry = _mapping(self.web.json(f"/history/{prompt_id}")).get(prompt_id)
         return entry if isinstance(entry, dict) else None
 
-    def place(self, prompt_id: str) -> str | None:
-        """Where a prompt is in the queue: "running", "pending", or None."""
-        queue = _mapping(self.web.json("/queue"))
-        for place in ("running", "pending"):
-            items = queue.get(f"queue_{place}")
-            if any(_id_of(item) == prompt_id for item in (items if isinstance(items, list) else ())):
-                return place
-        return None
+    def queue(self) -> Queue:
+        """The prompts that run and those that wait, of everybody."""
+        found = _mapping(self.web.json("/queue"))
+        return Queue(*(tuple(_ids(found.get(f"queue_{place}"))) for place in ("running", "pending")))
 
     def knows(self, prompt_id: str) -> bool:
         """Whether it has a prompt. The queue is asked first: a prompt moves from there to the history, never back."""
-        return self.place(prompt_id) is not None or self.history(prompt_id) is not None
+        return self.queue().has(prompt_id) or self.history(prompt_id) is not None
 
     def cancel(self, prompt_id: str) -> None:
         """Take a prompt out of the queue, or interrupt it if it is the one that runs. No other prompt is touched."""
         self.web.json("/queue", post={"delete": [prompt_id]})
-        if self.place(prompt_id) == "running":
+        if prompt_id in self.queue().running:
             self.web.json("/interrupt", post={"prompt_id": prompt_id})
 
     def upload(self, file: Local) -> str:
@@ -156,6 +163,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _id_of(item: Any) -> Any:
-    """The prompt id of an entry of /queue: [number, prompt_id, graph, ...]."""
-    return item[1] if isinstance(item, list) and len(item) > 1 else None
+def _ids(items: Any) -> Iterator[Any]:
+    """The prompt ids of a part of /queue, whose entries are [number, prompt_id, graph, ...]."""
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, list) and len(item) > 1:
+            yield item[1]

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from fake_comfy import Comfy, serving
@@ -96,6 +97,15 @@ def test_a_job_that_runs_too_long_is_interrupted(shell: Shell, said: Callable[[]
         assert shell.run("--server", comfy.url, "--timeout", "0.3") == 1
     assert "still ran after 0.3 s" in said()
     assert comfy.interrupted == comfy.posts
+
+
+def test_a_queue_that_stands_still_is_not_waited_for_for_ever(shell: Shell, said: Callable[[], str]) -> None:
+    with mock.patch.object(Comfy, "work", return_value=None), serving() as hung:
+        hung.running = [("stuck", {}, "")]
+        assert shell.run("--server", hung.url, "--timeout", "0.4") == 1
+        assert not hung.queue, "what was sent is taken back"
+        assert not hung.interrupted, "the prompt that runs is somebody else's"
+    assert "its queue stood still for 0.4 s" in said()
 
 
 def test_a_file_that_the_server_lost_fails_its_job_and_no_other(shell: Shell, said: Callable[[], str]) -> None:
