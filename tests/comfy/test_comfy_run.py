@@ -23,7 +23,7 @@ import pytest
 from comfy_client import Client
 from comfy_graphs import NODES, node, workflow
 from comfy_pictures import over, read, shapes, slides
-from comfy_server import Server, _command, _stop, _wait, check_requirements, free_port, make_base
+from comfy_server import PACK, Server, _command, _stop, _wait, check_requirements, free_port, make_base
 from finder import REPO, Checkout
 from run_shell import QUICK, Shell
 
@@ -62,13 +62,13 @@ def executed(server: Server) -> Counter[str]:
 
 
 @contextmanager
-def another(checkout: Checkout, base: Path) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
-    """A server of its own that a test may kill."""
+def another(checkout: Checkout, base: Path, *flags: str) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
+    """A server of its own that a test may kill. flags: of ComfyUI, besides those of every test server."""
     check_requirements(checkout)
     make_base(base)
     server = Server(f"127.0.0.1:{free_port()}", base, base / "server.log")
     with server.log.open("wb") as log, mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
-        process = subprocess.Popen(_command(checkout, server), cwd=checkout.folder, stdout=log, stderr=log)
+        process = subprocess.Popen([*_command(checkout, server), *flags], cwd=checkout.folder, stdout=log, stderr=log)
         try:
             _wait(server, process)
             yield server, process
@@ -260,3 +260,52 @@ def test_json_of_a_run_can_be_read_and_its_files_are_there(shell: Shell, server:
     row = json.loads(done.stdout)
     with zipfile.ZipFile(io.BytesIO((shell.out / row["outputs"][0]["path"]).read_bytes())) as deck:
         assert "ppt/presentation.xml" in deck.namelist()
+
+
+def test_a_server_set_up_as_the_page_says_does_the_work_and_writes_nothing_else(
+    shell: Shell, checkout: Checkout, tmp_path: Path, said: Callable[[], str]
+) -> None:
+    folders = {name: tmp_path / name for name in ("models", "input", "output", "temp", "user")}
+    for folder in folders.values():
+        folder.mkdir()
+    flags = [
+        *["--disable-api-nodes", "--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK],
+        *[part for name, folder in folders.items() for part in (f"--{name}-directory", str(folder))],
+        *["--database-url", "sqlite:///:memory:", "--max-upload-size", "1"],
+    ]
+    page = (REPO / "docs" / "serving.md").read_text()
+    assert all(f"`{flag}" in page or f" {flag}" in page for flag in flags if flag.startswith("--"))
+    with another(checkout, tmp_path / "base", *flags) as (served, _):
+        client = Client(served.address)
+        known = client.get_json("/object_info")
+        assert set(preflight.OURS) <= set(known)
+        assert not [name for name, info in known.items() if info.get("api_node") or "StandIn" in name]
+        assert shell.run("--server", served.url, workflow=health(shell.folder)) == 0
+        picture = pictures(shell.folder / "photos", 1, 220) / "p00.png"
+        arguments = ("--server", served.url, "--set", f"1.image={picture}")
+        assert shell.run(*arguments, workflow=DECOMPOSE) == 0
+        assert not list(folders["models"].rglob("*")), "models can be read-only"
+        assert [path.name for path in folders["input"].glob("qil-*")]
+        cleaned(folders["output"])
+        shell.out = shell.folder / "again"
+        assert shell.run(*arguments, workflow=DECOMPOSE) == 1
+        assert "no longer has its file" in said()
+        client.post("/free", {"free_memory": True})
+        assert shell.run(*arguments, workflow=DECOMPOSE) == 0
+        (shell.folder / "large.png").write_bytes(bytes(2_000_000))
+        large = ("--set", f"1.image={shell.folder / 'large.png'}")
+        assert shell.run("--server", served.url, *large, workflow=DECOMPOSE) == 2
+        assert "takes 1.0 MB" in said()
+
+
+def health(folder: Path) -> Path:
+    """The graph of the page's health check."""
+    page = (REPO / "docs" / "serving.md").read_text()
+    path = folder / "health.json"
+    path.write_text(page.partition("```json\n")[2].partition("```")[0])
+    return path
+
+
+def cleaned(folder: Path) -> None:
+    """As the page says, but at once."""
+    subprocess.run(["find", str(folder), "-type", "f", "-delete"], check=True)
