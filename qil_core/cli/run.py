@@ -164,7 +164,13 @@ def _line(row: Mapping[str, Any]) -> str:
     if row["status"] != OK:
         return f"failed {row['name']}: {' '.join(row['error'].split())}"
     files = row["outputs"]
-    what = files[0]["path"] if len(files) == 1 else f"{len(files)} files" if files else "no files: it saves none"
+    what = (
+        files[0]["path"]
+        if len(files) == 1
+        else f"{len(files)} files"
+        if files
+        else "no files, for the workflow saves none"
+    )
     return f"done   {row['name']}: {what}, {row['seconds']:.1f} s on {row['server']}"
 
 

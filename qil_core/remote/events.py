@@ -68,12 +68,14 @@ class Events(threading.Thread):
     """Listens to one server until it is closed; connects again when the connection breaks.
 
     queued: prompts that the server has to do, of everybody; None while that is unknown. times: how often it connected.
+    tried: set once it has connected for the first time, or failed to.
     """
 
     def __init__(self, url: str, client_id: str, headers: Mapping[str, str], patience: Patience) -> None:
         super().__init__(name=f"events of {url}", daemon=True)
         self.queued: int | None = None
         self.times = 0
+        self.tried = threading.Event()
         self._address = f"ws{url.removeprefix('http')}/ws?clientId={client_id}"
         self._options = {"header": [f"{name}: {value}" for name, value in headers.items()]}
         if is_loopback(url):  # no proxy leads to this machine
@@ -108,6 +110,7 @@ class Events(threading.Thread):
         while not self._over.is_set():
             with suppress(Exception):  # whatever broke: the history decides, and the next connection is tried
                 self._listen()
+            self.tried.set()
             self.queued = None
             self._over.wait(self._patience.pause)
 
@@ -117,6 +120,7 @@ class Events(threading.Thread):
         self._socket = socket
         try:
             self.times += 1
+            self.tried.set()
             socket.settimeout(QUIET)
             while not self._over.is_set():
                 self._receive(socket, websocket.WebSocketTimeoutException)
@@ -155,5 +159,5 @@ def websocket_client() -> Any:
     try:
         import websocket
     except ImportError:
-        raise QilError('qil run needs websocket-client: pip install "comfyui-qwen-layers[run]"') from None
+        raise QilError("qil run needs websocket-client: pip install websocket-client") from None
     return websocket

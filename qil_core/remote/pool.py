@@ -113,6 +113,8 @@ class Pool:
             for number in range(SLOTS):
                 name = f"{line.server.url} {number}"
                 self._threads.append(threading.Thread(target=self._work, args=(line,), name=name, daemon=True))
+        for line in self.lines:  # what is told before it listens is lost, and fast jobs would wait for the next look
+            line.server.events.tried.wait(line.server.patience.connect)
         for thread in self._threads:
             thread.start()
 
