@@ -60,8 +60,12 @@ class Watch:
 
 
 def _share(value: Any, whole: Any) -> float:
-    numbers = all(isinstance(each, (int, float)) and math.isfinite(each) for each in (value, whole))
-    return min(1.0, max(0.0, value / whole)) if numbers and whole > 0 else 0.0
+    """value / whole within 0..1; 0 for what makes no sense."""
+    try:
+        share = float(value) / float(whole)
+    except (TypeError, ValueError, ArithmeticError):
+        return 0.0
+    return min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
 
 
 class Events(threading.Thread):

@@ -57,10 +57,14 @@ class Job:
 
     def files(self) -> Iterator[tuple[Slot, Local]]:
         """The files that it needs, with where."""
-        for slot, value in self.values.items():
-            for part in value if isinstance(value, tuple) else (value,):
-                if isinstance(part, Local):
-                    yield slot, part
+        return _files_in(self.values)
+
+
+def _files_in(values: Mapping[Slot, Value]) -> Iterator[tuple[Slot, Local]]:
+    for slot, value in values.items():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Local):
+                yield slot, part
 
 
 def graph_with(graph: Graph, values: Mapping[Slot, Value], name_of: Callable[[Local], str]) -> Graph:
@@ -120,7 +124,7 @@ def _job(workflow: Workflow, servers: Mapping[str, Schemas], row: Row) -> Job:
 
 def _made_up(workflow: Workflow, values: Mapping[Slot, Value], content: str) -> str:
     """ "photo-1a2b3c4d": the first file's name, else the workflow's, and the beginning of what the job is made of."""
-    first = next((file for _, file in Job("", values, {}, "").files()), None)
+    first = next((file for _, file in _files_in(values)), None)
     return f"{safe_name((first.path if first else workflow.path).stem)}-{content[:KEY_DIGITS]}"
 
 

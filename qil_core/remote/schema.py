@@ -133,9 +133,16 @@ def _whole(given: Input, value: Any, name: str) -> int:
 
 def _number(given: Input, value: Any, name: str) -> float:
     number = _parsed(value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not _is_finite(number):
         raise _wrong(name, value, "a number")
     return _within(given, number, name)
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _within(given: Input, number: float, name: str) -> float:

@@ -47,6 +47,7 @@ def test_a_text_becomes_what_the_input_takes(name: str, given: Any, value: Any) 
         ("strength", "NaN", "must be a number"),
         ("strength", "Infinity", "must be a number"),
         ("strength", "1e999", "must be a number"),
+        ("strength", "9" * 400, "must be a number"),
         ("strength", -1, "must be 0.0 to 1.0"),
         ("fast", "yes", "true or false"),
         ("fast", 1, "true or false"),
