@@ -55,7 +55,7 @@ def _walk(
 
 def _chosen(parent: Input, path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Input]]:
     chosen = values.get(path, parent.choices[0] if parent.choices else None)
-    for option in parent.options.get("options", []):
+    for option in dicts(parent.options.get("options")):
         if option.get("key") == chosen:  # `accept`: endings of files that our own Load Layers uploads
             yield from _walk(_mapping(option.get("inputs")), f"{path}.", values, bool(parent.options.get("accept")))
 
@@ -86,6 +86,11 @@ def brought(info: Mapping[str, Any], values: Mapping[str, Any], choice: str) -> 
         if name.startswith(f"{choice}.") and name not in values and default is not None:
             found[name] = default
     return found
+
+
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list of JSON; none in anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def typed(given: Input, value: Any, name: str) -> Any:

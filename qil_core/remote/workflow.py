@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ..errors import QilError
 from ..text import quoted
+from .schema import dicts
 
 Graph = dict[str, dict[str, Any]]
 """The API form: node id -> class_type and inputs."""
@@ -181,9 +182,8 @@ def _splits(text: str) -> Iterator[tuple[str, str]]:
 def _packages(ui: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Class and package of the nodes of a UI form, of those in its subgraphs too, where they were noted."""
     definitions = ui.get("definitions")
-    subgraphs = definitions.get("subgraphs", []) if isinstance(definitions, dict) else []
-    for part in [ui, *(each for each in subgraphs if isinstance(each, dict))]:
-        for node in part.get("nodes", []):
-            properties = node.get("properties") if isinstance(node, dict) else None
-            if isinstance(properties, dict) and (name := properties.get("cnr_id") or properties.get("aux_id")):
-                yield str(node.get("type")), str(name)
+    subgraphs = dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
+    for node in (node for part in (ui, *subgraphs) for node in dicts(part.get("nodes"))):
+        properties = node.get("properties")
+        if isinstance(properties, dict) and (name := properties.get("cnr_id") or properties.get("aux_id")):
+            yield str(node.get("type")), str(name)
