@@ -86,17 +86,19 @@ def run() -> None:
 
 def _killed(staying: Comfy, doomed: Comfy, folder: Path) -> None:
     """The run in which a server is killed, and how often each picture was taken apart."""
-    before, found = len(doomed.history()), Counter[str]()
+    before, found, over = len(doomed.history()), Counter[str](), threading.Event()
 
     def kill() -> None:
         while len(history := doomed.history()) < before + KILLED_AFTER:
-            time.sleep(0.1)
+            if over.wait(0.1):
+                return
         found.update(_pictures(history))
         doomed.process.kill()
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     turn = _turn([doomed, staying], folder)
+    over.set()
     killer.join()
     found.update(_pictures(staying.history()))
     names = [f"qil-{row['name']}-{row['inputs'][0]['sha256'][:16]}.png" for row in turn.rows]

@@ -22,6 +22,13 @@ def once_each(*comfys: Comfy) -> bool:
     return max(Counter(each for comfy in comfys for each in comfy.executed).values()) == 1
 
 
+def until(there: Callable[[], Any], limit: float = 20) -> None:
+    """Wait until something is true, or long enough."""
+    end = time.monotonic() + limit
+    while not there() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def test_a_lost_answer_to_a_submit_does_not_run_it_twice(shell: Shell) -> None:
     with serving(lost_answers=1, seconds=0.2) as comfy:
         assert shell.run("--server", comfy.url) == 0
@@ -177,16 +184,17 @@ def test_a_server_that_comes_back_is_used_again_and_its_old_prompt_cancelled(she
     with serving(seconds=0.2) as comfy:
 
         def vanish() -> None:
+            until(lambda: comfy.executed)
             comfy.gone.set()
             time.sleep(1.0)
             comfy.queue, comfy.running = [], []
             comfy.gone.clear()
             threading.Thread(target=comfy.work, daemon=True).start()
 
-        timer = threading.Timer(0.3, vanish)
-        timer.start()
+        thread = threading.Thread(target=vanish)
+        thread.start()
         assert shell.run("--server", comfy.url, "--each", f"1.image={shell.folder}/photos/*", "--wait", "20") == 0
-        timer.join()
+        thread.join()
     assert sorted(row["name"] for row in shell.rows()) == ["p0", "p1", "p2"]
     assert once_each(comfy)
 
@@ -223,11 +231,16 @@ def test_ctrl_c_cancels_what_is_ours_and_the_next_run_goes_on(shell: Shell, said
     shell.pictures(6)
     with serving(seconds=0.6) as comfy:
         comfy.queue.append(("somebody-elses", {}, ""))
-        timer = threading.Timer(1.8, _thread.interrupt_main)
-        timer.start()
+
+        def press() -> None:
+            until(lambda: len(comfy.executed) >= 3)
+            _thread.interrupt_main()
+
+        thread = threading.Thread(target=press)
+        thread.start()
         arguments = ("--server", comfy.url, "--each", f"1.image={shell.folder}/photos/*")
         assert shell.run(*arguments) == 130
-        timer.join()
+        thread.join()
         assert "the same command goes on" in said()
         done = len(shell.rows())
         assert done < 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -296,6 +297,14 @@ def test_a_broken_manifest_is_named_before_work_begins(shell: Shell, said: Calla
         assert shell.run("--server", comfy.url) == 2
     assert "Line 1 of the manifest" in said()
     assert not comfy.posts
+
+
+def test_without_what_listens_to_servers_the_package_to_install_is_named(
+    shell: Shell, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "websocket", None)
+    assert shell.run("--server", "http://127.0.0.1:1") == 2
+    assert "pip install websocket-client" in said()
 
 
 def test_the_nodes_of_this_package_are_the_ones_that_it_registers() -> None:
