@@ -35,6 +35,9 @@ KILLED_AFTER = 8
 """Jobs that the server which is killed has done by then: about half of its share."""
 
 SIZE = (720, 480)
+WAIT = 0.5
+"""Seconds that the servers which only wait take for a prompt."""
+
 THREADS = {"OMP_NUM_THREADS": "1"}
 _open = build_opener(ProxyHandler({})).open
 
@@ -68,6 +71,7 @@ def run() -> None:
     sys.path[:0] = [str(ROOT / "tests" / "comfy"), str(ROOT / "tests" / "helpers")]
     from finder import PLACES, find_checkout
 
+    _waiting_servers()
     checkout = find_checkout()
     if checkout is None:
         print(f"  left out: no ComfyUI in {PLACES}")
@@ -82,6 +86,33 @@ def run() -> None:
         print(f"  one server   {alone}")
         print(f"  two servers  {both}: {alone.seconds / both.seconds:.2f}x")
         _killed(one, two, base / "killed")
+
+
+def _waiting_servers() -> None:
+    """What the client itself costs: servers that only wait, so that they do not share this machine's cores."""
+    from fake_comfy import GRAPH, serving
+
+    with tempfile.TemporaryDirectory() as folder, serving(seconds=WAIT) as one, serving(seconds=WAIT) as two:
+        base = Path(folder)
+        (base / "work.json").write_text(json.dumps(GRAPH))
+        _draw(base / "pictures", JOBS)
+        seconds = [
+            _run(base / "work.json", urls, base / "pictures", base / name)
+            for name, urls in (("one", [one.url]), ("two", [one.url, two.url]))
+        ]
+    one_server, two_servers = seconds
+    more = one_server / (JOBS * WAIT) - 1
+    print(f"  servers that only wait {WAIT:g} s a job: one {one_server:.1f} s, {more:.1%} above the waiting itself;")
+    print(f"    two {two_servers:.1f} s: {one_server / two_servers:.2f}x")
+
+
+def _run(workflow: Path, urls: list[str], pictures: Path, out: Path) -> float:
+    """Wall time in seconds of the command."""
+    where = [part for url in urls for part in ("--server", url)]
+    began = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        main(["run", str(workflow), *where, "--each", f"Your picture.image={pictures}", "-o", str(out)])
+    return time.perf_counter() - began
 
 
 def _killed(staying: Comfy, doomed: Comfy, folder: Path) -> None:
@@ -116,12 +147,7 @@ def _turn(servers: list[Comfy], folder: Path, jobs: int = JOBS) -> Turn:
     """Run the workflow on pictures of its own."""
     _draw(folder / "pictures", jobs)
     before = {server.url: set(server.history()) for server in servers}
-    where = [part for server in servers for part in ("--server", server.url)]
-    what = ["--each", f"Your picture.image={folder / 'pictures'}", "-o", str(folder / "out")]
-    began = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):
-        main(["run", str(WORKFLOW), *where, *what])
-    seconds = time.perf_counter() - began
+    seconds = _run(WORKFLOW, [server.url for server in servers], folder / "pictures", folder / "out")
     alive = [server for server in servers if server.process.poll() is None]
     at_work = sum(_at_work(server, before[server.url]) for server in alive)
     return Turn(seconds, list(rows(folder / "out" / "manifest.jsonl")), at_work / (seconds * len(alive)))
