@@ -219,17 +219,17 @@ def test_of_two_servers_one_is_killed_and_every_job_is_done_once(
     with another(checkout, tmp_path / "base") as (doomed, process):
 
         def kill() -> None:
-            while sum(executed(doomed).values()) < 2 and not over.wait(0.1):
+            while sum(executed(doomed).values()) < 2 and not ended.wait(0.1):
                 pass
             counted.update(executed(doomed))
             process.kill()
 
-        counted, over = Counter[str](), threading.Event()
+        counted, ended = Counter[str](), threading.Event()
         killer = threading.Thread(target=kill, daemon=True)
         killer.start()
         both = ("--server", doomed.url, "--server", server.url)
         assert shell.run(*both, "--each", f"1.image={folder}", workflow=DECOMPOSE) == 0
-        over.set()
+        ended.set()
         killer.join()
     rows = shell.rows()
     assert sorted(row["name"] for row in rows) == [f"p{i:02}" for i in range(16)]
