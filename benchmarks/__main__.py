@@ -24,6 +24,7 @@ BENCHMARKS = {
     "pngs": "pngs.run",
     "layer_files": "layer_files.run",
     "startup": "startup.run",
+    "serving": "serving.run",
     "model": "model.run",
 }
 

@@ -27,6 +27,7 @@ HEAVY = (
     "accelerate",
     "scipy",
     "httpx",
+    "websocket",
     "rapidocr",
     "onnxruntime",
 )
