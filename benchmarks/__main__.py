@@ -24,6 +24,9 @@ BENCHMARKS = {
     "pngs": "pngs.run",
     "layer_files": "layer_files.run",
     "startup": "startup.run",
+    "batch": "batch.run",
+    "batch_cluster": "batch_cluster.run",
+    "capacity": "capacity.run",
     "model": "model.run",
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -114,27 +115,34 @@ def _packed(jobs: Iterable[Job], most: int, workers: int) -> Iterator[bytes]:
 
 
 def _pipeline(setup: Setup, todo: list[bytes], cluster: Cluster) -> Any:
-    from ray.data import ActorPoolStrategy, DataContext, read_datasource
+    from ray.data import DataContext, read_datasource
 
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # any number: the run counts what does not come out
     context.target_max_block_size = 1  # bytes, so that no two pictures share a block
     context.target_min_block_size = 1
-    # One picture a worker at a time, and no second try by Ray, which would count for a picture that only waited.
-    pool = ActorPoolStrategy(size=cluster.workers, max_tasks_in_flight_per_actor=1)
-    source = read_datasource(_source(todo), override_num_blocks=len(todo), ray_remote_args={"num_cpus": TASK_CPU})
-    layers = source.map_batches(
-        _Actor,
-        fn_constructor_args=(setup,),
-        batch_size=1,
-        compute=pool,
-        num_cpus=cluster.cpus,
-        num_gpus=cluster.gpus or None,
-        max_restarts=-1,
-        max_task_retries=0,
-    )
+    source = read_datasource(_source(todo), override_num_blocks=len(todo), num_cpus=TASK_CPU)
+    with warnings.catch_warnings():  # max_restarts and max_task_retries have no other place; Ray 2.64 takes it away
+        warnings.simplefilter("ignore")
+        layers = source.map_batches(
+            _Actor,
+            fn_constructor_args=(setup,),
+            batch_size=1,
+            compute=_pool(cluster.workers or 1),
+            num_cpus=cluster.cpus,
+            num_gpus=cluster.gpus or None,
+            max_restarts=-1,
+            max_task_retries=0,
+        )
     return layers.map_batches(_write, fn_args=(setup,), batch_size=1, num_cpus=TASK_CPU)
+
+
+def _pool(workers: int) -> Any:
+    """One picture a worker at a time: one that waited behind another would die with it."""
+    from ray.data import ActorPoolStrategy
+
+    return ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1)
 
 
 def _source(todo: list[bytes]) -> Any:

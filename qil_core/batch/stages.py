@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -153,9 +153,3 @@ def formats_of(text: str) -> tuple[str, ...]:
     if unknown or not keys:
         raise QilError(f'Unknown format "{", ".join(unknown)}". Use one or more of: {", ".join(FORMATS)}.')
     return keys
-
-
-def all_at_once(setup: Setup, jobs: Sequence[Job]) -> list[Work]:
-    """The stages one after the other in this process: what the engines are measured against."""
-    stage = Decompose(setup)
-    return [after(setup, guarded("decompose", stage, before(Work(job)))) for job in jobs]

@@ -18,6 +18,7 @@ from .job import OK, Job
 SCHEMA = """
 CREATE TABLE jobs (position INTEGER PRIMARY KEY, folder BLOB UNIQUE, job BLOB, settled INTEGER DEFAULT 0);
 CREATE TABLE lines (folder BLOB PRIMARY KEY, line TEXT);
+CREATE TABLE names (folder BLOB PRIMARY KEY, count INTEGER);
 CREATE TABLE found (path BLOB, entry BLOB);
 """
 
@@ -40,15 +41,20 @@ class Table:
 
     def add(self, job: Job) -> None:
         """One more job; where its folder is taken by another one, "name (2)", "name (3)" ... is free."""
-        wished, again = job.folder, 1
-        while self._has(job.folder):
-            again += 1
-            job = replace(job, folder=f"{wished} ({again})")
-        job = replace(job, position=self._count)
+        wished, folder = job.folder, job.folder
+        while self._has(folder):
+            folder = f"{wished} ({self._again(wished)})"
+        job = replace(job, folder=folder, position=self._count)
         self._base.execute(
             "INSERT INTO jobs (position, folder, job) VALUES (?, ?, ?)", (self._count, _key(job.folder), _pack(job))
         )
         self._count += 1
+
+    def _again(self, wished: str) -> int:
+        """2, 3, ...: the next number for a folder's name."""
+        key = (_key(wished),)
+        self._base.execute("INSERT INTO names VALUES (?, 2) ON CONFLICT (folder) DO UPDATE SET count = count + 1", key)
+        return int(self._base.execute("SELECT count FROM names WHERE folder = ?", key).fetchone()[0])
 
     def _has(self, folder: str) -> bool:
         return bool(self._base.execute("SELECT 1 FROM jobs WHERE folder = ?", (_key(folder),)).fetchone())
