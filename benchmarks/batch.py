@@ -132,8 +132,8 @@ def lead(count: int) -> None:
         work = Run(table, Nowhere(), f"key{os.getpid()}", lambda *_: None)
         took = seconds(lambda: work.do(partial(_engine, setup)))
         print(
-            f"  {count} inputs: {work.summary.done} done in {took:.0f} s ({took / count * 1e3:.1f} ms a picture); the "
-            f"leading process at its peak: {before:.0f} MB before, {listed:.0f} MB listed, {_peak_mb():.0f} MB at the end"
+            f"  {count} inputs: {work.summary.done} done in {took:.0f} s ({took / count * 1e3:.1f} ms a picture); peak "
+            f"of the leading process: {before:.0f} MB before, {listed:.0f} MB listed, {_peak_mb():.0f} MB at the end"
         )
 
 

@@ -1,7 +1,7 @@
 """The Ray path with many workers whose decomposer takes a fixed time: how much of it the scheduling costs.
 
-No machine here has the memory for a hundred processes with torch. Eight pictures at a time sleep in each worker process,
-as threads, so that a hundred workers are thirteen processes; to the scheduler they are a hundred pictures under way.
+A hundred processes with torch take 25 GB. Here ten pictures at a time sleep in each worker process, as threads, so that
+a hundred workers are ten processes; to the scheduler they are a hundred pictures under way.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from qil_core.stack import LayerStack
 from .batch import Nowhere
 
 TAKES_S = 5.0
-"""Seconds that the fake decomposer takes: a quarter of what one H100 takes for a picture, see docs/capacity.md."""
+"""Seconds that the fake decomposer takes: a tenth of what an H100 takes for a picture, see docs/capacity.md."""
 
 WORKERS = (1, 10, 100)
 ROUNDS = 8
 """Pictures a worker."""
 
-THREADS = 8
+THREADS = 10
 """Workers that share a process."""
 
 
@@ -62,19 +62,22 @@ def run() -> None:
 
 def _simulate(there: Path, workers: int) -> None:
     draw_poster(24, 24).save(there / "x.png")
-    jobs = [Job(i, str(there / "x.png"), str(i)) for i in range(workers * (ROUNDS + 1))]
+    jobs = [Job(i, str(there / "x.png"), str(i)) for i in range(workers * (ROUNDS + 2))]
     setup = Setup(partial(Sleeper, TAKES_S), Request(2), None, ("zip",), Nowhere())
     threads = min(THREADS, workers)
     processes = math.ceil(workers / threads)
     asked = Cluster(workers=processes, gpus=0.0, cpus=0.1)
     with cluster.connected(asked, 2) as there_is, patch.object(cluster, "_pool", partial(_pool, threads)):
+        own = time.process_time()
         ends = [time.perf_counter() for work in cluster.run(setup, jobs, there_is) if not work.error]
-    steady = ends[workers:]  # the first round has the start of the workers in it
-    rate = (len(steady) - 1) / (steady[-1] - steady[0]) if len(steady) > 1 else math.nan
+        own = (time.process_time() - own) / len(jobs)
+    steady = ends[workers:-workers]  # without the round in which workers start, and the one in which they run out
+    rate = (len(steady) - 1) / (steady[-1] - steady[0])
     ideal = processes * threads / TAKES_S
     print(
         f"  {processes * threads:3} workers in {processes} processes, {len(ends)} of {len(jobs)} pictures of "
-        f"{TAKES_S:g} s: {rate:.2f} a second of {ideal:.2f}: scheduling, reading and writing take {1 - rate / ideal:.1%}",
+        f"{TAKES_S:g} s: {rate:.2f} a second of {ideal:.2f}: scheduling, reading, writing take {1 - rate / ideal:.1%}; "
+        f"leading process {own * 1e3:.0f} ms a picture",
         flush=True,
     )
 
