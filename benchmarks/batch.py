@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def lead(count: int) -> None:
         )
 
 
-def _engine(setup: Setup, jobs: Iterator[Job], again: bool) -> Iterator[Work]:
+def _engine(setup: Setup, jobs: Iterator[Job], again: bool) -> Generator[Work, None, None]:
     return local.run(setup, jobs, 2)
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,10 @@ from qil_core.stack import LayerStack
 
 from .batch import Nowhere
 
-TAKES_S = 5.0
-"""Seconds that the fake decomposer takes: a tenth of what an H100 takes for a picture, see docs/capacity.md."""
+CASES = ((1, 5.0), (10, 5.0), (100, 5.0), (100, 20.0))
+"""Workers, and seconds that the fake decomposer takes: an H100 takes 54 for a picture, see docs/capacity.md."""
 
-WORKERS = (1, 10, 100)
-ROUNDS = 8
+ROUNDS = 4
 """Pictures a worker."""
 
 THREADS = 10
@@ -40,7 +40,7 @@ THREADS = 10
 
 
 class Sleeper:
-    """A decomposer that only waits."""
+    """A decomposer that only waits. Its notes say when it began and ended, in seconds since 1970."""
 
     label = "Sleeper"
 
@@ -48,38 +48,45 @@ class Sleeper:
         self.takes = takes
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
+        began = time.time()
         time.sleep(self.takes)
-        return Decomposed(LayerStack(picture[None], ("sheet",)), ())
+        return Decomposed(LayerStack(picture[None], ("sheet",)), (repr(began), repr(time.time())))
 
 
 def run() -> None:
-    """A line for each number of workers."""
+    """A line for each case."""
     os.environ["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
-    for workers in WORKERS:
+    for workers, takes in CASES:
         with tempfile.TemporaryDirectory() as there:
-            _simulate(Path(there), workers)
+            _simulate(Path(there), workers, takes)
 
 
-def _simulate(there: Path, workers: int) -> None:
+def _simulate(there: Path, workers: int, takes: float) -> None:
     draw_poster(24, 24).save(there / "x.png")
     jobs = [Job(i, str(there / "x.png"), str(i)) for i in range(workers * (ROUNDS + 2))]
-    setup = Setup(partial(Sleeper, TAKES_S), Request(2), None, ("zip",), Nowhere())
+    setup = Setup(partial(Sleeper, takes), Request(2), None, ("zip",), Nowhere())
     threads = min(THREADS, workers)
     processes = math.ceil(workers / threads)
     asked = Cluster(workers=processes, gpus=0.0, cpus=0.1)
     with cluster.connected(asked, 2) as there_is, patch.object(cluster, "_pool", partial(_pool, threads)):
         own = time.process_time()
-        ends = [time.perf_counter() for work in cluster.run(setup, jobs, there_is) if not work.error]
+        works = [work for work in cluster.run(setup, jobs, there_is) if work.report]
         own = (time.process_time() - own) / len(jobs)
-    steady = ends[workers:-workers]  # without the round in which workers start, and the one in which they run out
-    rate = (len(steady) - 1) / (steady[-1] - steady[0])
-    ideal = processes * threads / TAKES_S
+    busy = _busy([tuple(map(float, work.report.notes)) for work in works if work.report], processes * threads)
     print(
-        f"  {processes * threads:3} workers in {processes} processes, {len(ends)} of {len(jobs)} pictures of "
-        f"{TAKES_S:g} s: {rate:.2f} a second of {ideal:.2f}: scheduling, reading, writing take {1 - rate / ideal:.1%}; "
+        f"  {processes * threads:3} workers in {processes} processes, {len(works)} of {len(jobs)} pictures of "
+        f"{takes:g} s: workers wait {1 - busy:.1%} of the time for the next picture; "
         f"leading process {own * 1e3:.0f} ms a picture",
         flush=True,
     )
+
+
+def _busy(spans: Sequence[tuple[float, ...]], workers: int) -> float:
+    """Share of the workers' time in which they decompose, from when all have begun until the last picture begins."""
+    starts = sorted(start for start, _ in spans)
+    begin, end = starts[workers - 1], starts[-1]
+    inside = sum(max(0.0, min(stop, end) - max(start, begin)) for start, stop in spans)
+    return inside / (workers * (end - begin))
 
 
 def _pool(threads: int, workers: int) -> Any:

@@ -16,7 +16,7 @@ import os
 import pickle
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -62,18 +62,13 @@ class Cluster:
 def connected(cluster: Cluster, cores: int) -> Iterator[Cluster]:
     """The cluster with its number of workers, joined or started, until the block ends. Raises QilError."""
     ray = _ray()
-    here = cluster.address is None
-    own: dict[str, Any] = {
-        "num_cpus": math.ceil((cluster.workers or cores) * cluster.cpus) + 1,
-        "include_dashboard": False,
-    }
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        ray.init(
-            address=cluster.address or "local",
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            **({**own, "object_store_memory": STORE_BYTES} if here else {}),
-        )
+        if cluster.address:
+            ray.init(cluster.address, **quiet)
+        else:
+            cpus = math.ceil((cluster.workers or cores) * cluster.cpus) + 1  # Ray takes whole ones
+            ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"The Ray cluster {cluster.address}" if cluster.address else "Ray on this machine"
         raise QilError(f"{where} cannot be reached ({error}). Check the address and that Ray runs there.") from error
@@ -95,7 +90,7 @@ def _fitted(cluster: Cluster, has: dict[str, float]) -> Cluster:
     return replace(cluster, workers=cluster.workers or room, gpus=gpus)
 
 
-def run(setup: Setup, jobs: Iterable[Job], cluster: Cluster) -> Iterator[Work]:
+def run(setup: Setup, jobs: Iterable[Job], cluster: Cluster) -> Generator[Work, None, None]:
     """The work of each job when it is done; a job whose worker died does not come. Call it in `connected`."""
     ray = _ray()
     todo = list(_packed(jobs, 1 if cluster.retrying else JOBS_A_TASK, cluster.workers or 1))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -29,7 +29,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(setup: Setup, jobs: Iterable[Job], workers: int) -> Iterator[Work]:
+def run(setup: Setup, jobs: Iterable[Job], workers: int) -> Generator[Work, None, None]:
     """The work of each job when it is done, in the order in which they become done. workers: processes, 1 or more."""
     todo = iter(jobs)
     busy: dict[Any, _Worker] = {}

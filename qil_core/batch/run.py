@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,15 @@ TRIES = 2
 DIED = "Its worker died."
 """Where the engine does not know why."""
 
+MAX_DEATHS = 10
+"""Workers that may die one after the other: more are no fault of single pictures."""
+
+SO_MANY = f" So did the {MAX_DEATHS - 1} before: is there memory enough for the decomposer and so many workers?"
+
 ROWS_AT_ONCE = 1000
 """Lines of the manifest that are in memory while it is written as Parquet."""
 
-Engine = Callable[[Iterable[Job], bool], Iterator[Work]]
+Engine = Callable[[Iterable[Job], bool], Generator[Work, None, None]]
 """Does jobs; the flag: they are tried again. Jobs whose worker died come as `died`, or not at all."""
 
 Watch = Callable[[int, int, int], None]
@@ -111,7 +117,10 @@ class Run:
                 for attempt in range(TRIES):
                     died.clear()
                     self._pass(engine, manifest, attempt > 0, died)
-                    if self.summary.stopped or not self._table.count_pending():
+                    left = self._table.count_pending()
+                    if left >= MAX_DEATHS and not self.summary.done + self.summary.failed:
+                        self.summary.stopped = DIED + SO_MANY
+                    if self.summary.stopped or not left:
                         break
                 if not self.summary.stopped:
                     self._give_up(manifest, died)
@@ -123,14 +132,17 @@ class Run:
         return self.summary
 
     def _pass(self, engine: Engine, manifest: Manifest, again: bool, died: dict[int, str]) -> None:
-        for work in engine(self._table.pending(), again):
-            if work.died:
-                died[work.job.position] = work.error
-                continue
-            self._settle(manifest, work)
-            if work.stops:
-                self.summary.stopped = work.error
-                return
+        in_a_row = 0
+        with closing(engine(self._table.pending(), again)) as works:
+            for work in works:
+                in_a_row = in_a_row + 1 if work.died else 0
+                if work.died:
+                    died[work.job.position] = work.error
+                else:
+                    self._settle(manifest, work)
+                if work.stops or in_a_row == MAX_DEATHS:
+                    self.summary.stopped = work.error + ("" if work.stops else SO_MANY)
+                    return
 
     def _give_up(self, manifest: Manifest, died: Mapping[int, str]) -> None:
         """Name the pictures that killed every worker they were given to."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -176,11 +176,11 @@ def _engine(options: argparse.Namespace, setup: Setup) -> Iterator[Engine]:
         yield partial(_on_ray, replace(setup, threads=share), there)
 
 
-def _locally(setup: Setup, workers: int, jobs: Iterator[Job], again: bool) -> Iterator[Work]:
+def _locally(setup: Setup, workers: int, jobs: Iterator[Job], again: bool) -> Generator[Work, None, None]:
     return local.run(setup, jobs, workers)
 
 
-def _on_ray(setup: Setup, there: Cluster, jobs: Iterator[Job], again: bool) -> Iterator[Work]:
+def _on_ray(setup: Setup, there: Cluster, jobs: Iterator[Job], again: bool) -> Generator[Work, None, None]:
     return cluster.run(setup, jobs, replace(there, retrying=again))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def run(folder: Path, given: Setup, there: Cluster) -> Summary:
     table = Table()
     list_inputs([str(folder)], str(given.output), table)
 
-    def engine(jobs: Any, again: bool) -> Iterator[Work]:
+    def engine(jobs: Any, again: bool) -> Generator[Work, None, None]:
         return cluster.run(given, jobs, replace(there, retrying=again))
 
     return Run(table, given.output, "key", lambda *_: None).do(engine)

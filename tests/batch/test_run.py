@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Engine:
         self.setup, self.dies, self.tries, self.silent = setup, set(dies), tries, silent
         self.given: list[str] = []
 
-    def __call__(self, jobs: Iterable[Job], again: bool) -> Iterator[Work]:
+    def __call__(self, jobs: Iterable[Job], again: bool) -> Generator[Work, None, None]:
         for job in jobs:
             self.given.append(job.stem)
             if job.stem in self.dies and self.given.count(job.stem) <= self.tries:
@@ -138,6 +138,16 @@ def test_what_kills_its_worker_is_tried_once_more_and_then_named(tmp_path: Path,
     assert (summary.done, summary.failed) == (2, 1)
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_run_whose_workers_all_die_is_stopped(tmp_path: Path, silent: bool) -> None:
+    draw_many(tmp_path / "in", 15)
+    engine = Engine(setup(tmp_path / "out"), dies=[f"{i:03}" for i in range(15)], silent=silent)
+    summary = run(tmp_path / "in", engine)
+    assert "So did the 9 before: is there memory enough" in summary.stopped
+    assert len(engine.given) == (15 if silent else 10)
+    assert (summary.done, summary.failed) == (0, 0)
+
+
 def test_what_concerns_all_pictures_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_many(tmp_path / "in", 5)
     engine = Engine(setup(tmp_path / "out"))
@@ -163,7 +173,7 @@ def test_ctrl_c_leaves_a_manifest_in_order_and_the_rest_for_later(tmp_path: Path
     given = setup(tmp_path / "out")
 
     class Stopped(Engine):
-        def __call__(self, jobs: Iterable[Job], again: bool) -> Iterator[Work]:
+        def __call__(self, jobs: Iterable[Job], again: bool) -> Generator[Work, None, None]:
             first, second, *_ = list(jobs)
             yield from in_turn(self.setup, [second, first])
             raise KeyboardInterrupt

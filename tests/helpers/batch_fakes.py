@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ def setup(output: object, seconds: float = 0.0, **more: object) -> Setup:
     return Setup(partial(Halves, seconds), Request(2), None, ("zip",), output_at(str(output)), **more)  # type: ignore[arg-type]
 
 
-def in_turn(setup: Setup, jobs: Iterable[Job], again: bool = False) -> Iterator[Work]:
+def in_turn(setup: Setup, jobs: Iterable[Job], again: bool = False) -> Generator[Work, None, None]:
     """An engine in this process."""
     decompose = stages.Decompose(replace(setup, threads=torch.get_num_threads()))
     for job in jobs:
