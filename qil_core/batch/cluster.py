@@ -64,11 +64,12 @@ def connected(cluster: Cluster, cores: int) -> Iterator[Cluster]:
     ray = _ray()
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        if cluster.address:
-            ray.init(cluster.address, **quiet)
-        else:
-            cpus = math.ceil((cluster.workers or cores) * cluster.cpus) + 1  # Ray takes whole ones
-            ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
+        with _hushed():
+            if cluster.address:
+                ray.init(cluster.address, **quiet)
+            else:
+                cpus = math.ceil((cluster.workers or cores) * cluster.cpus) + 1  # Ray takes whole ones
+                ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"The Ray cluster {cluster.address}" if cluster.address else "Ray on this machine"
         raise QilError(f"{where} cannot be reached ({error}). Check the address and that Ray runs there.") from error
@@ -195,6 +196,19 @@ def _work(batch: Batch) -> Work:
     work: Work = pickle.loads(batch["work"][0])
     pixels = np.asarray(batch["pixels"][0])
     return replace(work, pixels=pixels.copy() if pixels.size else None)  # shared memory is read-only
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without what libraries in C++ write to stderr: Ray's says there at every start how much it will say."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _ray() -> Any:

@@ -210,7 +210,8 @@ def _tell(summary: Summary, table: Table, options: argparse.Namespace) -> None:
         if not summary.parquet:
             print("  no manifest.parquet: pyarrow is not installed")
         for line in table.failures(NAMED):
-            print(f"  {line['input']}: {line['error']}")
+            named = "" if line["input"] in line["error"] else f"{line['input']}: "
+            print(f"  {named}{line['error']}")
         if summary.failed > NAMED:
             print(f"  ... and {summary.failed - NAMED} more, see {NAME}")
     left = summary.total - summary.there - summary.done - summary.failed

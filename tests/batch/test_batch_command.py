@@ -67,7 +67,7 @@ def test_a_folder_of_pictures_is_done_and_what_failed_is_listed_with_its_reason(
     printed = capsys.readouterr()
     first, failed = printed.out.splitlines()
     assert first == f"2 of 3 pictures done: {tmp_path / 'out'}/manifest.jsonl"
-    assert failed.startswith(f"  {tmp_path / 'in' / 'bad.png'}: ")
+    assert failed.startswith(f"  {tmp_path / 'in' / 'bad.png'} cannot be read as a picture")
     assert "1 of 3 pictures failed" in printed.err
     draw(tmp_path / "in" / "bad.png")
     assert main([*asked, "--json"]) == 0
