@@ -82,6 +82,7 @@ def _speed(there: Path, count: int) -> None:
 
 def _batch(there: Path, workers: int) -> float:
     asked = [str(there / "in"), "-o", str(there / f"out{workers}"), "--workers", str(workers)]
+    asked += ["--engine", "local"]
     return seconds(partial(subprocess.run, [sys.executable, "-m", "qil_core", "batch", *asked], check=True, stdout=-3))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     decompose.add_options(take)
     take.add_argument("--from-report", type=Path, metavar="JSON", help="all of the above as report.json says it")
     take.add_argument("--workers", type=_at_least_one, metavar="N", help="pictures at the same time")
-    engines = f"(default: {RAY} with --address or --num-gpus, else {LOCAL})"
+    engines = f"{LOCAL}: processes of this machine; {RAY}: a cluster (the default where Ray is installed)"
     take.add_argument("--engine", choices=(LOCAL, RAY), help=engines)
     take.add_argument("--address", help="for ray: a cluster that is there, such as auto or ray://head:10001")
     take.add_argument("--num-gpus", type=float, metavar="X", help="for ray: GPUs of a worker, such as 1 or 0.5")
@@ -82,9 +83,9 @@ def run(options: argparse.Namespace) -> None:
             setup, key = _setup(options)
             setup.output.check()
             list_inputs(options.inputs, options.output, table)
-            engine = held.enter_context(_engine(options, setup))
             watch = held.enter_context(_bar(len(table)))
             work = Run(table, setup.output, key, watch)
+            engine = held.enter_context(_engine(options, setup, table.count_pending()))
         summary = work.do(engine)
     _tell(summary, table, options)
 
@@ -158,20 +159,26 @@ def _check_nothing_else(options: argparse.Namespace) -> None:
         raise QilError(f"The report says {', '.join(twice)} already: leave that out, or leave out --from-report.")
 
 
+def default_engine(options: argparse.Namespace) -> str:
+    """Ray where it is installed, or where an option is given that only it has."""
+    wanted = options.address or options.num_gpus is not None
+    return RAY if wanted or util.find_spec("ray") else LOCAL
+
+
 @contextmanager
-def _engine(options: argparse.Namespace, setup: Setup) -> Iterator[Engine]:
-    """What does the pictures. Raises QilError: options of the other engine, no Ray, no such cluster, too small."""
+def _engine(options: argparse.Namespace, setup: Setup, pictures: int) -> Iterator[Engine]:
+    """What does so many pictures. Raises QilError: options of the other engine, no Ray, no such cluster, too small."""
     has_model = setup.open.args[0] != "builtin" if isinstance(setup.open, partial) else False
-    on_ray = options.engine == RAY or (options.engine is None and (options.address or options.num_gpus is not None))
-    cores = local.cores()
-    if not on_ray:
-        if options.address or options.num_gpus is not None:
-            raise QilError("--address and --num-gpus are for --engine ray: leave them out, or leave out --engine.")
-        workers = options.workers or (1 if has_model else cores)
+    engine, cores = options.engine or default_engine(options), local.cores()
+    if engine == LOCAL and (options.address or options.num_gpus is not None):
+        raise QilError("--address and --num-gpus are for --engine ray: leave them out, or leave out --engine.")
+    if engine == LOCAL or not pictures:  # for which no cluster need be started
+        workers = max(1, min(options.workers or (1 if has_model else cores), pictures))
         yield partial(_locally, replace(setup, threads=max(1, cores // workers)), workers)
         return
     gpus = options.num_gpus if options.num_gpus is not None or has_model else 0.0
-    with cluster.connected(Cluster(options.address, options.workers, gpus), cores) as there:
+    workers = min(options.workers, pictures) if options.workers else None
+    with cluster.connected(Cluster(options.address, workers, gpus), min(cores, pictures)) as there:
         share = 1 if options.address else max(1, cores // (there.workers or 1))
         yield partial(_on_ray, replace(setup, threads=share), there)
 

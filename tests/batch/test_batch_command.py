@@ -29,13 +29,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers in this process: most tests are not about processes."""
     from batch_fakes import in_turn
 
+    monkeypatch.setattr(batch, "default_engine", lambda options: batch.LOCAL)
     monkeypatch.setattr("qil_core.batch.local.run", lambda setup, jobs, workers: in_turn(setup, jobs))
 
 
 def started(*arguments: object, seconds: float = 0.0) -> subprocess.Popen[str]:
     """The command in a process of its own, with Halves in the place of the built-in decomposer."""
     return subprocess.Popen(
-        [sys.executable, str(FAKES), str(seconds), *map(str, arguments)],
+        [sys.executable, str(FAKES), str(seconds), *map(str, arguments), "--engine", "local"],
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{FAKES.parent}", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -105,6 +106,33 @@ def test_what_can_be_known_before_work_begins_ends_with_2(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("qil: ")
     assert says in line
+
+
+@pytest.mark.parametrize(
+    ("more", "installed", "engine"),
+    [
+        ([], True, "ray"),
+        ([], False, "local"),
+        (["--address", "auto"], False, "ray"),
+        (["--num-gpus", "1"], False, "ray"),
+    ],
+)
+def test_ray_is_the_engine_where_it_is_installed_or_asked_for(
+    monkeypatch: pytest.MonkeyPatch, more: list[str], installed: bool, engine: str
+) -> None:
+    from qil_core.cli import _parser
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    assert batch.default_engine(_parser().parse_args(["batch", "in", "-o", "out", *more])) == engine
+
+
+def test_ray_that_is_not_installed_is_named_with_what_installs_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["batch", str(draw(tmp_path / "x.png")), "-o", str(tmp_path / "out"), "--engine", "ray"])
+    assert "pip install 'comfyui-qwen-layers[cluster]', or use --engine local" in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_written_or_is_nearly_full_ends_with_2(
