@@ -11,18 +11,19 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from qil_core.batch import local
+from qil_core.batch import cluster, local
+from qil_core.batch.cluster import Cluster
 from qil_core.batch.inputs import list_inputs
-from qil_core.batch.job import Job, Work
 from qil_core.batch.places import Make
-from qil_core.batch.run import NAME, Run
+from qil_core.batch.run import NAME, Engine, Run
 from qil_core.batch.stages import Setup
 from qil_core.batch.table import Table
 from qil_core.decompose import Decomposed, Request
@@ -36,7 +37,10 @@ PICTURES = 200
 SIDES = (480, 640)
 """Pixels of the pictures, width and height."""
 
-LISTED = (1_000, 100_000)
+LISTED = (("local", 1_000), ("local", 100_000), ("ray", 1_000), ("ray", 10_000))
+"""Engines and numbers of inputs; Ray needs some 30 ms of the leading process for each, so there are fewer of them."""
+
+WORKERS = 2
 
 LOOP = """
 import sys
@@ -58,8 +62,8 @@ def run() -> None:
     """All of it."""
     with tempfile.TemporaryDirectory() as there:
         _speed(Path(there), int(os.environ.get("QIL_BENCH_PICTURES", PICTURES)))
-    for count in LISTED:
-        _memory(int(count))
+    for engine, count in LISTED:  # in a process each, since the peak of a process never falls
+        subprocess.run([sys.executable, "-m", "benchmarks.batch", engine, str(count)], check=True)
 
 
 def _speed(there: Path, count: int) -> None:
@@ -116,12 +120,7 @@ class Nowhere:
     def put(self, name: str, file: Path) -> None: ...
 
 
-def _memory(count: int) -> None:
-    """In a process of its own, since a process's peak never falls."""
-    subprocess.run([sys.executable, "-m", "benchmarks.batch", str(count)], check=True)
-
-
-def lead(count: int) -> None:
+def lead(engine: str, count: int) -> None:
     """Lead a run over a list of so many inputs with 2 workers, and print this process's memory."""
     with tempfile.TemporaryDirectory() as there:
         _list(Path(there), count)
@@ -131,15 +130,22 @@ def lead(count: int) -> None:
         listed = _peak_mb()
         setup = Setup(Sheet, Request(2), None, ("zip",), Nowhere())
         work = Run(table, Nowhere(), f"key{os.getpid()}", lambda *_: None)
-        took = seconds(lambda: work.do(partial(_engine, setup)))
+        with _ready(engine, setup) as ready:
+            took = seconds(lambda: work.do(ready))
         print(
-            f"  {count} inputs: {work.summary.done} done in {took:.0f} s ({took / count * 1e3:.1f} ms a picture); peak "
+            f"  {engine}, {count} inputs: {work.summary.done} done in {took:.0f} s ({took / count * 1e3:.1f} ms each); peak "
             f"of the leading process: {before:.0f} MB before, {listed:.0f} MB listed, {_peak_mb():.0f} MB at the end"
         )
 
 
-def _engine(setup: Setup, jobs: Iterator[Job], again: bool) -> Generator[Work, None, None]:
-    return local.run(setup, jobs, 2)
+@contextmanager
+def _ready(engine: str, setup: Setup) -> Iterator[Engine]:
+    if engine == "local":
+        yield lambda jobs, again: local.run(setup, jobs, WORKERS)
+        return
+    os.environ["PYTHONPATH"] = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    with cluster.connected(Cluster(workers=WORKERS, gpus=0.0), WORKERS) as there:
+        yield lambda jobs, again: cluster.run(setup, jobs, there)
 
 
 def _list(there: Path, count: int) -> None:
@@ -157,4 +163,4 @@ def _peak_mb() -> float:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    lead(int(sys.argv[1]))
+    lead(sys.argv[1], int(sys.argv[2]))
