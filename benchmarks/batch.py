@@ -133,8 +133,8 @@ def lead(engine: str, count: int) -> None:
         with _ready(engine, setup) as ready:
             took = seconds(lambda: work.do(ready))
         print(
-            f"  {engine}, {count} inputs: {work.summary.done} done in {took:.0f} s ({took / count * 1e3:.1f} ms each); peak "
-            f"of the leading process: {before:.0f} MB before, {listed:.0f} MB listed, {_peak_mb():.0f} MB at the end"
+            f"  {engine}, {count} inputs: {work.summary.done} done in {took:.0f} s ({took / count * 1e3:.1f} ms each); "
+            f"peak of the leading process: {before:.0f} MB before, {listed:.0f} listed, {_peak_mb():.0f} at the end"
         )
 
 

@@ -54,6 +54,7 @@ def _place_of(row: Listed) -> str:
 
 def _add_found(text: str, several: bool, output: str, table: Table) -> None:
     base, found = (_in_url if places.is_url(text) else _in_local)(text, output)
+    found = _named(text, found) if places.is_url(text) else found
     prefix = f"{PurePosixPath(base).name}/" if several and base else ""
     for path, state in table.in_order(found):
         below = path[len(base) :].lstrip("/\\") if base else PurePosixPath(path.replace("\\", "/")).name
@@ -120,6 +121,12 @@ def _in_url(text: str, output: str) -> tuple[str, Found]:
         if system.exists(path):
             return "", iter([(text, None)])
     raise QilError(f"There is no file or folder {text}.")
+
+
+def _named(url: str, found: Found) -> Found:
+    """The same, errors on the way being of this URL."""
+    with places.opening(url):
+        yield from found
 
 
 def _url(system: Any, path: str) -> str:

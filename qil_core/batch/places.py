@@ -63,14 +63,18 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def opening(url: str) -> Iterator[None]:
-    """Turn what file systems raise in the block into a QilError that names the URL."""
+def opening(url: str, tried: str = "read") -> Iterator[None]:
+    """Turn what file systems raise in the block into a QilError that names the URL and what was tried."""
     try:
         yield
+    except QilError:
+        raise
     except FileNotFoundError:
         raise QilError(f"There is no file {url}.") from None
     except OSError as error:
-        raise QilError(f"{url} cannot be read: {error.strerror or error}.") from error
+        raise QilError(f"{url} cannot be {tried}: {error.strerror or error}.") from error
+    except Exception as error:  # each file system has a client of its own (botocore, ...) with errors of its own
+        raise QilError(f"{url} cannot be {tried}: {type(error).__name__}: {error}.") from error
 
 
 def read_bytes(source: str) -> bytes:
@@ -206,11 +210,9 @@ class Bucket:
     def put(self, name: str, file: Path) -> None:
         system, path = file_system(self.url)
         target = f"{path.rstrip('/')}/{name}"
-        try:
+        with opening(f"{self.url}/{name}", "written"):
             system.makedirs(target.rpartition("/")[0], exist_ok=True)
             system.put_file(os.fspath(file), target)
-        except OSError as error:
-            raise QilError(f"{self.url}/{name} cannot be written: {error.strerror or error}.") from error
 
 
 def output_at(text: str) -> Output:

@@ -103,3 +103,18 @@ def test_a_url_gives_what_lies_below_it() -> None:
 def test_a_url_that_nothing_here_can_open_says_what_to_install() -> None:
     with pytest.raises(QilError, match="cannot be opened"):
         jobs_of("nosuchthing://a/b.png")
+
+
+def test_what_a_file_systems_client_raises_is_an_error_of_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class NoCredentials(Exception):
+        """As botocore's, which is no OSError."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NoCredentials("who are you?")
+
+    monkeypatch.setattr(MemoryFileSystem, "isdir", lambda self, path: True)
+    monkeypatch.setattr(MemoryFileSystem, "ls", refuse)
+    with pytest.raises(QilError, match=r"memory://shop cannot be read: NoCredentials: who are you\?"):
+        jobs_of("memory://shop")
