@@ -354,7 +354,8 @@ moves where reading, GPU and writing are on different machines: 4 bytes a pixel 
   pictures a second at the most, {most_gpus} GPUs of the first kind. With short work, such as the built-in decomposer
   on thumbnails, that is the limit: use several runs, each with its part of the inputs.
 * **Network**: only a cluster whose stages lie on different machines; within one machine it is shared memory.
-* **Listing** takes no memory: 100 000 inputs lie in a table on the disk ([benchmarks](benchmarks.md)).
+* **Memory of that process**: 100 000 inputs lie in a table on the disk, so with `--engine local` it stays the same. Ray
+  remembers some 2 kB of each picture itself.
 
 ## Growth
 
