@@ -25,6 +25,9 @@ BENCHMARKS = {
     "layer_files": "layer_files.run",
     "startup": "startup.run",
     "serving": "serving.run",
+    "batch": "batch.run",
+    "batch_cluster": "batch_cluster.run",
+    "capacity": "capacity.run",
     "model": "model.run",
 }
 

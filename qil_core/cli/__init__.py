@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import QilError
-from . import decompose, layers, run
+from . import batch, decompose, layers, run
 
-COMMANDS = (decompose, layers, run)
+COMMANDS = (decompose, batch, run, layers)
 """In the order in which help lists them."""
 
 STOPPED = 130
