@@ -58,10 +58,10 @@ app.registerExtension({
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.name !== NODE) return;
     after(nodeType, "onExecuted", (node, output) => {
-      const [data] = output?.[KEPT] ?? [];
-      if (!data) return;
-      node.properties[KEPT] = data;
-      panelOf(node)?.load(data);
+      const stacks = output?.[KEPT];
+      if (!stacks?.length) return;
+      node.properties[KEPT] = stacks;
+      panelOf(node)?.load(stacks);
       noteChange(node); // or an undo would empty the panel
     });
     after(nodeType, "onConfigure", (node) => {

@@ -125,6 +125,7 @@ class Panel:
 
     def picture(self) -> NDArray[np.float64]:
         """What is composited live: straight RGBA (h, w, 4), 0..255."""
+        self.page.wait_for_timeout(300)  # what is dragged or typed is drawn with all pixels once it rests
         width, height = self.ask("panel.scene.small")
         data = np.frombuffer(b64decode(self.ask(BYTES)), np.uint8)
         return data.reshape(height, width, 4).astype(float)

@@ -321,6 +321,35 @@ def test_when_the_picture_changes_edits_are_listed_and_kept_for_when_it_comes_ba
     assert not page.locator(".qle-notice").is_visible()
 
 
+def test_the_pictures_of_a_batch_are_edited_one_by_one(plain: Panel, client: Client) -> None:
+    page = plain.page
+    page.evaluate(
+        """() => {
+        const find = (type) => app.graph.nodes.find((one) => one.type === type);
+        const load = find("LoadImage"), apart = find("DecomposeToLayers");
+        const [batch, second] = ["ImageBatch", "LoadImage"].map((type) => LiteGraph.createNode(type));
+        for (const node of [batch, second]) app.graph.add(node);
+        second.widgets[0].value = "second.png";
+        load.connect(0, batch, 0);
+        second.connect(0, batch, 1);
+        batch.connect(0, apart, apart.inputs.findIndex(({ name }) => name === "image"));
+        }"""
+    )
+    assert run(page) == "execution_success"
+    plain.wait("panel.stacks.length === 2")
+    plain.click(*DISC)
+    page.keyboard.press("Control+d")
+    first = plain.names
+    page.get_by_title("The next picture").click()
+    plain.wait("panel.number === 1 && panel.scene.ids[0] === panel.stacks[1].layers[0].id")
+    plain.click(*DISC)
+    page.keyboard.press("Control+d")
+    assert not page.locator(".qle-notice").is_visible(), "the first picture's edits are not stale"
+    page.get_by_title("The picture before").click()
+    plain.wait("panel.number === 0 && panel.scene.ids[0] === panel.stacks[0].layers[0].id")
+    assert plain.names == first
+
+
 def test_edits_that_cannot_be_read_are_said_so_and_kept(plain: Panel) -> None:
     plain.ask("widget.value = value", '{"version": 9}')
     notice = plain.page.locator(".qle-notice")

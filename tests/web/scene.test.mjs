@@ -39,7 +39,7 @@ test("layers are drawn bottom to top, moved, hidden and faded", () => {
 test("a region is drawn alone, and from what a gesture holds", () => {
   const made = scene();
   drawn(made, EMPTY);
-  made.hold(EMPTY, made.arrange(EMPTY), B);
+  made.hold(EMPTY, made.arrange(EMPTY), [B]);
   const state = withEdit(EMPTY, B, { dx: 4 });
   const at = drawn(made, state, { region: [4, 0, 8, 6] });
   assert.deepEqual([at([5, 1]), at([1, 1])], [RED, RED], "what is outside of the region stays as it was");

@@ -46,9 +46,19 @@ export class Bar {
       tool("group", "Group the selected layers (Ctrl-G)", () => group(panel), some),
       tool("ungroup", "Take the selected layers out of their group", () => ungroup(panel), inGroup),
       element("span", { className: "qle-fill" }),
+      this.makePages(),
       this.compare,
       tool("fit", "Show all of the picture (0)", () => panel.canvas.fit(), () => Boolean(panel.scene)),
     );
+  }
+
+  /** Which of several pictures is shown. */
+  makePages() {
+    const turn = (step) => this.panel.open((this.panel.number + step + this.panel.stacks.length) % this.panel.stacks.length);
+    this.page = element("span", { className: "qle-page" });
+    const back = button("back", "The picture before", () => turn(-1), "qle-icon");
+    const next = button("folded", "The next picture", () => turn(1), "qle-icon");
+    return (this.pages = element("span", { className: "qle-pages" }, back, this.page, next));
   }
 
   /** Shows the original for as long as it is pressed. */
@@ -146,6 +156,8 @@ export class Bar {
     const { panel } = this;
     for (const { made, needs } of this.buttons) made.disabled = !panel.scene || !needs();
     this.compare.hidden = !panel.original;
+    this.pages.hidden = panel.stacks.length < 2;
+    this.page.textContent = `${(panel.number ?? 0) + 1} of ${panel.stacks.length}`;
     this.properties.hidden = !panel.scene;
     this.inputs.hidden = !panel.selected.length;
     this.hint.hidden = Boolean(panel.selected.length);

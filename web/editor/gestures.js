@@ -125,14 +125,16 @@ export class Gestures {
     gesture.boxes = gesture.ids.map((id) => scene.boundsOf(shown, items, id)).filter(Boolean);
     const others = items.order.filter((id) => !gesture.ids.includes(id) && !editOf(shown, id).hidden);
     gesture.guides = guidesOf(...scene.canvas, others.map((id) => scene.boundsOf(shown, items, id)).filter(Boolean));
+    gesture.live = this.canvas.liveScene();
     gesture.region = this.regionOf(shown, false);
-    scene.hold(shown, items, items.order.find((id) => gesture.ids.includes(id)));
+    gesture.live.hold(shown, items, gesture.ids);
+    if (gesture.live !== scene) this.canvas.paint({ live: gesture.live });
   }
 
-  /** Where the moving layers are, in pixels of the small canvas; null where they show nothing. */
+  /** Where the moving layers are, in pixels of the gesture's scene; null where they show nothing. */
   regionOf(state, draft) {
-    const { scene, items } = this.panel;
-    const layers = this.gesture.ids.map((id) => scene.layerOf(state, items, id, draft)).filter((layer) => layer?.width);
+    const { live, ids } = this.gesture;
+    const layers = ids.map((id) => live.layerOf(state, this.panel.items, id, draft)).filter((layer) => layer?.width);
     return layers.length ? hull(layers.map(({ left, top, width, height }) => [left, top, left + width, top + height])) : null;
   }
 
@@ -149,7 +151,7 @@ export class Gestures {
     const changed = [region, gesture.region].filter(Boolean);
     gesture.region = region;
     gesture.next = next;
-    panel.show(next, { region: changed.length ? hull(changed) : [0, 0, 0, 0], draft });
+    panel.show(next, { region: changed.length ? hull(changed) : [0, 0, 0, 0], draft, live: gesture.live });
     panel.bar.refreshNumbers();
   }
 
@@ -168,10 +170,10 @@ export class Gestures {
   }
 
   end() {
+    this.gesture.live?.release();
     this.gesture = null;
     this.waiting = null;
     this.lines = null;
-    this.panel.scene.release();
   }
 
   /** Takes back a gesture that has not ended; whether there was one. */

@@ -77,6 +77,22 @@ function together(sums, to, { data, unit, opacity, mode }, from, length) {
   }
 }
 
+/** Adds sums that were made of nothing but normal layers: "over" is associative. */
+export function addSums(sums, above, [left, top, right, bottom]) {
+  const { data, width } = sums;
+  const other = above.data;
+  for (let y = top; y < bottom; y++)
+    for (let i = (y * width + left) * 4, end = (y * width + right) * 4; i < end; i += 4) {
+      const alpha = other[i + 3];
+      if (alpha === 0) continue;
+      const keep = 1 - alpha;
+      data[i] = data[i] * keep + other[i];
+      data[i + 1] = data[i + 1] * keep + other[i + 1];
+      data[i + 2] = data[i + 2] * keep + other[i + 2];
+      data[i + 3] = data[i + 3] * keep + alpha;
+    }
+}
+
 /** Copies a region of sums into others of the same size. */
 export function copySums(from, to, [left, top, right, bottom]) {
   for (let y = top; y < bottom; y++) {

@@ -62,7 +62,8 @@ function copied(layer, map, [left, top, right, bottom]) {
   const data = new layer.data.constructor(width * height * 4);
   for (let y = 0, to = 0; y < height; y++)
     for (let x = 0; x < width; x++, to += 4) {
-      const [X, Y] = [left + x + 0.5, top + y + 0.5];
+      const X = left + x + 0.5;
+      const Y = top + y + 0.5;
       const column = Math.floor(map.xx * X + map.xy * Y + map.x0) - layer.left;
       const row = Math.floor(map.yx * X + map.yy * Y + map.y0) - layer.top;
       if (column < 0 || row < 0 || column >= layer.width || row >= layer.height) continue;
@@ -99,25 +100,34 @@ function premultiplied({ data, unit, width, height }) {
 function sampled(source, map, across, down, [left, top, right, bottom]) {
   const [width, height] = [right - left, bottom - top];
   const out = new Float32Array(width * height * 4);
-  const pixel = [0, 0, 0, 0];
-  for (let y = 0, to = 0; y < height; y++)
+  const pixel = new Float64Array(4);
+  for (let y = 0, to = 0; y < height; y++) {
+    const Y = top + y + 0.5;
+    const lineX = map.xy * Y + map.x0;
+    const lineY = map.yy * Y + map.y0;
     for (let x = 0; x < width; x++, to += 4) {
-      const [X, Y] = [left + x + 0.5, top + y + 0.5];
-      const atX = map.xx * X + map.xy * Y + map.x0;
-      const atY = map.yx * X + map.yy * Y + map.y0;
+      const X = left + x + 0.5;
+      const atX = map.xx * X + lineX;
+      const atY = map.yx * X + lineY;
       if (atX <= -across.reach || atX >= source.width + across.reach || atY <= -down.reach || atY >= source.height + down.reach) continue;
       gather(source, across, down, atX, atY, pixel);
       straight(pixel, out, to);
     }
+  }
   return out;
 }
 
 function gather({ data, width, height }, across, down, x, y, pixel) {
-  const [startX, startY] = [x - 0.5 - across.reach, y - 0.5 - down.reach];
-  const [firstX, firstY] = [Math.floor(startX), Math.floor(startY)];
+  const startX = x - 0.5 - across.reach;
+  const startY = y - 0.5 - down.reach;
+  const firstX = Math.floor(startX);
+  const firstY = Math.floor(startY);
   const rowX = Math.round((startX - firstX) * PHASES) * across.taps;
   const rowY = Math.round((startY - firstY) * PHASES) * down.taps;
-  let [r, g, b, a] = [0, 0, 0, 0];
+  let r = 0;
+  let g = 0;
+  let b = 0;
+  let a = 0;
   for (let v = 0; v < down.taps; v++) {
     const row = firstY + 1 + v;
     if (row < 0 || row >= height) continue;
