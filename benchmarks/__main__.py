@@ -24,6 +24,7 @@ BENCHMARKS = {
     "pngs": "pngs.run",
     "layer_files": "layer_files.run",
     "startup": "startup.run",
+    "layer_editor": "layer_editor.run",
     "model": "model.run",
 }
 
