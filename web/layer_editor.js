@@ -5,7 +5,7 @@ import { Panel } from "./editor/panel.js";
 
 const NODE = "LayerEditor";
 const WIDGET = "QIL_LAYER_EDITOR"; // the type that the node's input asks for
-const KEPT = "layer_editor"; // the run's output, and the node property that fills the panel when the graph is loaded again
+const KEPT = "layer_editor"; // the run's output, and the node property that fills the panel of a loaded graph
 const MIN_HEIGHT = 440; // CSS pixels
 const SIZE = [860, 760]; // of a new node
 

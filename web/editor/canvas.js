@@ -12,7 +12,8 @@ const CHECKER = 8; // CSS pixels of a square behind clear places
 const MAX_DENSITY = 3; // device pixels a CSS pixel that are drawn at the most
 const SMALL = 0.75; // device pixels a pixel of the scene, below which half of them do while something is dragged
 const WHEEL = 0.0015; // zoom a pixel of the wheel
-const LABEL = "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides";
+const LABEL =
+  "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides";
 
 export class Canvas {
   constructor(panel) {
@@ -67,8 +68,8 @@ export class Canvas {
 
   cancel = () => this.gestures.cancel();
 
-  /** Composites the panel's state. live: with the scene of a gesture, else with all pixels. region: what has to be drawn
-   * anew, in pixels of that scene. draft: coarser resampling. */
+  /** Composites the panel's state. live: with the scene of a gesture, else with all pixels. region: what has to be
+   * drawn anew, in pixels of that scene. draft: coarser resampling. */
   paint({ region, draft, live } = {}) {
     const { scene, shown, items } = this.panel;
     if (!scene) return;
@@ -139,8 +140,13 @@ export class Canvas {
   originalBitmap() {
     const { original } = this.panel;
     if (this.originalOf !== original) {
-      this.originalCanvas = Object.assign(document.createElement("canvas"), { width: original.width, height: original.height });
-      this.originalCanvas.getContext("2d").putImageData(new ImageData(original.data, original.width, original.height), 0, 0);
+      this.originalCanvas = Object.assign(document.createElement("canvas"), {
+        width: original.width,
+        height: original.height,
+      });
+      this.originalCanvas
+        .getContext("2d")
+        .putImageData(new ImageData(original.data, original.width, original.height), 0, 0);
       this.originalOf = original;
     }
     return this.originalCanvas;
@@ -173,7 +179,10 @@ export class Canvas {
     context.beginPath();
     points.forEach((point, i) => context[i ? "lineTo" : "moveTo"](...point));
     context.closePath();
-    for (const [style, width] of [["rgba(255, 255, 255, 0.75)", 3], [color, 1.5]]) {
+    for (const [style, width] of [
+      ["rgba(255, 255, 255, 0.75)", 3],
+      [color, 1.5],
+    ]) {
       context.setLineDash(width > 2 ? [] : dashes);
       [context.strokeStyle, context.lineWidth] = [style, width];
       context.stroke();

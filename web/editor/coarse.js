@@ -1,9 +1,15 @@
-// A scene of half the pixels along each side, for gestures: what is shown smaller than its pixels need not be drawn in full.
+// A scene of half the pixels along each side, for gestures: what is shown smaller than its pixels need not be drawn in
+// full.
 
 import { Scene } from "./scene.js";
 
 export function coarse({ canvas, small, layers, scale }) {
-  return new Scene({ canvas, small: small.map((side) => Math.ceil(side / 2)), layers: layers.map(halved), scale: scale / 2 });
+  return new Scene({
+    canvas,
+    small: small.map((side) => Math.ceil(side / 2)),
+    layers: layers.map(halved),
+    scale: scale / 2,
+  });
 }
 
 function halved(layer) {

@@ -1,4 +1,5 @@
-// The panel: it holds the scene, the state with its history and the selection, and lets canvas, list and bars show them.
+// The panel: it holds the scene, the state with its history and the selection, and lets canvas, list and bars show
+// them.
 
 import { isShown, withPixels } from "./api.js";
 import { Bar } from "./bar.js";
@@ -31,7 +32,8 @@ export class Panel {
     const middle = element("div", { className: "qle-middle" }, this.stage, this.list.element);
     this.element = element("div", { className: "qle" }, this.bar.tools, middle, this.bar.properties, this.notice);
     this.element.addEventListener("keydown", (event) => handleKey(this, event));
-    for (const kind of ["pointerdown", "contextmenu", "dblclick"]) this.element.addEventListener(kind, (event) => event.stopPropagation());
+    for (const kind of ["pointerdown", "contextmenu", "dblclick"])
+      this.element.addEventListener(kind, (event) => event.stopPropagation());
     this.wait(WAITING);
   }
 
@@ -72,7 +74,8 @@ export class Panel {
       [this.opened, this.number] = [turn, number];
       this.fill(full);
     } catch (error) {
-      if (turn === this.opening && !this.scene) this.wait(`Run the workflow to fill the panel again: ${error.message}.`);
+      if (turn === this.opening && !this.scene)
+        this.wait(`Run the workflow to fill the panel again: ${error.message}.`);
     }
   }
 
@@ -89,12 +92,18 @@ export class Panel {
 
   wait(text) {
     this.message.hidden = false;
-    const run = element("button", { type: "button", className: "qle-run", onclick: () => this.host.run() }, icon("run"), "Run");
+    const run = element(
+      "button",
+      { type: "button", className: "qle-run", onclick: () => this.host.run() },
+      icon("run"),
+      "Run",
+    );
     this.message.replaceChildren(element("p", {}, text), run);
     this.refresh();
   }
 
-  /** Makes a state the present one; after a text that cannot be read it is the first one. key: steps of the same key are undone together. */
+  /** Makes a state the present one; after a text that cannot be read it is the first one. key: steps of the same key
+   * are undone together. */
   commit(state, key = null) {
     this.problem = null;
     this.history.push(this.keeping(state), key);
@@ -114,7 +123,7 @@ export class Panel {
   get stale() {
     if (!this.scene) return [];
     const known = new Set(this.stacks.flatMap(({ layers }) => layers.map(({ id }) => id)));
-    const there = (id) => (this.shown.merged[id]?.every(there) ?? known.has(originalOf(id)));
+    const there = (id) => this.shown.merged[id]?.every(there) ?? known.has(originalOf(id));
     return this.items.stale.filter((id) => !there(id));
   }
 
@@ -176,7 +185,7 @@ export class Panel {
   refreshNotice() {
     const { stale } = this;
     if (this.problem) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
-    else if (stale.length) this.tell(`${stale.length} ${stale.length > 1 ? "edits belong" : "edit belongs"} to layers that are not in this stack: ${this.staleNames(stale)}. Kept, not used.`, "Forget", () => this.forget());
+    else if (stale.length) this.tell(staleText(stale.length, this.staleNames(stale)), "Forget", () => this.forget());
     else this.notice.hidden = true;
   }
 
@@ -187,7 +196,10 @@ export class Panel {
 
   tell(text, action, act) {
     this.notice.hidden = false;
-    this.notice.replaceChildren(element("span", {}, text), element("button", { type: "button", className: "qle-text-button", onclick: act }, action));
+    this.notice.replaceChildren(
+      element("span", {}, text),
+      element("button", { type: "button", className: "qle-text-button", onclick: act }, action),
+    );
   }
 
   /** The selected layers that may be changed. */
@@ -203,4 +215,9 @@ export class Panel {
   focus() {
     this.canvas.element.focus({ preventScroll: true });
   }
+}
+
+function staleText(count, names) {
+  const edits = count > 1 ? `${count} edits belong` : "1 edit belongs";
+  return `${edits} to layers that are not in this stack: ${names}. Kept, not used.`;
 }

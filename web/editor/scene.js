@@ -1,5 +1,5 @@
-// The layers of a stack in the browser, and the picture that they make under a state of edits. It knows no page: it works
-// on arrays, so that it is tested against the node's own output.
+// The layers of a stack in the browser, and the picture that they make under a state of edits. It knows no page: it
+// works on arrays, so that it is tested against the node's own output.
 
 import { boundsAfter, hull } from "./geometry.js";
 import { addLayers, addSums, clear, copySums, toBytes } from "./pixels/compose.js";
@@ -13,8 +13,8 @@ const PLACE = ["dx", "dy", "scale_x", "scale_y", "rotation", "flip_x", "flip_y"]
 const part = (edit, keys) => keys.map((key) => edit[key]).join();
 
 export class Scene {
-  /** canvas, small: [width, height] in pixels of the picture and of the previews. layers: [{id, name, box, at, pixels}],
-   * bottom first; pixels: {data, width, height} or nothing for an empty layer. */
+  /** canvas, small: [width, height] in pixels of the picture and of the previews. layers: [{id, name, box, at,
+   * pixels}], bottom first; pixels: {data, width, height} or nothing for an empty layer. */
   constructor({ canvas, small, layers, scale = small[0] / canvas[0] }) {
     [this.canvas, this.small, this.layers, this.scale] = [canvas, small, layers, scale];
     this.byId = new Map(layers.map((layer) => [layer.id, layer]));
@@ -30,7 +30,9 @@ export class Scene {
 
   /** The names of the items of a state, by id. */
   names(state, { order, merged }) {
-    return Object.fromEntries([...order, ...Object.values(merged).flat()].map((id) => [id, this.nameOf(state, merged, id)]));
+    return Object.fromEntries(
+      [...order, ...Object.values(merged).flat()].map((id) => [id, this.nameOf(state, merged, id)]),
+    );
   }
 
   nameOf(state, merged, id) {
@@ -46,7 +48,9 @@ export class Scene {
     const parts = items.merged[id];
     if (!parts) return this.byId.get(originalOf(id))?.box ?? null;
     const { layer } = this.merged(state, items, id, false);
-    return layer ? [layer.left, layer.top, layer.left + layer.width, layer.top + layer.height].map((v) => v / this.scale) : null;
+    return layer
+      ? [layer.left, layer.top, layer.left + layer.width, layer.top + layer.height].map((v) => v / this.scale)
+      : null;
   }
 
   /** The upright box of an item after its edit, in the picture's pixels; or null for an empty one. */
@@ -55,8 +59,8 @@ export class Scene {
     return box && boundsAfter(editOf(state, id), box);
   }
 
-  /** An item's pixels after its edit, on the small canvas: {data, unit, left, top, width, height}, or null. wide: also of
-   * an enlarged layer what lies around the canvas. */
+  /** An item's pixels after its edit, on the small canvas: {data, unit, left, top, width, height}, or null. wide: also
+   * of an enlarged layer what lies around the canvas. */
   layerOf(state, items, id, draft = false, wide = false) {
     const edit = editOf(state, id);
     const source = this.source(state, items, id, draft);
@@ -125,9 +129,16 @@ export class Scene {
   flattened(state, items, parts, draft) {
     const layers = this.drawn(state, items, parts, draft, true);
     if (!layers.length) return null;
-    const box = cut(hull(layers.map((one) => [one.left, one.top, one.left + one.width, one.top + one.height])), this.within());
+    const box = cut(
+      hull(layers.map((one) => [one.left, one.top, one.left + one.width, one.top + one.height])),
+      this.within(),
+    );
     const sums = clear(Math.max(0, box[2] - box[0]), Math.max(0, box[3] - box[1]));
-    addLayers(sums, layers.map((one) => ({ ...one, left: one.left - box[0], top: one.top - box[1] })), [0, 0, sums.width, sums.height]);
+    addLayers(
+      sums,
+      layers.map((one) => ({ ...one, left: one.left - box[0], top: one.top - box[1] })),
+      [0, 0, sums.width, sums.height],
+    );
     const data = new Float32Array(sums.data.length);
     for (let i = 0; i < data.length; i += 4) {
       for (let c = 0; c < 3; c++) data[i + c] = sums.data[i + c] / Math.max(sums.data[i + 3], 1e-9);
@@ -142,7 +153,8 @@ export class Scene {
     for (const id of ids) {
       const edit = editOf(state, id);
       const layer = edit.hidden ? null : this.layerOf(state, items, id, draft, wide);
-      if (layer?.width) layers.push({ ...layer, opacity: edit.opacity, mode: liveMode(edit.mode) ? edit.mode : "normal" });
+      if (layer?.width)
+        layers.push({ ...layer, opacity: edit.opacity, mode: liveMode(edit.mode) ? edit.mode : "normal" });
     }
     return layers;
   }
@@ -150,7 +162,10 @@ export class Scene {
   /** Draws a state into `bytes`, straight RGBA of the small canvas, and gives the region that was drawn. region: [left,
    * top, right, bottom], all of it when it is left out. What a gesture holds is not computed again (`hold`). */
   draw(state, items, { region = [0, 0, ...this.small], draft = false } = {}) {
-    const box = cut(region.map((v, i) => (i < 2 ? Math.floor(v) : Math.ceil(v))), [0, 0, ...this.small]);
+    const box = cut(
+      region.map((v, i) => (i < 2 ? Math.floor(v) : Math.ceil(v))),
+      [0, 0, ...this.small],
+    );
     if (box[0] >= box[2] || box[1] >= box[3]) return null;
     const { from, to, below, above } = this.held ?? { from: 0, to: items.order.length, below: null, above: null };
     if (below) copySums(below, this.sums, box);
@@ -186,11 +201,13 @@ export class Scene {
     this.held = null;
   }
 
-  /** Items that show at a point of the picture or within a reach of it, in its pixels, topmost first: thin letters would be
-   * hard to hit otherwise. */
+  /** Items that show at a point of the picture or within a reach of it, in its pixels, topmost first: thin letters
+   * would be hard to hit otherwise. */
   at(state, items, [x, y], reach = 0) {
     const steps = reach ? [0, -1, 1] : [0];
-    const points = steps.flatMap((u) => steps.map((v) => [(x + u * reach) * this.scale, (y + v * reach) * this.scale].map(Math.floor)));
+    const points = steps.flatMap((u) =>
+      steps.map((v) => [(x + u * reach) * this.scale, (y + v * reach) * this.scale].map(Math.floor)),
+    );
     return [...items.order].reverse().filter((id) => {
       const edit = editOf(state, id);
       const layer = edit.hidden || edit.locked ? null : this.layerOf(state, items, id);
@@ -208,7 +225,11 @@ function shows(layer, [x, y]) {
 }
 
 /** All that a merged item's pixels depend on. */
-const signature = (state, items, id) => [id, state.edits[id], items.merged[id]?.map((one) => signature(state, items, one))];
+const signature = (state, items, id) => [
+  id,
+  state.edits[id],
+  items.merged[id]?.map((one) => signature(state, items, one)),
+];
 
 const cut = (a, b) => [Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])];
 
@@ -222,7 +243,12 @@ function trimmed(layer) {
   for (let y = 0; y < layer.height; y++)
     for (let x = 0; x < layer.width; x++) {
       if (layer.data[(y * layer.width + x) * 4 + 3] <= 0) continue;
-      [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
+      [left, right, top, bottom] = [
+        Math.min(left, x),
+        Math.max(right, x + 1),
+        Math.min(top, y),
+        Math.max(bottom, y + 1),
+      ];
     }
   if (left >= right) return null;
   const [width, height] = [right - left, bottom - top];
