@@ -18,6 +18,8 @@ export class LayerList {
     this.line = element("div", { className: "qle-line", hidden: true });
     this.element = element("div", { className: "qle-list" }, this.rows, this.line);
     this.rows.addEventListener("pointerdown", (event) => this.down(event));
+    // the wheel scrolls the list once one has clicked into the panel; before, it zooms the graph as everywhere
+    this.rows.addEventListener("wheel", (event) => panel.focused && event.stopPropagation());
   }
 
   /** A new scene is there: thumbnails are drawn anew. */

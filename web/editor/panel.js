@@ -23,6 +23,7 @@ export class Panel {
     this.selected = [];
     this.folded = new Set();
     this.stacks = [];
+    this.knownNames = new Map(); // also of layers that are gone
     this.canvas = new Canvas(this);
     this.list = new LayerList(this);
     this.bar = new Bar(this);
@@ -30,7 +31,14 @@ export class Panel {
     this.message = element("div", { className: "qle-message" });
     this.stage = element("div", { className: "qle-stage" }, this.canvas.element, this.message);
     const middle = element("div", { className: "qle-middle" }, this.stage, this.list.element);
-    this.element = element("div", { className: "qle" }, this.bar.tools, middle, this.bar.properties, this.notice);
+    this.element = element(
+      "div",
+      { className: "qle", data: { captureWheel: "true" } },
+      this.bar.tools,
+      middle,
+      this.bar.properties,
+      this.notice,
+    );
     this.element.addEventListener("keydown", (event) => handleKey(this, event));
     for (const kind of ["pointerdown", "contextmenu", "dblclick"])
       this.element.addEventListener(kind, (event) => event.stopPropagation());
@@ -82,6 +90,7 @@ export class Panel {
   fill(full) {
     const resized = String(this.scene?.canvas) !== String(full.canvas);
     this.scene = new Scene(full);
+    for (const { id, name } of full.layers) this.knownNames.set(id, name);
     this.original = full.original;
     this.message.hidden = true;
     if (resized) this.canvas.view.fits = true;
@@ -190,8 +199,9 @@ export class Panel {
   }
 
   staleNames(stale) {
-    const named = stale.map((id) => editOf(this.history.present, id).name || id.slice(0, 6));
-    return named.slice(0, 4).join(", ") + (named.length > 4 ? " ..." : "");
+    const nameOf = (id) => editOf(this.history.present, id).name || this.knownNames.get(originalOf(id)) || "unnamed";
+    const names = [...new Set(stale.map(nameOf))];
+    return names.slice(0, 4).join(", ") + (names.length > 4 ? " ..." : "");
   }
 
   tell(text, action, act) {
@@ -210,6 +220,10 @@ export class Panel {
   /** Changes values of the selected layers that are not locked. */
   change(values, key = null) {
     if (this.free.length) this.commit(withEdits(this.history.present, this.free, values), key && `${key} ${this.free}`);
+  }
+
+  get focused() {
+    return this.element.contains(document.activeElement);
   }
 
   focus() {
