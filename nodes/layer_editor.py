@@ -62,9 +62,9 @@ class LayerEditor(Node):
                 layers_input(),
                 LongText(
                     "edits",
+                    WIDGET,
                     default="",
                     optional=True,
-                    extra_dict={"widgetType": WIDGET},
                     tooltip="The edits as a JSON text; the panel writes it. It names layers by their content, so it "
                     "can be sent with an API request and used again on the same layers.",
                 ),
@@ -113,7 +113,11 @@ def _panel(stack: LayerStack, original: torch.Tensor | None, progress: Progress)
     layers = each(
         range(len(stack)), lambda i: _layer(stack, i, keys[i]), stack.pixels.device, progress, "Showing the layers"
     )
-    shown = {"canvas": [stack.width, stack.height], "small": preview_size(stack.width, stack.height), "layers": layers}
+    shown: dict[str, Any] = {
+        "canvas": [stack.width, stack.height],
+        "small": preview_size(stack.width, stack.height),
+        "layers": layers,
+    }
     if original is not None:
         picture = small(check_image(original)[0])
         shown["original"] = host.temp_picture(SUBFOLDER, picture)

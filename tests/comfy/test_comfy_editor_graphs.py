@@ -207,6 +207,18 @@ def test_edits_that_cannot_be_read_are_said_so_and_kept(plain: Panel) -> None:
     assert plain.ask("widget.value") == ""
 
 
+def test_previews_that_are_gone_after_a_restart_are_asked_for(plain: Panel, server: Server) -> None:
+    page = plain.page
+    saved = page.evaluate("app.graph.serialize()")
+    for path in (server.base / "temp" / "qil_layer_editor").iterdir():
+        path.unlink()
+    page.request.post(f"{server.url}/free", data={"unload_models": True, "free_memory": True})  # as a restart does
+    load(page, saved)
+    page.get_by_text("Run the workflow to fill the panel again").wait_for()
+    page.locator(".qle-run").click()
+    Panel(page).wait("panel.scene")
+
+
 def test_an_undo_of_comfyui_comes_back_into_the_panel(plain: Panel) -> None:
     plain.click(*DISC)
     plain.page.keyboard.press("ArrowRight")

@@ -82,12 +82,16 @@ export class Panel {
       [this.opened, this.number] = [turn, number];
       this.fill(full);
     } catch (error) {
-      if (turn === this.opening && !this.scene)
-        this.wait(`Run the workflow to fill the panel again: ${error.message}.`);
+      if (turn !== this.opening) return;
+      this.trouble = `Run the workflow to fill the panel again: ${error.message}.`;
+      if (this.scene) this.refreshNotice();
+      else this.wait(this.trouble);
     }
   }
 
   fill(full) {
+    this.canvas.cancel(); // a drag of layers that may be gone
+    this.trouble = null;
     const resized = String(this.scene?.canvas) !== String(full.canvas);
     this.scene = new Scene(full);
     for (const { id, name } of full.layers) this.knownNames.set(id, name);
@@ -194,6 +198,7 @@ export class Panel {
   refreshNotice() {
     const { stale } = this;
     if (this.problem) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
+    else if (this.trouble && this.scene) this.tell(this.trouble, "Run", () => this.host.run());
     else if (stale.length) this.tell(staleText(stale.length, this.staleNames(stale)), "Forget", () => this.forget());
     else this.notice.hidden = true;
   }
