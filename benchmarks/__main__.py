@@ -28,6 +28,7 @@ BENCHMARKS = {
     "batch": "batch.run",
     "batch_cluster": "batch_cluster.run",
     "capacity": "capacity.run",
+    "layer_editor": "layer_editor.run",
     "model": "model.run",
 }
 

@@ -118,6 +118,13 @@ def temp_picture(subfolder: str, picture: torch.Tensor) -> dict[str, Any]:
     return ui.SavedResult(name, subfolder, io.FolderType.temp)
 
 
+def is_there(picture: dict[str, Any] | None) -> bool:
+    """Whether a picture of `temp_picture` has not been deleted since; True for none."""
+    if picture is None:
+        return True
+    return (Path(folder_paths.get_temp_directory()) / picture["subfolder"] / picture["filename"]).is_file()
+
+
 def input_files(suffixes: tuple[str, ...]) -> list[str]:
     """Files of the input folder and its sub-folders by their endings, sorted; one entry that says so without any."""
     folder = Path(folder_paths.get_input_directory())

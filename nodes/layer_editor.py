@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..qil_core.editor.apply import Edited, apply_edits
 from ..qil_core.editor.fingerprint import fingerprints
-from ..qil_core.editor.previews import preview, preview_size, small
+from ..qil_core.editor.previews import Preview, preview, preview_size, small
 from ..qil_core.editor.state import parse_edits
 from ..qil_core.parallel import each
 from ..qil_core.progress import Progress, part
@@ -26,6 +26,12 @@ SUBFOLDER = "qil_layer_editor"
 
 PREVIEWS_SHARE = 0.5
 """Of the progress bar: writing small PNGs takes about as long as placing layers."""
+
+MOST_SEEN = 2000
+"""Layers whose previews are remembered; each takes a few hundred bytes."""
+
+_seen: dict[str, dict[str, Any]] = {}
+"""By fingerprint, what the panel was given of a layer: after an edit only what is new is made and written."""
 
 
 class LayerEditor(Node):
@@ -56,9 +62,9 @@ class LayerEditor(Node):
                 layers_input(),
                 LongText(
                     "edits",
+                    WIDGET,
                     default="",
                     optional=True,
-                    extra_dict={"widgetType": WIDGET},
                     tooltip="The edits as a JSON text; the panel writes it. It names layers by their content, so it "
                     "can be sent with an API request and used again on the same layers.",
                 ),
@@ -107,7 +113,11 @@ def _panel(stack: LayerStack, original: torch.Tensor | None, progress: Progress)
     layers = each(
         range(len(stack)), lambda i: _layer(stack, i, keys[i]), stack.pixels.device, progress, "Showing the layers"
     )
-    shown = {"canvas": [stack.width, stack.height], "small": preview_size(stack.width, stack.height), "layers": layers}
+    shown: dict[str, Any] = {
+        "canvas": [stack.width, stack.height],
+        "small": preview_size(stack.width, stack.height),
+        "layers": layers,
+    }
     if original is not None:
         picture = small(check_image(original)[0])
         shown["original"] = host.temp_picture(SUBFOLDER, picture)
@@ -116,9 +126,18 @@ def _panel(stack: LayerStack, original: torch.Tensor | None, progress: Progress)
 
 def _layer(stack: LayerStack, index: int, key: str) -> dict[str, Any]:
     """One layer for the panel: id, name, the box of its content on the canvas, its preview and the place of that."""
-    found = preview(stack, index)
-    layer: dict[str, Any] = {"id": key, "name": stack.names[index]}
-    if found.content is not None and found.pixels.numel():
-        layer |= {"box": found.content, "at": [found.left, found.top]}
-        layer["picture"] = host.temp_picture(SUBFOLDER, found.pixels)
-    return layer
+    own = key.partition(".")[0]  # layers of the same content share a preview
+    seen = _seen.get(own)
+    if seen is None or not host.is_there(seen.get("picture")):
+        if len(_seen) >= MOST_SEEN:
+            _seen.clear()
+        seen = _seen[own] = _picture(preview(stack, index))
+    return {"id": key, "name": stack.names[index], **seen}
+
+
+def _picture(found: Preview) -> dict[str, Any]:
+    """Where a layer's preview is; nothing for an empty layer."""
+    if found.content is None or not found.pixels.numel():
+        return {}
+    picture = host.temp_picture(SUBFOLDER, found.pixels)
+    return {"box": found.content, "at": [found.left, found.top], "picture": picture}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -27,7 +28,15 @@ class FileChoice(io.Combo.Input):
 
 
 class LongText(io.String.Input):
-    """A text that grows with the number of layers, such as edits."""
+    """A text that grows with the number of layers, such as edits. widget: the type of the widget that writes it."""
+
+    def __init__(self, id: str, widget: str, **options: Any) -> None:
+        super().__init__(id, **options)
+        self.widget = widget
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the front end gets; without a widget of that type it would show a plain text box."""
+        return {**super().as_dict(), "widgetType": self.widget}
 
 
 def layers_input() -> io.Image.Input:

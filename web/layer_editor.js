@@ -6,7 +6,7 @@ import { after } from "./show/after.js";
 
 const NODE = "LayerEditor";
 const WIDGET = "QIL_LAYER_EDITOR"; // the type that the node's input asks for
-const KEPT = "layer_editor"; // the run's output, and the node property that fills the panel when the graph is loaded again
+const KEPT = "layer_editor"; // the run's output, and the node property that fills the panel of a loaded graph
 const MIN_HEIGHT = 440; // CSS pixels
 const SIZE = [860, 760]; // of a new node
 
@@ -50,10 +50,10 @@ app.registerExtension({
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.name !== NODE) return;
     after(nodeType, "onExecuted", (node, output) => {
-      const [data] = output?.[KEPT] ?? [];
-      if (!data) return;
-      node.properties[KEPT] = data;
-      panelOf(node)?.load(data);
+      const stacks = output?.[KEPT];
+      if (!stacks?.length) return;
+      node.properties[KEPT] = stacks;
+      panelOf(node)?.load(stacks);
       noteChange(node); // or an undo would empty the panel
     });
     after(nodeType, "onConfigure", (node) => {

@@ -25,7 +25,7 @@ from ..color import parse_color
 from ..errors import QilError
 from ..files.layered import known_mode
 from ..request import readable
-from ..text import MAX_LIST, MAX_STACK, quoted
+from ..text import MAX_LIST, MAX_STACK, printable, quoted
 from ..transform import MAX_SCALE, MIN_SCALE
 
 VERSION = 1
@@ -177,7 +177,7 @@ def _number(low: float, high: float) -> Callable[[str, Any], float]:
 def _text(where: str, value: Any) -> str:
     if not isinstance(value, str):
         _refuse(where, "a text", value)
-    return " ".join(value[:MAX_NAME].split())
+    return " ".join(printable(value[:MAX_NAME]).split())
 
 
 def _mode(where: str, value: Any) -> str:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from comfy_browser import load, run
-from comfy_graphs import WORKFLOWS
+from comfy_browser import front_end, load, missing, run
+from comfy_client import Client
+from comfy_graphs import WORKFLOWS, find, saving
+from comfy_pictures import CENTRES
+from comfy_server import Server
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+DISC, BOX, TRIANGLE = CENTRES
+"""Points (x, y) inside the shapes of the example picture."""
+
+LIMIT = 2.0
+"""Of 255, in any channel of colours times alpha, and in alpha."""
+
+VUE = "(on) => app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', on)"
+QUEUED = """() => { window.queued = 0; app.api.addEventListener('promptQueued', () => window.queued++); }"""
 NODES = "app.graph.nodes.filter((node) => node.type === 'LayerEditor')"
 CALL = f"""([number, code, value]) => {{
   const node = {NODES}[number];
@@ -125,6 +138,7 @@ class Panel:
 
     def picture(self) -> NDArray[np.float64]:
         """What is composited live: straight RGBA (h, w, 4), 0..255."""
+        self.page.wait_for_timeout(300)  # what is dragged or typed is drawn with all pixels once it rests
         width, height = self.ask("panel.scene.small")
         data = np.frombuffer(b64decode(self.ask(BYTES)), np.uint8)
         return data.reshape(height, width, 4).astype(float)
@@ -144,3 +158,32 @@ def opened(page: Page, picture: str = "example.png") -> Panel:
     panel.wait("panel.scene")
     panel.show()
     return panel
+
+
+@contextmanager
+def panel_page(skip_loudly: Callable[[str], None], server: Server) -> Iterator[Page]:
+    """A page with ComfyUI loaded, which counts what is queued; without a browser the tests are skipped."""
+    if lack := missing():
+        skip_loudly(f"Layer Editor's browser tests SKIPPED: {lack}")
+    with front_end(server) as page:
+        page.evaluate(QUEUED)
+        yield page
+
+
+def names_of_shapes(panel: Panel) -> tuple[str, str, str]:
+    """The names of the disc, the box and the triangle."""
+    found = [panel.ask("panel.names[panel.scene.at(panel.shown, panel.items, value)[0]]", point) for point in CENTRES]
+    return found[0], found[1], found[2]
+
+
+def difference(panel: Panel, client: Client) -> float:
+    """Between what the panel shows and what the node gives for the API form of the same graph, in steps of 8 bits."""
+    graph = panel.page.evaluate("app.graphToPrompt().then((prompt) => prompt.output)")
+    editor = find(graph, "LayerEditor")
+    graph = {key: value for key, value in graph.items() if not value["class_type"].startswith("Export")}
+    graph["alpha"] = {"class_type": "MaskToImage", "inputs": {"mask": [editor, 3]}}
+    run = client.succeed(saving(graph, image=[editor, 2], mask=["alpha", 0]))
+    (image,), (mask,) = client.pictures(run, "image").astype(float), client.pictures(run, "mask").astype(float)
+    shown, alpha = panel.picture(), 255 - mask[..., :1]
+    colors = np.abs(shown[..., :3] * shown[..., 3:] - image * alpha).max() / 255
+    return float(max(colors, np.abs(shown[..., 3:] - alpha).max())) - 1  # Save Image cuts off, it does not round

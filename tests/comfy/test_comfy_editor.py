@@ -11,6 +11,7 @@ import pytest
 from comfy_client import Client, Graph, Refused, Run
 from comfy_graphs import find, flat, node, saving, taken_apart, workflow
 from comfy_pictures import clear_black, moved, over, slides
+from comfy_server import Server
 from psd_tools import PSDImage
 
 from qil_core.blend import BLEND_MODES
@@ -51,6 +52,18 @@ def test_the_panel_gets_small_pictures_of_the_layers_in_the_temp_folder(client: 
         assert known["picture"]["type"] == "temp"
         assert np.array_equal(client.picture(known["picture"]), layer[top:bottom, left:right])
     assert np.abs(client.picture(data["original"])[..., :3] - client.pictures(run, "layers")[0][..., :3]).max() > 0
+
+
+def test_a_preview_that_was_deleted_is_written_again(client: Client, server: Server) -> None:
+    folder = server.base / "temp" / "qil_layer_editor"
+    client.succeed(editor())
+    names = sorted(path.name for path in folder.iterdir())
+    for path in folder.iterdir():
+        path.unlink()
+    client.succeed(editor({"edits": {"0" * 16: {"dx": 1}}}))  # another text, so that the node runs
+    again = sorted(path.name for path in folder.iterdir())
+    assert again
+    assert set(again) <= set(names)
 
 
 def test_moving_hiding_and_renaming_do_just_that(client: Client, ids: list[str]) -> None:

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from comfy_browser import BROWSERS, front_end, load, missing, run, screenshot
+from comfy_browser import load, screenshot
 from comfy_client import Client
-from comfy_graphs import find, saving
-from comfy_pictures import CENTRES
 from comfy_server import Server
-from editor_panel import Panel, opened
+from editor_panel import BOX, DISC, LIMIT, VUE, Panel, difference, names_of_shapes, opened, panel_page
 from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-DISC, BOX, TRIANGLE = CENTRES
-"""Points (x, y) inside the shapes of the example picture."""
-
-VUE = "(on) => app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', on)"
-LIMIT = 2.0
-"""Of 255, in any channel of colours times alpha, and in alpha."""
-
-QUEUED = """() => { window.queued = 0; app.api.addEventListener('promptQueued', () => window.queued++); }"""
-
 
 @pytest.fixture(scope="module")
 def page(skip_loudly: Callable[[str], None], server: Server) -> Iterator[Page]:
-    if lack := missing():
-        skip_loudly(f"Layer Editor's browser tests SKIPPED: {lack} ({', '.join(BROWSERS)})")
-    with front_end(server) as opened_page:
-        opened_page.evaluate(QUEUED)
+    with panel_page(skip_loudly, server) as opened_page:
         yield opened_page
 
 
@@ -46,31 +30,6 @@ def panel(page: Page, request: pytest.FixtureRequest) -> Iterator[Panel]:
     page.evaluate(VUE, request.param)
     yield opened(page)
     page.evaluate(VUE, False)
-
-
-@pytest.fixture
-def plain(page: Page) -> Panel:
-    """The panel in one renderer, for what does not depend on it."""
-    return opened(page)
-
-
-def names_of_shapes(panel: Panel) -> tuple[str, str, str]:
-    """The names of the disc, the box and the triangle."""
-    found = [panel.ask("panel.names[panel.scene.at(panel.shown, panel.items, value)[0]]", point) for point in CENTRES]
-    return found[0], found[1], found[2]
-
-
-def difference(panel: Panel, client: Client) -> float:
-    """Between what the panel shows and what the node gives for the API form of the same graph, in steps of 8 bits."""
-    graph = panel.page.evaluate("app.graphToPrompt().then((prompt) => prompt.output)")
-    editor = find(graph, "LayerEditor")
-    graph = {key: value for key, value in graph.items() if not value["class_type"].startswith("Export")}
-    graph["alpha"] = {"class_type": "MaskToImage", "inputs": {"mask": [editor, 3]}}
-    run = client.succeed(saving(graph, image=[editor, 2], mask=["alpha", 0]))
-    (image,), (mask,) = client.pictures(run, "image").astype(float), client.pictures(run, "mask").astype(float)
-    shown, alpha = panel.picture(), 255 - mask[..., :1]
-    colors = np.abs(shown[..., :3] * shown[..., 3:] - image * alpha).max() / 255
-    return float(max(colors, np.abs(shown[..., 3:] - alpha).max())) - 1  # Save Image cuts off, it does not round
 
 
 def test_before_the_first_run_the_panel_says_what_to_do_and_can_do_it(page: Page) -> None:
@@ -153,6 +112,19 @@ def test_keys_move_hide_and_undo_and_do_not_reach_the_graph(panel: Panel) -> Non
     assert panel.page.evaluate("app.graph.nodes.length") == nodes
 
 
+def test_the_wheel_zooms_the_picture_once_one_has_clicked_into_it(panel: Panel) -> None:
+    panel.click(*BOX)
+    graph, before = panel.page.evaluate("app.canvas.ds.scale"), panel.ask("panel.canvas.view.zoom")
+    x, y = panel.at(*BOX)
+    panel.page.mouse.wheel(0, -300)
+    panel.page.wait_for_timeout(200)
+    assert panel.ask("panel.canvas.view.zoom") > 1.3 * before
+    assert panel.page.evaluate("app.canvas.ds.scale") == graph
+    assert np.allclose(panel.at(*BOX), (x, y), atol=2), "the point under the pointer stays"
+    panel.page.keyboard.press("0")
+    assert panel.ask("panel.canvas.view.zoom") == pytest.approx(before)
+
+
 def test_escape_takes_a_drag_back(panel: Panel) -> None:
     panel.drag(DISC, (DISC[0] + 50, DISC[1]), let_go=False)
     panel.page.keyboard.press("Escape")
@@ -221,122 +193,6 @@ def test_opacity_blend_mode_and_colour_of_the_selected_layer(panel: Panel, clien
     panel.page.locator(".qle-color").fill("#20c060")
     assert panel.edit_of(disc) == {"opacity": 0.4, "mode": "multiply", "color": "#20c060"}
     assert difference(panel, client) <= LIMIT
-
-
-def random_step(panel: Panel, chance: random.Random) -> None:
-    """One edit of one layer, through what the buttons and fields call."""
-    panel.ask("panel.select([panel.items.order[value % panel.items.order.length]])", chance.randrange(10))
-    modes = ["normal", "multiply", "screen", "overlay", "soft-light", "luminosity", "difference"]
-    values: dict[str, Any] = {
-        "dx": chance.randint(-80, 80),
-        "dy": chance.randint(-60, 60),
-        "rotation": chance.randint(-180, 180),
-        "opacity": round(chance.random(), 2),
-        "mode": chance.choice(modes),
-        "hue": chance.randint(-180, 180),
-        "flip_x": chance.random() < 0.5,
-        "hidden": chance.random() < 0.2,
-    }
-    size = round(chance.uniform(0.3, 2), 2)
-    values |= {"scale_x": size, "scale_y": size}
-    kept = {key: values[key] for key in chance.sample(sorted(values), 3)}
-    panel.ask("panel.change(value)", kept)
-
-
-def test_ten_random_edit_sequences_show_what_the_node_computes(plain: Panel, client: Client) -> None:
-    errors = []
-    for seed in range(10):
-        chance = random.Random(seed)
-        plain.ask("panel.commit({edits: {}, order: [], merged: {}})")
-        for _ in range(6):
-            random_step(plain, chance)
-        turned = "[...panel.items.order.slice(1), panel.items.order[0]]"
-        plain.ask(f"panel.commit({{...panel.history.present, order: {turned}}})")
-        errors.append(difference(plain, client))
-    assert max(errors) <= LIMIT, errors
-
-
-def test_a_reloaded_graph_shows_the_same_and_means_the_same(panel: Panel, client: Client) -> None:
-    panel.click(*DISC)
-    panel.page.keyboard.press("Shift+ArrowRight")
-    before, text = panel.picture(), panel.ask("widget.value")
-    saved = panel.page.evaluate("app.graph.serialize()")
-    assert "base64" not in json.dumps(saved)
-    load(panel.page, saved)
-    panel.wait("panel.scene")
-    assert panel.ask("widget.value") == text
-    assert np.array_equal(panel.picture(), before)
-    assert difference(panel, client) <= LIMIT
-
-
-def test_two_panels_in_one_graph_are_edited_apart_also_after_copy_and_paste(panel: Panel) -> None:
-    disc, _, _ = names_of_shapes(panel)
-    panel.click(*DISC)
-    panel.page.keyboard.press("ArrowRight")
-    panel.page.evaluate(
-        """() => { const node = app.graph.nodes.find((one) => one.type === 'LayerEditor');
-        app.canvas.copyToClipboard([node]); app.canvas.pasteFromClipboard(); }"""
-    )
-    other = Panel(panel.page, 1)
-    other.wait("panel.scene")
-    assert other.edit_of(disc) == {"dx": 1}
-    other.ask("panel.select([panel.items.order[1]])")
-    other.ask("panel.change({dx: 77})")
-    assert panel.edit_of(disc) == {"dx": 1}
-    assert other.ask("widget.value") != panel.ask("widget.value")
-
-
-def test_in_a_subgraph_the_panel_still_fills_and_keeps_its_edits(plain: Panel) -> None:
-    page = plain.page
-    plain.click(*DISC)
-    page.keyboard.press("ArrowRight")
-    text = plain.ask("widget.value")
-    page.evaluate(
-        """() => { const node = app.graph.nodes.find((one) => one.type === 'LayerEditor');
-        app.canvas.graph.convertToSubgraph(new Set([node])); }"""
-    )
-    inner = "app.graph.nodes.find((one) => one.subgraph).subgraph.nodes.find((one) => one.type === 'LayerEditor')"
-    widget = f"{inner}.widgets.find((one) => one.panel)"
-    assert page.evaluate(f"{widget}.value") == text
-    page.evaluate(f"{widget}.panel.scene = null")
-    assert run(page) == "execution_success"
-    page.wait_for_function(f"Boolean({widget}.panel.scene)")
-
-
-def test_when_the_picture_changes_edits_are_listed_and_kept_for_when_it_comes_back(plain: Panel) -> None:
-    page = plain.page
-    disc, _, _ = names_of_shapes(plain)
-    plain.click(*DISC)
-    page.keyboard.press("Shift+ArrowRight")
-    choose = "(name) => { app.graph.nodes.find((one) => one.type === 'LoadImage').widgets[0].value = name; }"
-    page.evaluate(choose, "large.png")
-    assert run(page) == "execution_success"
-    plain.wait("panel.scene.canvas[0] === 2880")
-    assert page.locator(".qle-notice").inner_text().startswith("1 edit belongs to layers that are not in this stack")
-    assert plain.ask("panel.items.order.every((id) => !panel.shown.edits[id])"), "no other layer got it"
-    page.evaluate(choose, "example.png")
-    assert run(page) == "execution_success"
-    plain.wait("panel.scene.canvas[0] === 480")
-    assert plain.edit_of(disc) == {"dx": 10}
-    assert not page.locator(".qle-notice").is_visible()
-
-
-def test_edits_that_cannot_be_read_are_said_so_and_kept(plain: Panel) -> None:
-    plain.ask("widget.value = value", '{"version": 9}')
-    notice = plain.page.locator(".qle-notice")
-    assert "version 9" in notice.inner_text()
-    assert plain.ask("widget.value") == '{"version": 9}'
-    notice.get_by_role("button").click()
-    assert plain.ask("widget.value") == ""
-
-
-def test_an_undo_of_comfyui_comes_back_into_the_panel(plain: Panel) -> None:
-    plain.click(*DISC)
-    plain.page.keyboard.press("ArrowRight")
-    plain.page.wait_for_timeout(200)
-    plain.page.evaluate("app.extensionManager.workflow.activeWorkflow.changeTracker.undo()")
-    again = Panel(plain.page)
-    again.wait("panel.scene && !Object.keys(panel.edits ?? {}).length && widget.value === ''")
 
 
 def test_no_error_of_ours_is_in_the_console(panel: Panel) -> None:

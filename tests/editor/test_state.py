@@ -106,6 +106,10 @@ def test_names_are_one_line_and_cut() -> None:
     assert len(parse_edits(one(name="x" * 5000)).of(A).name) == 256
 
 
+def test_half_a_character_in_a_name_is_written_out() -> None:
+    assert parse_edits(one(name="girl \ud83d")).of(A).name == "girl \\ud83d"
+
+
 def test_twenty_edited_layers_take_less_than_16_kilobytes() -> None:
     edit = Edit(
         "background/a layer with a long name", False, True, 0.55, "multiply", 123.5, -77.25, 1.2345, 1.2345, 15.5

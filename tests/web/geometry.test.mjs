@@ -1,12 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PLAIN, boundsAfter, corners, forward, guidesOf, handlePoint, inverse, rotatedTo, scaledTo, snapped } from "../../web/editor/geometry.js";
+import {
+  PLAIN,
+  boundsAfter,
+  corners,
+  forward,
+  guidesOf,
+  handlePoint,
+  inverse,
+  rotatedTo,
+  scaledTo,
+  snapped,
+} from "../../web/editor/geometry.js";
 import { View } from "../../web/editor/view.js";
 
 const BOX = [10, 20, 50, 40]; // 40 x 20 about (30, 30)
 const PIVOT = [30, 30];
-const near = (a, b, message) => a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) < 0.02, `${message ?? ""} ${a} is not ${b}`));
+const near = (a, b, message) =>
+  a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) < 0.02, `${message ?? ""} ${a} is not ${b}`));
 const edits = [
   { ...PLAIN },
   { ...PLAIN, dx: 7, dy: -3 },
@@ -36,7 +48,12 @@ test("a quarter turn has the box on its side", () => {
 
 test("scaling by a handle leaves the opposite one where it is, and the handle follows the pointer", () => {
   for (const edit of edits)
-    for (const handle of [[1, 1], [-1, 0], [0, 1], [1, -1]]) {
+    for (const handle of [
+      [1, 1],
+      [-1, 0],
+      [0, 1],
+      [1, -1],
+    ]) {
       const opposite = handle.map((v) => -v);
       const goal = handlePoint({ ...edit, scale_x: edit.scale_x * 1.5, scale_y: edit.scale_y * 1.5 }, BOX, handle);
       const next = scaledTo(edit, BOX, handle, goal, true);

@@ -18,15 +18,29 @@ function png(width, height, rows, { depth = 8, color = 6, interlaced = 0 } = {})
   header.writeUInt32BE(height, 4);
   header.set([depth, color, 0, 0, interlaced], 8);
   const signature = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
-  const bytes = Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", deflateSync(Buffer.from(rows))), chunk("IEND", Buffer.alloc(0))]);
+  const bytes = Buffer.concat([
+    signature,
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(Buffer.from(rows))),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
 }
 
 test("every filter of a row is undone", async () => {
-  const rows = [0, 10, 20, 30, 40, 1, 2, 3, 4, 1, 5, 5, 5, 5, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 2, 2, 2, 3, 9, 9, 9, 9, 1, 1, 1, 1, 4, 7, 7, 7, 7, 3, 3, 3, 3];
+  const rows = [
+    0, 10, 20, 30, 40, 1, 2, 3, 4, 1, 5, 5, 5, 5, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 2, 2, 2, 3, 9, 9, 9, 9, 1, 1, 1, 1, 4,
+    7, 7, 7, 7, 3, 3, 3, 3,
+  ];
   const { width, height, data } = await readPng(png(2, 5, rows));
   assert.deepEqual([width, height], [2, 5]);
-  assert.deepEqual([...data], [10, 20, 30, 40, 1, 2, 3, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 8, 8, 8, 8, 12, 12, 12, 12, 11, 11, 11, 11, 19, 19, 19, 19, 22, 22, 22, 22]);
+  assert.deepEqual(
+    [...data],
+    [
+      10, 20, 30, 40, 1, 2, 3, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 8, 8, 8, 8, 12, 12, 12, 12, 11, 11, 11, 11, 19,
+      19, 19, 19, 22, 22, 22, 22,
+    ],
+  );
 });
 
 test("colours under clear pixels are kept, and RGB is opaque", async () => {

@@ -6,7 +6,11 @@ import { Scene } from "../../web/editor/scene.js";
 import { EMPTY, merge, withEdit, withOrder } from "../../web/editor/state.js";
 
 const [A, B] = ["00112233445566aa", "00112233445566bb"];
-const filled = (width, height, ...color) => ({ width, height, data: Uint8ClampedArray.from({ length: width * height * 4 }, (_, i) => color[i % 4]) });
+const filled = (width, height, ...color) => ({
+  width,
+  height,
+  data: Uint8ClampedArray.from({ length: width * height * 4 }, (_, i) => color[i % 4]),
+});
 
 /** A white paper of 8 x 6 and a red square of 2 x 2 at (1, 1). */
 const scene = () =>
@@ -24,7 +28,11 @@ const drawn = (made, state, options) => {
   return ([x, y]) => [...made.bytes.slice((y * 8 + x) * 4, (y * 8 + x) * 4 + 4)];
 };
 
-const [WHITE, RED, CLEAR] = [[255, 255, 255, 255], [255, 0, 0, 255], [0, 0, 0, 0]];
+const [WHITE, RED, CLEAR] = [
+  [255, 255, 255, 255],
+  [255, 0, 0, 255],
+  [0, 0, 0, 0],
+];
 
 test("layers are drawn bottom to top, moved, hidden and faded", () => {
   const made = scene();
@@ -39,7 +47,7 @@ test("layers are drawn bottom to top, moved, hidden and faded", () => {
 test("a region is drawn alone, and from what a gesture holds", () => {
   const made = scene();
   drawn(made, EMPTY);
-  made.hold(EMPTY, made.arrange(EMPTY), B);
+  made.hold(EMPTY, made.arrange(EMPTY), [B]);
   const state = withEdit(EMPTY, B, { dx: 4 });
   const at = drawn(made, state, { region: [4, 0, 8, 6] });
   assert.deepEqual([at([5, 1]), at([1, 1])], [RED, RED], "what is outside of the region stays as it was");
@@ -69,14 +77,30 @@ test("a merged layer has the box of what one sees of its parts", () => {
 });
 
 test("a large picture is edited in its own pixels and shown in fewer", () => {
-  const made = new Scene({ canvas: [16, 12], small: [8, 6], layers: [{ id: A, name: "a", box: [2, 2, 6, 6], at: [1, 1], pixels: filled(2, 2, 255, 0, 0, 255) }] });
+  const made = new Scene({
+    canvas: [16, 12],
+    small: [8, 6],
+    layers: [{ id: A, name: "a", box: [2, 2, 6, 6], at: [1, 1], pixels: filled(2, 2, 255, 0, 0, 255) }],
+  });
   assert.deepEqual(drawn(made, withEdit(EMPTY, A, { dx: 8 }))([5, 1]), RED);
   assert.deepEqual(made.boundsOf(withEdit(EMPTY, A, { dx: 8 }), made.arrange(EMPTY), A), [10, 2, 14, 6]);
 });
 
 test("what a workflow file keeps of a run is looked at before it is shown", () => {
-  const good = { canvas: [8, 6], small: [8, 6], layers: [{ id: A, name: "a", box: [0, 0, 1, 1], at: [0, 0], picture: { filename: "x.png" } }] };
+  const good = {
+    canvas: [8, 6],
+    small: [8, 6],
+    layers: [{ id: A, name: "a", box: [0, 0, 1, 1], at: [0, 0], picture: { filename: "x.png" } }],
+  };
   assert.ok(isShown(good));
-  for (const bad of [null, {}, { ...good, canvas: [1e9, 1] }, { ...good, small: [4096, 1] }, { ...good, layers: [] }, { ...good, layers: [{ id: 7, name: "a" }] }, { ...good, layers: [{ ...good.layers[0], box: [1, 1, 1, 1] }] }])
+  for (const bad of [
+    null,
+    {},
+    { ...good, canvas: [1e9, 1] },
+    { ...good, small: [4096, 1] },
+    { ...good, layers: [] },
+    { ...good, layers: [{ id: 7, name: "a" }] },
+    { ...good, layers: [{ ...good.layers[0], box: [1, 1, 1, 1] }] },
+  ])
     assert.ok(!isShown(bad));
 });

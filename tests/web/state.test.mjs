@@ -20,7 +20,9 @@ test("a text that is read and written is the same", () => {
 });
 
 test("numbers are clamped, and values of a wrong type are left out", () => {
-  const { edits } = state.parseState(text({ edits: { [A]: { dx: 1e9, opacity: -1, scale_x: 0, hidden: 1, name: 7 } } }));
+  const { edits } = state.parseState(
+    text({ edits: { [A]: { dx: 1e9, opacity: -1, scale_x: 0, hidden: 1, name: 7 } } }),
+  );
   assert.deepEqual(edits[A], { opacity: 0, dx: 16384, scale_x: 0.01 });
 });
 
@@ -66,7 +68,13 @@ test("a merge inside a merge is there, and one whose part is gone is stale", () 
   const given = state.parseState(text({ merged: { m1: [A, B], m2: ["m1", C] } }));
   assert.deepEqual(state.arrange(given, [A, B, C]).order, ["m2"]);
   const items = state.arrange(given, [A, C]);
-  assert.deepEqual([items.order, items.stale], [[A, C], ["m1", "m2", B]]);
+  assert.deepEqual(
+    [items.order, items.stale],
+    [
+      [A, C],
+      ["m1", "m2", B],
+    ],
+  );
 });
 
 test("what is stale can be forgotten, and the rest stays", () => {
@@ -98,7 +106,17 @@ test("undo and redo go back and forth, and steps of one gesture are one", () => 
 });
 
 test("twenty edited layers take less than 16 KB", () => {
-  const edit = { name: "background/a layer with a long name", opacity: 0.55, mode: "multiply", dx: 123.5, dy: -77.25, scale_x: 1.2345, scale_y: 1.2345, rotation: 15.5, hue: 120 };
+  const edit = {
+    name: "background/a layer with a long name",
+    opacity: 0.55,
+    mode: "multiply",
+    dx: 123.5,
+    dy: -77.25,
+    scale_x: 1.2345,
+    scale_y: 1.2345,
+    rotation: 15.5,
+    hue: 120,
+  };
   const ids = Array.from({ length: 20 }, (_, i) => i.toString(16).padStart(16, "0"));
   const full = state.withOrder(state.withEdits(state.EMPTY, ids, edit), ids);
   assert.ok(new TextEncoder().encode(state.stateText(full)).length < 16384);

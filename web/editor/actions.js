@@ -1,7 +1,19 @@
 // What the buttons and the keys do to the selected layers.
 
 import { joinName, rowsOf, splitName } from "./names.js";
-import { PLAIN, duplicated, editOf, grouped, merge, moved, ungrouped, unmerged, withEdit, withEdits, withOrder } from "./state.js";
+import {
+  PLAIN,
+  duplicated,
+  editOf,
+  grouped,
+  merge,
+  moved,
+  ungrouped,
+  unmerged,
+  withEdit,
+  withEdits,
+  withOrder,
+} from "./state.js";
 
 const present = (panel) => panel.history.present;
 const inOrder = (panel) => panel.items.order.filter((id) => panel.free.includes(id));
@@ -71,7 +83,8 @@ export function unmergeSelected(panel) {
 export const canUnmerge = (panel) => Boolean(panel.items?.merged[panel.free[0]]) && panel.free.length === 1;
 
 export function group(panel) {
-  if (panel.free.length) panel.commit(grouped(present(panel), panel.items.order, panel.free, freshGroup(panel), panel.names));
+  if (panel.free.length)
+    panel.commit(grouped(present(panel), panel.items.order, panel.free, freshGroup(panel), panel.names));
 }
 
 function freshGroup(panel) {

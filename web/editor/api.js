@@ -5,8 +5,14 @@ import { readPng } from "./pixels/png.js";
 const MOST_LAYERS = 1000;
 const MAX_SIDE = 1024; // pixels of a preview
 const address = ({ filename, subfolder, type }) => `/view?${new URLSearchParams({ filename, subfolder, type })}`;
-const isPair = (value, low, high) => Array.isArray(value) && value.length === 2 && value.every((v) => Number.isInteger(v) && v >= low && v <= high);
-const isBox = (value) => Array.isArray(value) && value.length === 4 && value.every(Number.isInteger) && value[0] < value[2] && value[1] < value[3];
+const isPair = (value, low, high) =>
+  Array.isArray(value) && value.length === 2 && value.every((v) => Number.isInteger(v) && v >= low && v <= high);
+const isBox = (value) =>
+  Array.isArray(value) &&
+  value.length === 4 &&
+  value.every(Number.isInteger) &&
+  value[0] < value[2] &&
+  value[1] < value[3];
 
 /** Whether what a run reported, or a workflow file has kept of it, can be shown. */
 export function isShown(data) {

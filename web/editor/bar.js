@@ -33,8 +33,18 @@ export class Bar {
     return element(
       "div",
       { className: "qle-tools", role: "toolbar" },
-      tool("undo", "Undo (Ctrl-Z)", () => panel.undo(), () => panel.history.past.length > 0),
-      tool("redo", "Redo (Ctrl-Shift-Z)", () => panel.redo(), () => panel.history.future.length > 0),
+      tool(
+        "undo",
+        "Undo (Ctrl-Z)",
+        () => panel.undo(),
+        () => panel.history.past.length > 0,
+      ),
+      tool(
+        "redo",
+        "Redo (Ctrl-Shift-Z)",
+        () => panel.redo(),
+        () => panel.history.future.length > 0,
+      ),
       space(),
       tool("flipX", "Flip left and right", () => flip(panel, "flip_x"), some),
       tool("flipY", "Flip top and bottom", () => flip(panel, "flip_y"), some),
@@ -42,13 +52,34 @@ export class Bar {
       space(),
       tool("copy", "Duplicate (Ctrl-D)", () => duplicate(panel), some),
       tool("merge", "Merge the selected layers (Ctrl-E)", () => mergeSelected(panel), several),
-      tool("unmerge", "Take a merged layer apart again", () => unmergeSelected(panel), () => canUnmerge(panel)),
+      tool(
+        "unmerge",
+        "Take a merged layer apart again",
+        () => unmergeSelected(panel),
+        () => canUnmerge(panel),
+      ),
       tool("group", "Group the selected layers (Ctrl-G)", () => group(panel), some),
       tool("ungroup", "Take the selected layers out of their group", () => ungroup(panel), inGroup),
       element("span", { className: "qle-fill" }),
+      this.makePages(),
       this.compare,
-      tool("fit", "Show all of the picture (0)", () => panel.canvas.fit(), () => Boolean(panel.scene)),
+      tool(
+        "fit",
+        "Show all of the picture (0)",
+        () => panel.canvas.fit(),
+        () => Boolean(panel.scene),
+      ),
     );
+  }
+
+  /** Which of several pictures is shown. */
+  makePages() {
+    const turn = (step) =>
+      this.panel.open((this.panel.number + step + this.panel.stacks.length) % this.panel.stacks.length);
+    this.page = element("span", { className: "qle-page" });
+    const back = button("back", "The picture before", () => turn(-1), "qle-icon");
+    const next = button("folded", "The next picture", () => turn(1), "qle-icon");
+    return (this.pages = element("span", { className: "qle-pages" }, back, this.page, next));
   }
 
   /** Shows the original for as long as it is pressed. */
@@ -66,14 +97,48 @@ export class Bar {
   makeProperties() {
     const { panel } = this;
     this.fields = [
-      this.slider("opacity", "Opacity", 0, 100, (edit) => Math.round(edit.opacity * 100), (value) => ({ opacity: value / 100 }), "%"),
+      this.slider(
+        "opacity",
+        "Opacity",
+        0,
+        100,
+        (edit) => Math.round(edit.opacity * 100),
+        (value) => ({ opacity: value / 100 }),
+        "%",
+      ),
       this.modes(),
-      this.slider("hue", "Hue", -GREATEST_TURN, GREATEST_TURN, (edit) => Math.round(edit.hue), (hue) => ({ hue, color: "" }), "°"),
+      this.slider(
+        "hue",
+        "Hue",
+        -GREATEST_TURN,
+        GREATEST_TURN,
+        (edit) => Math.round(edit.hue),
+        (hue) => ({ hue, color: "" }),
+        "°",
+      ),
       this.color(),
-      this.number("X", (edit, place) => place[0], (value, edit, place) => ({ dx: edit.dx + value - place[0] })),
-      this.number("Y", (edit, place) => place[1], (value, edit, place) => ({ dy: edit.dy + value - place[1] })),
-      this.number("Scale", (edit) => Math.round(edit.scale_x * 1000) / 10, (value, edit) => scaled(edit, value / 100), "%"),
-      this.number("Angle", (edit) => Math.round(edit.rotation * 10) / 10, (rotation) => ({ rotation }), "°"),
+      this.number(
+        "X",
+        (edit, place) => place[0],
+        (value, edit, place) => ({ dx: edit.dx + value - place[0] }),
+      ),
+      this.number(
+        "Y",
+        (edit, place) => place[1],
+        (value, edit, place) => ({ dy: edit.dy + value - place[1] }),
+      ),
+      this.number(
+        "Scale",
+        (edit) => Math.round(edit.scale_x * 1000) / 10,
+        (value, edit) => scaled(edit, value / 100),
+        "%",
+      ),
+      this.number(
+        "Angle",
+        (edit) => Math.round(edit.rotation * 10) / 10,
+        (rotation) => ({ rotation }),
+        "°",
+      ),
     ];
     this.hint = element("div", { className: "qle-hint" });
     const [looks, places] = [this.fields.slice(0, 4), this.fields.slice(4)];
@@ -108,8 +173,17 @@ export class Bar {
   }
 
   color() {
-    const input = element("input", { type: "color", className: "qle-color", title: "Colourise: give the layer one colour, light and dark stay" });
-    const clear = button("clear", "Back to the layer's own colours", () => this.panel.change({ color: "", hue: 0 }), "qle-icon");
+    const input = element("input", {
+      type: "color",
+      className: "qle-color",
+      title: "Colourise: give the layer one colour, light and dark stay",
+    });
+    const clear = button(
+      "clear",
+      "Back to the layer's own colours",
+      () => this.panel.change({ color: "", hue: 0 }),
+      "qle-icon",
+    );
     input.addEventListener("input", () => this.panel.change({ color: input.value, hue: 0 }, "color"));
     const show = ({ color, hue }) => {
       input.value = /^#[0-9a-f]{6}$/i.test(color) ? color : "#808080";
@@ -132,7 +206,11 @@ export class Bar {
       panel.commit(state);
     });
     const show = (edit, place) => (input.value = get(edit, place));
-    return { element: field(title, input, unit ? element("span", { className: "qle-unit" }, unit) : null), show, number: true };
+    return {
+      element: field(title, input, unit ? element("span", { className: "qle-unit" }, unit) : null),
+      show,
+      number: true,
+    };
   }
 
   /** The left top corner of what one sees of a layer, in the picture's pixels. */
@@ -146,6 +224,8 @@ export class Bar {
     const { panel } = this;
     for (const { made, needs } of this.buttons) made.disabled = !panel.scene || !needs();
     this.compare.hidden = !panel.original;
+    this.pages.hidden = panel.stacks.length < 2;
+    this.page.textContent = `${(panel.number ?? 0) + 1} of ${panel.stacks.length}`;
     this.properties.hidden = !panel.scene;
     this.inputs.hidden = !panel.selected.length;
     this.hint.hidden = Boolean(panel.selected.length);
@@ -169,5 +249,10 @@ export class Bar {
 const scaled = (edit, scale) => ({ scale_x: scale, scale_y: (edit.scale_y * scale) / edit.scale_x });
 
 function field(title, ...inputs) {
-  return element("label", { className: "qle-field" }, element("span", { className: "qle-label" }, title), ...inputs.filter(Boolean));
+  return element(
+    "label",
+    { className: "qle-field" },
+    element("span", { className: "qle-label" }, title),
+    ...inputs.filter(Boolean),
+  );
 }

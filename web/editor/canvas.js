@@ -1,5 +1,6 @@
 // The picture, with what is selected and its handles drawn over it. Gestures are in gestures.js.
 
+import { coarse } from "./coarse.js";
 import { element } from "./dom.js";
 import { HANDLES, corners, handlePoint } from "./geometry.js";
 import { Gestures } from "./gestures.js";
@@ -9,8 +10,10 @@ import { HANDLE, View } from "./view.js";
 const STALK = 22; // from the upper edge to the handle that rotates
 const CHECKER = 8; // CSS pixels of a square behind clear places
 const MAX_DENSITY = 3; // device pixels a CSS pixel that are drawn at the most
+const SMALL = 0.75; // device pixels a pixel of the scene, below which half of them do while something is dragged
 const WHEEL = 0.0015; // zoom a pixel of the wheel
-const LABEL = "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides";
+const LABEL =
+  "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides";
 
 export class Canvas {
   constructor(panel) {
@@ -19,7 +22,8 @@ export class Canvas {
     this.element = element("canvas", { className: "qle-canvas", tabIndex: 0, role: "application", ariaLabel: LABEL });
     // ComfyUI's undo leaves keys alone that go to an element of this type; the panel has an undo of its own
     this.element.type = "textarea";
-    this.bitmap = document.createElement("canvas");
+    [this.fine, this.coarse] = [document.createElement("canvas"), document.createElement("canvas")];
+    this.bitmap = this.fine; // which of them shows the state
     this.gestures = new Gestures(panel, this);
     this.element.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     new ResizeObserver(() => this.resized()).observe(this.element);
@@ -27,7 +31,8 @@ export class Canvas {
 
   /** A new scene is there. */
   opened() {
-    [this.bitmap.width, this.bitmap.height] = this.panel.scene.small;
+    [this.fine.width, this.fine.height] = this.panel.scene.small;
+    this.half = null;
     this.resized();
   }
 
@@ -63,18 +68,38 @@ export class Canvas {
 
   cancel = () => this.gestures.cancel();
 
-  /** Composites the panel's state. region: what has to be drawn anew, in pixels of the small canvas. */
-  paint({ region, draft } = {}) {
+  /** Composites the panel's state. live: with the scene of a gesture, else with all pixels. region: what has to be
+   * drawn anew, in pixels of that scene. draft: coarser resampling. */
+  paint({ region, draft, live } = {}) {
     const { scene, shown, items } = this.panel;
     if (!scene) return;
-    const box = scene.draw(shown, items, { region, draft });
-    if (box) this.put(scene, box);
+    const drawn = live ?? scene;
+    const box = drawn.draw(shown, items, { region, draft });
+    this.bitmap = drawn === scene ? this.fine : this.coarse;
+    if (box) this.put(drawn, box);
     this.repaint();
   }
 
   put({ bytes, small }, [left, top, right, bottom]) {
     const image = new ImageData(bytes, ...small);
     this.bitmap.getContext("2d").putImageData(image, 0, 0, left, top, right - left, bottom - top);
+  }
+
+  /** The scene to draw with while something changes: one of half the pixels where no more of them are seen. */
+  liveScene() {
+    const { scene } = this.panel;
+    if ((this.view.zoom * this.density()) / scene.scale > SMALL) return scene;
+    if (!this.half) {
+      this.half = coarse(scene);
+      [this.coarse.width, this.coarse.height] = this.half.small;
+    }
+    return this.half;
+  }
+
+  /** Device pixels a CSS pixel of the element, at any zoom of the graph. */
+  density() {
+    const across = this.element.clientWidth || 1;
+    return Math.min(MAX_DENSITY, Math.max(1, (devicePixelRatio * this.element.getBoundingClientRect().width) / across));
   }
 
   repaint() {
@@ -87,8 +112,7 @@ export class Canvas {
   drawAll() {
     const [across, down] = this.size;
     if (!across || !down) return;
-    const shownWidth = this.element.getBoundingClientRect().width;
-    const density = Math.min(MAX_DENSITY, Math.max(1, (devicePixelRatio * shownWidth) / across));
+    const density = this.density();
     const [width, height] = [Math.round(across * density), Math.round(down * density)];
     if (this.element.width !== width) this.element.width = width;
     if (this.element.height !== height) this.element.height = height;
@@ -116,8 +140,13 @@ export class Canvas {
   originalBitmap() {
     const { original } = this.panel;
     if (this.originalOf !== original) {
-      this.originalCanvas = Object.assign(document.createElement("canvas"), { width: original.width, height: original.height });
-      this.originalCanvas.getContext("2d").putImageData(new ImageData(original.data, original.width, original.height), 0, 0);
+      this.originalCanvas = Object.assign(document.createElement("canvas"), {
+        width: original.width,
+        height: original.height,
+      });
+      this.originalCanvas
+        .getContext("2d")
+        .putImageData(new ImageData(original.data, original.width, original.height), 0, 0);
       this.originalOf = original;
     }
     return this.originalCanvas;
@@ -150,7 +179,10 @@ export class Canvas {
     context.beginPath();
     points.forEach((point, i) => context[i ? "lineTo" : "moveTo"](...point));
     context.closePath();
-    for (const [style, width] of [["rgba(255, 255, 255, 0.75)", 3], [color, 1.5]]) {
+    for (const [style, width] of [
+      ["rgba(255, 255, 255, 0.75)", 3],
+      [color, 1.5],
+    ]) {
       context.setLineDash(width > 2 ? [] : dashes);
       [context.strokeStyle, context.lineWidth] = [style, width];
       context.stroke();

@@ -5,7 +5,8 @@ export function element(tag, { data = {}, ...properties } = {}, ...children) {
   const made = document.createElement(tag);
   for (const [key, value] of Object.entries(properties)) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key.startsWith("aria") || key === "role") made.setAttribute(key.replace("aria", "aria-").toLowerCase(), value);
+    else if (key.startsWith("aria") || key === "role")
+      made.setAttribute(key.replace("aria", "aria-").toLowerCase(), value);
     else made[key] = value;
   }
   Object.assign(made.dataset, data);
@@ -27,9 +28,11 @@ const PATHS = {
   fit: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4",
   compare: "M8 2v12M3 4h5v8H3zM10 4h3M13 4v8M10 12h3",
   eye: "M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8zM8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4z",
-  eyeOff: "M2 2l12 12M4 5C2.400 6.400 1.500 8 1.500 8S4 12.500 8 12.500c1.200 0 2.300-.4 3.200-1M6.500 3.700A6 6 0 0 1 8 3.500C12 3.500 14.500 8 14.500 8s-.6 1.100-1.600 2.200",
+  eyeOff:
+    "M2 2l12 12M4 5C2.400 6.400 1.500 8 1.500 8S4 12.500 8 12.500c1.200 0 2.300-.4 3.200-1M6.500 3.700A6 6 0 0 1 8 3.500C12 3.500 14.500 8 14.500 8s-.6 1.100-1.600 2.200",
   lock: "M4 7h8v6H4zM5.500 7V5a2.500 2.500 0 0 1 5 0v2",
   unlock: "M4 7h8v6H4zM5.500 7V4.500a2.500 2.500 0 0 1 4.800-1",
+  back: "m10 4-4 4 4 4",
   folded: "m6 4 4 4-4 4",
   open: "m4 6 4 4 4-4",
   clear: "M4 4l8 8M12 4l-8 8",

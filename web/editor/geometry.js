@@ -1,12 +1,19 @@
-// Where a layer lies after its edit. The numbers and their order are those of qil_core/transform.py: a layer is flipped,
-// scaled, rotated about the centre of its content, then moved; x runs right, y runs down, angles run clockwise.
+// Where a layer lies after its edit. The numbers and their order are those of qil_core/transform.py: a layer is
+// flipped, scaled, rotated about the centre of its content, then moved; x runs right, y runs down, angles run
+// clockwise.
 
 export const PLAIN = { dx: 0, dy: 0, scale_x: 1, scale_y: 1, rotation: 0, flip_x: false, flip_y: false };
 
 /** Cosine and sine of degrees, exact at quarter turns. */
 export function turn(degrees) {
   const quarter = (((degrees / 90) % 4) + 4) % 4;
-  if (Number.isInteger(quarter)) return [[1, 0], [0, 1], [-1, 0], [0, -1]][quarter];
+  if (Number.isInteger(quarter))
+    return [
+      [1, 0],
+      [0, 1],
+      [-1, 0],
+      [0, -1],
+    ][quarter];
   const angle = (degrees * Math.PI) / 180;
   return [Math.cos(angle), Math.sin(angle)];
 }
@@ -42,7 +49,12 @@ const isUnit = (a, b) => (Math.abs(a) === 1 && b === 0) || (a === 0 && Math.abs(
 /** The four corners of a box [left, top, right, bottom] after an edit, clockwise from its own left top one. */
 export function corners(edit, box) {
   const [left, top, right, bottom] = box;
-  const points = [[left, top], [right, top], [right, bottom], [left, bottom]];
+  const points = [
+    [left, top],
+    [right, top],
+    [right, bottom],
+    [left, bottom],
+  ];
   return points.map((point) => forward(edit, center(box), point));
 }
 
@@ -54,10 +66,25 @@ export function boundsOf(points) {
 
 export const boundsAfter = (edit, box) => boundsOf(corners(edit, box));
 
-export const hull = (boxes) => boundsOf(boxes.flatMap(([l, t, r, b]) => [[l, t], [r, b]]));
+export const hull = (boxes) =>
+  boundsOf(
+    boxes.flatMap(([l, t, r, b]) => [
+      [l, t],
+      [r, b],
+    ]),
+  );
 
 /** Places of the handles after an edit: u and v are -1, 0, 1 across and down the layer's own box. */
-export const HANDLES = [[-1, -1], [0, -1], [1, -1], [1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0]];
+export const HANDLES = [
+  [-1, -1],
+  [0, -1],
+  [1, -1],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+  [-1, 1],
+  [-1, 0],
+];
 
 export function handlePoint(edit, box, [u, v]) {
   const [px, py] = center(box);
@@ -86,7 +113,11 @@ export function scaledTo(edit, box, [u, v], point, free) {
     [scaleX, scaleY] = [edit.scale_x * share, edit.scale_y * share];
   } else if (!free && u) scaleY = edit.scale_y * (scaleX / edit.scale_x);
   else if (!free && v) scaleX = edit.scale_x * (scaleY / edit.scale_y);
-  const next = { ...edit, scale_x: rounded(bounded(scaleX, MIN_SCALE, MAX_SCALE), 4), scale_y: rounded(bounded(scaleY, MIN_SCALE, MAX_SCALE), 4) };
+  const next = {
+    ...edit,
+    scale_x: rounded(bounded(scaleX, MIN_SCALE, MAX_SCALE), 4),
+    scale_y: rounded(bounded(scaleY, MIN_SCALE, MAX_SCALE), 4),
+  };
   const moved = handlePoint(next, box, [-u, -v]);
   return { ...next, dx: rounded(next.dx + anchor[0] - moved[0], 2), dy: rounded(next.dy + anchor[1] - moved[1], 2) };
 }

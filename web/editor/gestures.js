@@ -1,5 +1,6 @@
-// What the pointer does on the picture: picking, moving, scaling, rotating, panning. Pointers are captured, so that a gesture
-// goes on outside of the panel. During a gesture the state on the screen runs ahead; it becomes the present one at the end.
+// What the pointer does on the picture: picking, moving, scaling, rotating, panning. Pointers are captured, so that a
+// gesture goes on outside of the panel. During a gesture the state on the screen runs ahead; it becomes the present one
+// at the end.
 
 import { HANDLES, guidesOf, handlePoint, hull, rotatedTo, scaledTo, snapped } from "./geometry.js";
 import { editOf, withEdit } from "./state.js";
@@ -49,7 +50,11 @@ export class Gestures {
       return { click: () => this.toggle(top), step: move, ids };
     }
     if (!held && top && !this.fills(top)) this.panel.select([top]);
-    return { click: () => this.pick(hits, held), step: move, ids: held || (top && !this.fills(top)) ? this.panel.free : [] };
+    return {
+      click: () => this.pick(hits, held),
+      step: move,
+      ids: held || (top && !this.fills(top)) ? this.panel.free : [],
+    };
   }
 
   hitsAt(at) {
@@ -89,7 +94,7 @@ export class Gestures {
     if (place < 0) return null;
     const turns = Math.round((edit.rotation * (edit.flip_x === edit.flip_y ? 1 : -1)) / 45);
     const direction = edit.flip_x === edit.flip_y ? place + turns : turns - place - 2;
-    return { step: scale, place: HANDLES[place], cursor: CURSORS[(((direction % 4) + 4) % 4)] };
+    return { step: scale, place: HANDLES[place], cursor: CURSORS[((direction % 4) + 4) % 4] };
   }
 
   move(event) {
@@ -99,7 +104,12 @@ export class Gestures {
     const { start } = this.gesture;
     if (!this.gesture.begun && Math.hypot(at[0] - start[0], at[1] - start[1]) < STILL) return;
     if (!this.gesture.begun) this.begin();
-    Object.assign(this.gesture, { last: this.gesture.at, at, free: event.shiftKey, loose: event.ctrlKey || event.metaKey });
+    Object.assign(this.gesture, {
+      last: this.gesture.at,
+      at,
+      free: event.shiftKey,
+      loose: event.ctrlKey || event.metaKey,
+    });
     this.waiting ??= requestAnimationFrame(() => this.frame());
   }
 
@@ -125,15 +135,19 @@ export class Gestures {
     gesture.boxes = gesture.ids.map((id) => scene.boundsOf(shown, items, id)).filter(Boolean);
     const others = items.order.filter((id) => !gesture.ids.includes(id) && !editOf(shown, id).hidden);
     gesture.guides = guidesOf(...scene.canvas, others.map((id) => scene.boundsOf(shown, items, id)).filter(Boolean));
+    gesture.live = this.canvas.liveScene();
     gesture.region = this.regionOf(shown, false);
-    scene.hold(shown, items, items.order.find((id) => gesture.ids.includes(id)));
+    gesture.live.hold(shown, items, gesture.ids);
+    if (gesture.live !== scene) this.canvas.paint({ live: gesture.live });
   }
 
-  /** Where the moving layers are, in pixels of the small canvas; null where they show nothing. */
+  /** Where the moving layers are, in pixels of the gesture's scene; null where they show nothing. */
   regionOf(state, draft) {
-    const { scene, items } = this.panel;
-    const layers = this.gesture.ids.map((id) => scene.layerOf(state, items, id, draft)).filter((layer) => layer?.width);
-    return layers.length ? hull(layers.map(({ left, top, width, height }) => [left, top, left + width, top + height])) : null;
+    const { live, ids } = this.gesture;
+    const layers = ids.map((id) => live.layerOf(state, this.panel.items, id, draft)).filter((layer) => layer?.width);
+    return layers.length
+      ? hull(layers.map(({ left, top, width, height }) => [left, top, left + width, top + height]))
+      : null;
   }
 
   /** One step of the gesture, at most one a frame. */
@@ -149,7 +163,7 @@ export class Gestures {
     const changed = [region, gesture.region].filter(Boolean);
     gesture.region = region;
     gesture.next = next;
-    panel.show(next, { region: changed.length ? hull(changed) : [0, 0, 0, 0], draft });
+    panel.show(next, { region: changed.length ? hull(changed) : [0, 0, 0, 0], draft, live: gesture.live });
     panel.bar.refreshNumbers();
   }
 
@@ -168,10 +182,10 @@ export class Gestures {
   }
 
   end() {
+    this.gesture.live?.release();
     this.gesture = null;
     this.waiting = null;
     this.lines = null;
-    this.panel.scene.release();
   }
 
   /** Takes back a gesture that has not ended; whether there was one. */
@@ -219,7 +233,11 @@ const subject = ({ panel, gesture }) => {
 function scale(gestures) {
   const { gesture, canvas } = gestures;
   const { id, edit, box } = subject(gestures);
-  return withEdit(gesture.state, id, scaledTo(edit, box, gesture.handle, canvas.view.toPicture(gesture.at), gesture.free));
+  return withEdit(
+    gesture.state,
+    id,
+    scaledTo(edit, box, gesture.handle, canvas.view.toPicture(gesture.at), gesture.free),
+  );
 }
 
 function rotate(gestures) {

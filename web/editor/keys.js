@@ -1,4 +1,5 @@
-// The keys of the panel. What it uses does not reach ComfyUI, where Delete would remove the node and Ctrl-Z undo the graph.
+// The keys of the panel. What it uses does not reach ComfyUI, where Delete would remove the node and Ctrl-Z undo the
+// graph.
 
 import { duplicate, group, hide, mergeSelected, nudge } from "./actions.js";
 

@@ -18,6 +18,8 @@ export class LayerList {
     this.line = element("div", { className: "qle-line", hidden: true });
     this.element = element("div", { className: "qle-list" }, this.rows, this.line);
     this.rows.addEventListener("pointerdown", (event) => this.down(event));
+    // the wheel scrolls the list once one has clicked into the panel; before, it zooms the graph as everywhere
+    this.rows.addEventListener("wheel", (event) => panel.focused && event.stopPropagation());
   }
 
   /** A new scene is there: thumbnails are drawn anew. */
@@ -35,17 +37,30 @@ export class LayerList {
   }
 
   folded(row) {
-    const around = row.path ?? splitName(row.key).slice(0, -1).map((_, i, levels) => joinName(levels.slice(0, i + 1)));
+    const around =
+      row.path ??
+      splitName(row.key)
+        .slice(0, -1)
+        .map((_, i, levels) => joinName(levels.slice(0, i + 1)));
     return around.some((key) => this.panel.folded.has(key));
   }
 
   layerRow({ item, depth, name }) {
     const { panel } = this;
     const edit = editOf(panel.shown, item);
-    const row = element("div", { className: "qle-row", role: "option", data: { item }, ariaSelected: panel.selected.includes(item) });
+    const row = element("div", {
+      className: "qle-row",
+      role: "option",
+      data: { item },
+      ariaSelected: panel.selected.includes(item),
+    });
     row.classList.toggle("qle-hidden", edit.hidden);
     row.style.paddingLeft = `${6 + depth * INDENT}px`;
-    const text = element("div", { className: "qle-text" }, element("span", { className: "qle-name", title: name }, name));
+    const text = element(
+      "div",
+      { className: "qle-text" },
+      element("span", { className: "qle-name", title: name }, name),
+    );
     if (detail(edit)) text.append(element("span", { className: "qle-detail" }, detail(edit)));
     row.append(this.thumb(item), text, this.lock([item], edit.locked), this.eye([item], edit.hidden));
     return row;
@@ -55,14 +70,34 @@ export class LayerList {
     const { panel } = this;
     const folded = panel.folded.has(key);
     const chosen = items.every((id) => panel.selected.includes(id));
-    const row = element("div", { className: "qle-row qle-group", role: "option", data: { group: key }, ariaSelected: chosen });
+    const row = element("div", {
+      className: "qle-row qle-group",
+      role: "option",
+      data: { group: key },
+      ariaSelected: chosen,
+    });
     row.style.paddingLeft = `${6 + depth * INDENT}px`;
-    const fold = button(folded ? "folded" : "open", folded ? "Unfold the group" : "Fold the group", () => this.fold(key), "qle-icon");
+    const fold = button(
+      folded ? "folded" : "open",
+      folded ? "Unfold the group" : "Fold the group",
+      () => this.fold(key),
+      "qle-icon",
+    );
     const hidden = items.every((id) => editOf(panel.shown, id).hidden);
     row.classList.toggle("qle-hidden", hidden);
     const locked = items.every((id) => editOf(panel.shown, id).locked);
-    const text = element("div", { className: "qle-text" }, element("span", { className: "qle-name", title: group }, group));
-    row.append(fold, element("span", { className: "qle-folder" }, icon("group")), text, this.lock(items, locked), this.eye(items, hidden));
+    const text = element(
+      "div",
+      { className: "qle-text" },
+      element("span", { className: "qle-name", title: group }, group),
+    );
+    row.append(
+      fold,
+      element("span", { className: "qle-folder" }, icon("group")),
+      text,
+      this.lock(items, locked),
+      this.eye(items, hidden),
+    );
     return row;
   }
 
@@ -106,7 +141,13 @@ export class LayerList {
     this.panel.focus();
     const ids = this.idsOf(row);
     const depth = splitName(row.dataset.group ?? this.panel.names[row.dataset.item]).length - 1;
-    const drag = { start: event.clientY, ids, depth, twice: this.isSecond(row, event), keep: ids.every((id) => this.panel.selected.includes(id)) };
+    const drag = {
+      start: event.clientY,
+      ids,
+      depth,
+      twice: this.isSecond(row, event),
+      keep: ids.every((id) => this.panel.selected.includes(id)),
+    };
     if (!drag.keep || event.shiftKey || event.ctrlKey || event.metaKey) this.click(ids, event);
     this.follow(row, event, drag);
   }
@@ -159,7 +200,8 @@ export class LayerList {
     for (const kind of ["pointerup", "pointercancel"]) this.rows.addEventListener(kind, end);
   }
 
-  /** The gap between rows nearest to a height of the page: {row, below}, the row under the gap or the last one above it. */
+  /** The gap between rows nearest to a height of the page: {row, below}, the row under the gap or the last one above
+   * it. */
   goalAt(y) {
     const rows = [...this.rows.children];
     const next = rows.find((row) => {
@@ -186,7 +228,12 @@ export class LayerList {
     const row = [...this.rows.children].find(({ dataset }) => (item ? dataset.item === item : dataset.group === group));
     const label = row?.querySelector(".qle-name");
     if (!label) return;
-    const input = element("input", { className: "qle-input", value: label.textContent, maxLength: 200, spellcheck: false });
+    const input = element("input", {
+      className: "qle-input",
+      value: label.textContent,
+      maxLength: 200,
+      spellcheck: false,
+    });
     this.renaming = true;
     label.replaceWith(input);
     input.select();
@@ -238,4 +285,3 @@ function drawThumb(canvas, { data, unit, width, height }) {
   context.imageSmoothingQuality = "high";
   context.drawImage(full, (canvas.width - w) / 2, (canvas.height - h) / 2, w, h);
 }
-

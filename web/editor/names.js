@@ -1,5 +1,5 @@
-// Names of layers: "girl/hair" is hair in the group girl. The rules are those of qil_core/files/names.py: a "/" that belongs
-// to a name is written "\/", and of backslashes in front of a "/" each pair stands for one.
+// Names of layers: "girl/hair" is hair in the group girl. The rules are those of qil_core/files/names.py: a "/" that
+// belongs to a name is written "\/", and of backslashes in front of a "/" each pair stands for one.
 
 /** "a/b" as its levels. */
 export function splitName(name) {
@@ -22,8 +22,8 @@ export function joinName(levels) {
   return [...closed, escaped.at(-1)].join("/");
 }
 
-/** The rows of a list, topmost layer first: {group, depth, key, items} and {item, depth, name, path}. items: [{id, name}],
- * bottom first. Layers that follow each other in one group share its row. */
+/** The rows of a list, topmost layer first: {group, depth, key, items} and {item, depth, name, path}. items: [{id,
+ * name}], bottom first. Layers that follow each other in one group share its row. */
 export function rowsOf(items) {
   const rows = [];
   const open = []; // the group rows around the layer at hand

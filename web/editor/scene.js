@@ -1,8 +1,8 @@
-// The layers of a stack in the browser, and the picture that they make under a state of edits. It knows no page: it works
-// on arrays, so that it is tested against the node's own output.
+// The layers of a stack in the browser, and the picture that they make under a state of edits. It knows no page: it
+// works on arrays, so that it is tested against the node's own output.
 
 import { boundsAfter, hull } from "./geometry.js";
-import { addLayers, clear, copySums, toBytes } from "./pixels/compose.js";
+import { addLayers, addSums, clear, copySums, toBytes } from "./pixels/compose.js";
 import { recolored } from "./pixels/color.js";
 import { place } from "./pixels/resample.js";
 import { arrange, editOf, isCopy, liveMode, originalOf } from "./state.js";
@@ -13,17 +13,16 @@ const PLACE = ["dx", "dy", "scale_x", "scale_y", "rotation", "flip_x", "flip_y"]
 const part = (edit, keys) => keys.map((key) => edit[key]).join();
 
 export class Scene {
-  /** canvas, small: [width, height] in pixels of the picture and of the previews. layers: [{id, name, box, at, pixels}],
-   * bottom first; pixels: {data, width, height} or nothing for an empty layer. */
-  constructor({ canvas, small, layers }) {
-    [this.canvas, this.small, this.layers] = [canvas, small, layers];
-    this.scale = small[0] / canvas[0];
+  /** canvas, small: [width, height] in pixels of the picture and of the previews. layers: [{id, name, box, at,
+   * pixels}], bottom first; pixels: {data, width, height} or nothing for an empty layer. */
+  constructor({ canvas, small, layers, scale = small[0] / canvas[0] }) {
+    [this.canvas, this.small, this.layers, this.scale] = [canvas, small, layers, scale];
     this.byId = new Map(layers.map((layer) => [layer.id, layer]));
     this.ids = layers.map((layer) => layer.id);
     this.colored = new Map(); // id -> {key, layer}
     this.placed = new Map();
     this.merges = new Map();
-    [this.sums, this.below] = [clear(...small), null];
+    [this.sums, this.held] = [clear(...small), null];
     this.bytes = new Uint8ClampedArray(small[0] * small[1] * 4);
   }
 
@@ -31,7 +30,9 @@ export class Scene {
 
   /** The names of the items of a state, by id. */
   names(state, { order, merged }) {
-    return Object.fromEntries([...order, ...Object.values(merged).flat()].map((id) => [id, this.nameOf(state, merged, id)]));
+    return Object.fromEntries(
+      [...order, ...Object.values(merged).flat()].map((id) => [id, this.nameOf(state, merged, id)]),
+    );
   }
 
   nameOf(state, merged, id) {
@@ -47,7 +48,9 @@ export class Scene {
     const parts = items.merged[id];
     if (!parts) return this.byId.get(originalOf(id))?.box ?? null;
     const { layer } = this.merged(state, items, id, false);
-    return layer ? [layer.left, layer.top, layer.left + layer.width, layer.top + layer.height].map((v) => v / this.scale) : null;
+    return layer
+      ? [layer.left, layer.top, layer.left + layer.width, layer.top + layer.height].map((v) => v / this.scale)
+      : null;
   }
 
   /** The upright box of an item after its edit, in the picture's pixels; or null for an empty one. */
@@ -56,31 +59,31 @@ export class Scene {
     return box && boundsAfter(editOf(state, id), box);
   }
 
-  /** An item's pixels after its edit, on the small canvas: {data, unit, left, top, width, height}, or null. */
-  layerOf(state, items, id, draft = false) {
+  /** An item's pixels after its edit, on the small canvas: {data, unit, left, top, width, height}, or null. wide: also
+   * of an enlarged layer what lies around the canvas. */
+  layerOf(state, items, id, draft = false, wide = false) {
     const edit = editOf(state, id);
     const source = this.source(state, items, id, draft);
     if (!source.layer) return null;
     const small = this.smallEdit(edit);
     // a move by whole pixels shifts what is there: only the part of the place that is not whole needs new pixels
     const [wholeX, wholeY] = [Math.floor(small.dx), Math.floor(small.dy)];
-    const shifted = this.reaches(edit) ? small : { ...small, dx: small.dx - wholeX, dy: small.dy - wholeY };
-    const key = `${source.key}|${part(shifted, PLACE)}|${draft}`;
+    const large = Math.max(edit.scale_x, edit.scale_y) > 1; // its place decides which part of it is kept
+    const shifted = large ? small : { ...small, dx: small.dx - wholeX, dy: small.dy - wholeY };
+    const key = `${source.key}|${part(shifted, PLACE)}|${draft}|${wide}`;
     let known = this.placed.get(id);
     if (known?.key !== key) {
       const box = this.boxOf(state, items, id).map((v) => v * this.scale);
-      known = { key, layer: place(source.layer, shifted, box, this.within(), draft) };
+      known = { key, layer: place(source.layer, shifted, box, this.within(wide || !large), draft) };
       this.placed.set(id, known);
     }
     const [dx, dy] = shifted === small ? [0, 0] : [wholeX, wholeY];
     return { ...known.layer, left: known.layer.left + dx, top: known.layer.top + dy };
   }
 
-  /** Whether a layer may become larger than what is kept around the canvas: then its place decides which part is kept. */
-  reaches = (edit) => Math.max(edit.scale_x, edit.scale_y) > 1;
-
-  within() {
-    const [width, height] = this.small.map((side) => Math.round(side * BEYOND));
+  /** The part of the plane that is kept: the canvas, or also what is around it. */
+  within(wide = true) {
+    const [width, height] = this.small.map((side) => Math.round(side * (wide ? BEYOND : 0)));
     return [-width, -height, this.small[0] + width, this.small[1] + height];
   }
 
@@ -124,11 +127,18 @@ export class Scene {
   }
 
   flattened(state, items, parts, draft) {
-    const layers = this.drawn(state, items, parts, draft);
+    const layers = this.drawn(state, items, parts, draft, true);
     if (!layers.length) return null;
-    const box = cut(hull(layers.map((one) => [one.left, one.top, one.left + one.width, one.top + one.height])), this.within());
+    const box = cut(
+      hull(layers.map((one) => [one.left, one.top, one.left + one.width, one.top + one.height])),
+      this.within(),
+    );
     const sums = clear(Math.max(0, box[2] - box[0]), Math.max(0, box[3] - box[1]));
-    addLayers(sums, layers.map((one) => ({ ...one, left: one.left - box[0], top: one.top - box[1] })), [0, 0, sums.width, sums.height]);
+    addLayers(
+      sums,
+      layers.map((one) => ({ ...one, left: one.left - box[0], top: one.top - box[1] })),
+      [0, 0, sums.width, sums.height],
+    );
     const data = new Float32Array(sums.data.length);
     for (let i = 0; i < data.length; i += 4) {
       for (let c = 0; c < 3; c++) data[i + c] = sums.data[i + c] / Math.max(sums.data[i + 3], 1e-9);
@@ -138,47 +148,66 @@ export class Scene {
   }
 
   /** The visible ones of some items, ready to be added: with opacity and mode. */
-  drawn(state, items, ids, draft) {
+  drawn(state, items, ids, draft, wide = false) {
     const layers = [];
     for (const id of ids) {
       const edit = editOf(state, id);
-      const layer = edit.hidden ? null : this.layerOf(state, items, id, draft);
-      if (layer?.width) layers.push({ ...layer, opacity: edit.opacity, mode: liveMode(edit.mode) ? edit.mode : "normal" });
+      const layer = edit.hidden ? null : this.layerOf(state, items, id, draft, wide);
+      if (layer?.width)
+        layers.push({ ...layer, opacity: edit.opacity, mode: liveMode(edit.mode) ? edit.mode : "normal" });
     }
     return layers;
   }
 
   /** Draws a state into `bytes`, straight RGBA of the small canvas, and gives the region that was drawn. region: [left,
-   * top, right, bottom], all of it when it is left out. from: the lowest item that changes in a gesture; what is below it
-   * is kept from the gesture's beginning (`hold`). */
+   * top, right, bottom], all of it when it is left out. What a gesture holds is not computed again (`hold`). */
   draw(state, items, { region = [0, 0, ...this.small], draft = false } = {}) {
-    const box = cut(region.map((v, i) => (i < 2 ? Math.floor(v) : Math.ceil(v))), [0, 0, ...this.small]);
+    const box = cut(
+      region.map((v, i) => (i < 2 ? Math.floor(v) : Math.ceil(v))),
+      [0, 0, ...this.small],
+    );
     if (box[0] >= box[2] || box[1] >= box[3]) return null;
-    const start = this.below ? items.order.indexOf(this.below.id) : -1;
-    if (start >= 0) copySums(this.below.sums, this.sums, box);
+    const { from, to, below, above } = this.held ?? { from: 0, to: items.order.length, below: null, above: null };
+    if (below) copySums(below, this.sums, box);
     else wipe(this.sums, box);
-    const ids = start >= 0 ? items.order.slice(start) : items.order;
-    addLayers(this.sums, this.drawn(state, items, ids, draft), box);
+    addLayers(this.sums, this.drawn(state, items, items.order.slice(from, to), draft), box);
+    if (above) addSums(this.sums, above, box);
     toBytes(this.sums, this.bytes, box);
     return box;
   }
 
-  /** Keeps what lies below an item, for as long as only it and what is above it change. */
-  hold(state, items, id) {
+  /** Keeps what lies below and above some items, for as long as only they change. Layers above that blend with what is
+   * below them cannot be kept as one. */
+  hold(state, items, ids) {
+    const places = ids.map((id) => items.order.indexOf(id));
+    const [from, last] = [Math.min(...places), Math.max(...places) + 1];
+    const over = this.drawn(state, items, items.order.slice(last), false);
+    const plain = over.every((layer) => layer.mode === "normal");
+    this.held = {
+      from,
+      to: plain ? last : items.order.length,
+      below: this.summed(this.drawn(state, items, items.order.slice(0, from), false)),
+      above: plain ? this.summed(over) : null,
+    };
+  }
+
+  summed(layers) {
     const sums = clear(...this.small);
-    addLayers(sums, this.drawn(state, items, items.order.slice(0, items.order.indexOf(id)), false), [0, 0, ...this.small]);
-    this.below = { id, sums };
+    addLayers(sums, layers, [0, 0, ...this.small]);
+    return sums;
   }
 
   release() {
-    this.below = null;
+    this.held = null;
   }
 
-  /** Items that show at a point of the picture or within a reach of it, in its pixels, topmost first: thin letters would be
-   * hard to hit otherwise. */
+  /** Items that show at a point of the picture or within a reach of it, in its pixels, topmost first: thin letters
+   * would be hard to hit otherwise. */
   at(state, items, [x, y], reach = 0) {
     const steps = reach ? [0, -1, 1] : [0];
-    const points = steps.flatMap((u) => steps.map((v) => [(x + u * reach) * this.scale, (y + v * reach) * this.scale].map(Math.floor)));
+    const points = steps.flatMap((u) =>
+      steps.map((v) => [(x + u * reach) * this.scale, (y + v * reach) * this.scale].map(Math.floor)),
+    );
     return [...items.order].reverse().filter((id) => {
       const edit = editOf(state, id);
       const layer = edit.hidden || edit.locked ? null : this.layerOf(state, items, id);
@@ -196,7 +225,11 @@ function shows(layer, [x, y]) {
 }
 
 /** All that a merged item's pixels depend on. */
-const signature = (state, items, id) => [id, state.edits[id], items.merged[id]?.map((one) => signature(state, items, one))];
+const signature = (state, items, id) => [
+  id,
+  state.edits[id],
+  items.merged[id]?.map((one) => signature(state, items, one)),
+];
 
 const cut = (a, b) => [Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])];
 
@@ -210,7 +243,12 @@ function trimmed(layer) {
   for (let y = 0; y < layer.height; y++)
     for (let x = 0; x < layer.width; x++) {
       if (layer.data[(y * layer.width + x) * 4 + 3] <= 0) continue;
-      [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
+      [left, right, top, bottom] = [
+        Math.min(left, x),
+        Math.max(right, x + 1),
+        Math.min(top, y),
+        Math.max(bottom, y + 1),
+      ];
     }
   if (left >= right) return null;
   const [width, height] = [right - left, bottom - top];

@@ -1,15 +1,35 @@
-// The edits as data: {edits, order, merged}, as qil_core/editor/state.py reads them from the widget's text. Every function
-// gives a new state and leaves the old one alone, so that undo is a list of states.
+// The edits as data: {edits, order, merged}, as qil_core/editor/state.py reads them from the widget's text. Every
+// function gives a new state and leaves the old one alone, so that undo is a list of states.
 
 import { joinName, splitName } from "./names.js";
 import { MODES } from "./pixels/blend.js";
 
 export const VERSION = 1;
 export const PLAIN = {
-  name: "", hidden: false, locked: false, opacity: 1, mode: "normal", dx: 0, dy: 0, scale_x: 1, scale_y: 1, rotation: 0,
-  flip_x: false, flip_y: false, hue: 0, color: "",
+  name: "",
+  hidden: false,
+  locked: false,
+  opacity: 1,
+  mode: "normal",
+  dx: 0,
+  dy: 0,
+  scale_x: 1,
+  scale_y: 1,
+  rotation: 0,
+  flip_x: false,
+  flip_y: false,
+  hue: 0,
+  color: "",
 };
-const RANGES = { opacity: [0, 1], dx: [-16384, 16384], dy: [-16384, 16384], scale_x: [0.01, 100], scale_y: [0.01, 100], rotation: [-360, 360], hue: [-360, 360] };
+const RANGES = {
+  opacity: [0, 1],
+  dx: [-16384, 16384],
+  dy: [-16384, 16384],
+  scale_x: [0.01, 100],
+  scale_y: [0.01, 100],
+  rotation: [-360, 360],
+  hue: [-360, 360],
+};
 const LAYER = /^([0-9a-f]{16}(?:\.[1-9]\d{0,3})?)(?:~([1-9]\d{0,3}))?$/;
 const MERGED = /^m[1-9]\d{0,3}$/;
 const MOST = 1000; // layers
@@ -23,9 +43,11 @@ export const isCopy = (id) => Boolean(LAYER.exec(id)?.[2]);
 export function parseState(text) {
   if (!text?.trim()) return EMPTY;
   const given = JSON.parse(text);
-  if (given?.version !== VERSION) throw new Error(`The edits are of version ${given?.version}, this panel reads ${VERSION}.`);
+  if (given?.version !== VERSION)
+    throw new Error(`The edits are of version ${given?.version}, this panel reads ${VERSION}.`);
   const { edits = {}, order = [], merged = {} } = given;
-  if (![...Object.keys(edits), ...order, ...Object.keys(merged), ...Object.values(merged).flat()].every(ours)) throw new Error("The edits name layers in a way that this panel does not know.");
+  if (![...Object.keys(edits), ...order, ...Object.keys(merged), ...Object.values(merged).flat()].every(ours))
+    throw new Error("The edits name layers in a way that this panel does not know.");
   return {
     edits: Object.fromEntries(Object.entries(edits).map(([id, edit]) => [id, changes(edit)])),
     order: [...new Set(order)],
@@ -99,7 +121,8 @@ export function withoutStale(state, stale) {
 /** The layers in another order, bottom first. */
 export const withOrder = (state, order) => ({ ...state, order: order.slice(0, MOST) });
 
-/** Some layers taken out of an order and put in again so that they stand just above another one; at the bottom for null. */
+/** Some layers taken out of an order and put in again so that they stand just above another one; at the bottom for
+ * null. */
 export function moved(order, ids, above) {
   const moving = order.filter((id) => ids.includes(id));
   const rest = order.filter((id) => !ids.includes(id));
@@ -148,13 +171,19 @@ export function unmerged(state, order, id) {
   const parts = state.merged[id];
   const { [id]: _, ...merged } = state.merged;
   const { [id]: __, ...edits } = state.edits;
-  return withOrder({ ...state, merged, edits }, order.flatMap((one) => (one === id ? parts : [one])));
+  return withOrder(
+    { ...state, merged, edits },
+    order.flatMap((one) => (one === id ? parts : [one])),
+  );
 }
 
 /** The state with layers put into one group, side by side below the topmost of them. names: id -> name. */
 export function grouped(state, order, ids, group, names) {
   const moving = order.filter((id) => ids.includes(id));
-  const next = moving.reduce((done, id) => withEdit(done, id, { name: joinName([group, ...splitName(names[id])]) }), state);
+  const next = moving.reduce(
+    (done, id) => withEdit(done, id, { name: joinName([group, ...splitName(names[id])]) }),
+    state,
+  );
   return withOrder(next, moved(order, moving, moving.at(-1)));
 }
 

@@ -1,4 +1,5 @@
-// Zoom and pan: between points of the picture and points of the element that shows it, both in CSS pixels of the element.
+// Zoom and pan: between points of the picture and points of the element that shows it, both in CSS pixels of the
+// element.
 
 export const HANDLE = 9; // CSS pixels of a handle's side
 const MARGIN = 16; // around a picture that fits

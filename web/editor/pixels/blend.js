@@ -51,7 +51,8 @@ function setLum(c, light, out) {
   const low = Math.min(out[0], out[1], out[2]);
   const high = Math.max(out[0], out[1], out[2]);
   if (low < 0) for (let i = 0; i < 3; i++) out[i] = level + ((out[i] - level) * level) / Math.max(level - low, TINY);
-  if (high > 1) for (let i = 0; i < 3; i++) out[i] = level + ((out[i] - level) * (1 - level)) / Math.max(high - level, TINY);
+  if (high > 1)
+    for (let i = 0; i < 3; i++) out[i] = level + ((out[i] - level) * (1 - level)) / Math.max(high - level, TINY);
   for (let i = 0; i < 3; i++) out[i] = clamp(out[i]);
 }
 

@@ -13,7 +13,7 @@ export function labOf(r, g, b) {
   return [
     0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
     1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
-    0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
   ];
 }
 
@@ -98,8 +98,8 @@ export function recolored(layer, edit) {
   return { ...layer, data: out, unit: 1 };
 }
 
-/** A function of stored values as a layer has them. Of bytes each colour is computed once: pictures have far fewer colours
- * than pixels. Floats, which only merged layers have, are computed one by one. */
+/** A function of stored values as a layer has them. Of bytes each colour is computed once: pictures have far fewer
+ * colours than pixels. Floats, which only merged layers have, are computed one by one. */
 function byColor(unit, compute) {
   if (unit === 1) return compute;
   const known = new Map();

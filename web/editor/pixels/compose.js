@@ -1,5 +1,6 @@
-// Putting layers together (W3C "Compositing and Blending Level 1", section 5), as qil_core/composite.py does it: on stored
-// sRGB values, bottom to top, sums multiplied by alpha. A region of the canvas at a time, so that a drag costs little.
+// Putting layers together (W3C "Compositing and Blending Level 1", section 5), as qil_core/composite.py does it: on
+// stored sRGB values, bottom to top, sums multiplied by alpha. A region of the canvas at a time, so that a drag costs
+// little.
 
 import { SEPARABLE, TOGETHER } from "./blend.js";
 
@@ -8,8 +9,8 @@ const TINY = 1e-9;
 /** Sums of a canvas with nothing on it: red, green, blue times alpha, and alpha, four floats a pixel. */
 export const clear = (width, height) => ({ width, height, data: new Float32Array(width * height * 4) });
 
-/** Adds layers to sums inside a region [left, top, right, bottom]. layers: [{data, unit, left, top, width, height, opacity,
- * mode}], bottom first. */
+/** Adds layers to sums inside a region [left, top, right, bottom]. layers: [{data, unit, left, top, width, height,
+ * opacity, mode}], bottom first. */
 export function addLayers(sums, layers, region) {
   for (const layer of layers) addLayer(sums, layer, region);
 }
@@ -62,7 +63,11 @@ function separable(sums, to, { data, unit, opacity, mode }, from, length) {
 function together(sums, to, { data, unit, opacity, mode }, from, length) {
   const blend = TOGETHER[mode];
   const fade = unit * opacity;
-  const [backdrop, color, mixed] = [[0, 0, 0], [0, 0, 0], [0, 0, 0]];
+  const [backdrop, color, mixed] = [
+    [0, 0, 0],
+    [0, 0, 0],
+    [0, 0, 0],
+  ];
   for (const end = to + length; to < end; to += 4, from += 4) {
     const alpha = data[from + 3] * fade;
     if (alpha === 0) continue;
@@ -72,9 +77,26 @@ function together(sums, to, { data, unit, opacity, mode }, from, length) {
       backdrop[c] = backdropOf(sums[to + c], below);
     }
     blend(backdrop, color, mixed);
-    for (let c = 0; c < 3; c++) sums[to + c] = sums[to + c] * (1 - alpha) + alpha * (color[c] + (mixed[c] - color[c]) * below);
+    for (let c = 0; c < 3; c++)
+      sums[to + c] = sums[to + c] * (1 - alpha) + alpha * (color[c] + (mixed[c] - color[c]) * below);
     sums[to + 3] = alpha + below * (1 - alpha);
   }
+}
+
+/** Adds sums that were made of nothing but normal layers: "over" is associative. */
+export function addSums(sums, above, [left, top, right, bottom]) {
+  const { data, width } = sums;
+  const other = above.data;
+  for (let y = top; y < bottom; y++)
+    for (let i = (y * width + left) * 4, end = (y * width + right) * 4; i < end; i += 4) {
+      const alpha = other[i + 3];
+      if (alpha === 0) continue;
+      const keep = 1 - alpha;
+      data[i] = data[i] * keep + other[i];
+      data[i + 1] = data[i + 1] * keep + other[i + 1];
+      data[i + 2] = data[i + 2] * keep + other[i + 2];
+      data[i + 3] = data[i + 3] * keep + alpha;
+    }
 }
 
 /** Copies a region of sums into others of the same size. */

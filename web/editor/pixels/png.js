@@ -18,7 +18,7 @@ export async function readPng(buffer) {
 function chunks(view, bytes) {
   let header = null;
   const packed = [];
-  for (let at = SIGNATURE.length; at + 12 <= bytes.length; ) {
+  for (let at = SIGNATURE.length; at + 12 <= bytes.length;) {
     const length = view.getUint32(at);
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (kind === "IHDR") header = headerOf(view, at + 8);
@@ -42,7 +42,7 @@ async function unpacked(parts, length) {
   const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate"));
   const found = new Uint8Array(length);
   const reader = stream.getReader();
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const { done, value } = await reader.read();
     if (done) return at === length ? found : Promise.reject(new Error("a PNG with missing rows"));
     if (at + value.length > length) throw new Error("a PNG with too many rows");
@@ -70,7 +70,9 @@ function unfilter(kind, line, above, step) {
   if (kind === 2) for (let i = 0; i < line.length; i++) line[i] += above[i];
   if (kind === 1) for (let i = step; i < line.length; i++) line[i] += line[i - step];
   if (kind === 3) for (let i = 0; i < line.length; i++) line[i] += ((i < step ? 0 : line[i - step]) + above[i]) >> 1;
-  if (kind === 4) for (let i = 0; i < line.length; i++) line[i] += paeth(i < step ? 0 : line[i - step], above[i], i < step ? 0 : above[i - step]);
+  if (kind === 4)
+    for (let i = 0; i < line.length; i++)
+      line[i] += paeth(i < step ? 0 : line[i - step], above[i], i < step ? 0 : above[i - step]);
 }
 
 function paeth(left, up, corner) {

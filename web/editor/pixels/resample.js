@@ -16,7 +16,7 @@ function keys(x) {
 
 const triangle = (x) => Math.max(0, 1 - Math.abs(x));
 
-/** Weights of the taps of one axis by phase: {weights, taps, reach}. Row p begins p / PHASES right of a pixel's centre. */
+/** Weights of the taps of one axis by phase: {weights, taps, reach}. Row p: p / PHASES right of a pixel's centre. */
 function tapTable(widen, draft) {
   const [kernel, radius] = draft ? [triangle, DRAFT_RADIUS] : [keys, RADIUS];
   const reach = radius * widen;
@@ -30,13 +30,14 @@ function tapTable(widen, draft) {
   return { weights, taps, reach };
 }
 
-/** The layer after its edit: {data, unit, left, top, width, height}; data times unit is 0..1, straight alpha.
- * layer: the same, before it; box: its content in the same pixels, whose centre is the pivot; within: [left, top, right,
+/** The layer after its edit: {data, unit, left, top, width, height}; data times unit is 0..1, straight alpha. layer:
+ * the same, before it; box: its content in the same pixels, whose centre is the pivot; within: [left, top, right,
  * bottom] that is kept. draft: coarser and faster, while a handle is dragged. */
 export function place(layer, edit, box, within, draft = false) {
   const map = inverse(edit, center(box));
   const own = [layer.left, layer.top, layer.left + layer.width, layer.top + layer.height];
-  if (map.copies && map.xx === 1 && map.yy === 1) return { ...layer, left: layer.left - map.x0, top: layer.top - map.y0 };
+  if (map.copies && map.xx === 1 && map.yy === 1)
+    return { ...layer, left: layer.left - map.x0, top: layer.top - map.y0 };
   const goal = cut(grown(goalOf(edit, box, own), edit), within);
   if (goal[0] >= goal[2] || goal[1] >= goal[3]) return empty(layer);
   return map.copies ? copied(layer, map, goal) : resampled(layer, map, edit, goal, draft);
@@ -62,7 +63,8 @@ function copied(layer, map, [left, top, right, bottom]) {
   const data = new layer.data.constructor(width * height * 4);
   for (let y = 0, to = 0; y < height; y++)
     for (let x = 0; x < width; x++, to += 4) {
-      const [X, Y] = [left + x + 0.5, top + y + 0.5];
+      const X = left + x + 0.5;
+      const Y = top + y + 0.5;
       const column = Math.floor(map.xx * X + map.xy * Y + map.x0) - layer.left;
       const row = Math.floor(map.yx * X + map.yy * Y + map.y0) - layer.top;
       if (column < 0 || row < 0 || column >= layer.width || row >= layer.height) continue;
@@ -73,16 +75,29 @@ function copied(layer, map, [left, top, right, bottom]) {
 }
 
 function resampled(layer, map, edit, goal, draft) {
-  const [unitX, unitY] = [edit.scale_x, edit.scale_y].map((scale) => (draft ? 1 : Math.max(1, Math.trunc((1 / scale / MOST_STRETCH) * 2))));
+  const [unitX, unitY] = [edit.scale_x, edit.scale_y].map((scale) =>
+    draft ? 1 : Math.max(1, Math.trunc((1 / scale / MOST_STRETCH) * 2)),
+  );
   const small = shrunk(premultiplied(layer), Math.ceil(layer.width / unitX), Math.ceil(layer.height / unitY));
   const [stepX, stepY] = [layer.width / small.width, layer.height / small.height];
   const across = tapTable(draft ? 1 : Math.max(1, 1 / edit.scale_x / stepX), draft);
   const down = tapTable(draft ? 1 : Math.max(1, 1 / edit.scale_y / stepY), draft);
   const seen = {
-    xx: map.xx / stepX, xy: map.xy / stepX, x0: (map.x0 - layer.left) / stepX,
-    yx: map.yx / stepY, yy: map.yy / stepY, y0: (map.y0 - layer.top) / stepY,
+    xx: map.xx / stepX,
+    xy: map.xy / stepX,
+    x0: (map.x0 - layer.left) / stepX,
+    yx: map.yx / stepY,
+    yy: map.yy / stepY,
+    y0: (map.y0 - layer.top) / stepY,
   };
-  return { data: sampled(small, seen, across, down, goal), unit: 1, left: goal[0], top: goal[1], width: goal[2] - goal[0], height: goal[3] - goal[1] };
+  return {
+    data: sampled(small, seen, across, down, goal),
+    unit: 1,
+    left: goal[0],
+    top: goal[1],
+    width: goal[2] - goal[0],
+    height: goal[3] - goal[1],
+  };
 }
 
 function premultiplied({ data, unit, width, height }) {
@@ -99,25 +114,40 @@ function premultiplied({ data, unit, width, height }) {
 function sampled(source, map, across, down, [left, top, right, bottom]) {
   const [width, height] = [right - left, bottom - top];
   const out = new Float32Array(width * height * 4);
-  const pixel = [0, 0, 0, 0];
-  for (let y = 0, to = 0; y < height; y++)
+  const pixel = new Float64Array(4);
+  for (let y = 0, to = 0; y < height; y++) {
+    const Y = top + y + 0.5;
+    const lineX = map.xy * Y + map.x0;
+    const lineY = map.yy * Y + map.y0;
     for (let x = 0; x < width; x++, to += 4) {
-      const [X, Y] = [left + x + 0.5, top + y + 0.5];
-      const atX = map.xx * X + map.xy * Y + map.x0;
-      const atY = map.yx * X + map.yy * Y + map.y0;
-      if (atX <= -across.reach || atX >= source.width + across.reach || atY <= -down.reach || atY >= source.height + down.reach) continue;
+      const X = left + x + 0.5;
+      const atX = map.xx * X + lineX;
+      const atY = map.yx * X + lineY;
+      if (
+        atX <= -across.reach ||
+        atX >= source.width + across.reach ||
+        atY <= -down.reach ||
+        atY >= source.height + down.reach
+      )
+        continue;
       gather(source, across, down, atX, atY, pixel);
       straight(pixel, out, to);
     }
+  }
   return out;
 }
 
 function gather({ data, width, height }, across, down, x, y, pixel) {
-  const [startX, startY] = [x - 0.5 - across.reach, y - 0.5 - down.reach];
-  const [firstX, firstY] = [Math.floor(startX), Math.floor(startY)];
+  const startX = x - 0.5 - across.reach;
+  const startY = y - 0.5 - down.reach;
+  const firstX = Math.floor(startX);
+  const firstY = Math.floor(startY);
   const rowX = Math.round((startX - firstX) * PHASES) * across.taps;
   const rowY = Math.round((startY - firstY) * PHASES) * down.taps;
-  let [r, g, b, a] = [0, 0, 0, 0];
+  let r = 0;
+  let g = 0;
+  let b = 0;
+  let a = 0;
   for (let v = 0; v < down.taps; v++) {
     const row = firstY + 1 + v;
     if (row < 0 || row >= height) continue;
@@ -172,7 +202,8 @@ function shrunkAcross({ data, width, height }, goal) {
     const sum = weights.reduce((a, b) => a + b, 0);
     for (let y = 0; y < height; y++)
       for (let i = 0; i < weights.length; i++)
-        for (let c = 0; c < 4; c++) out[(y * goal + x) * 4 + c] += (weights[i] / sum) * data[(y * width + first + i) * 4 + c];
+        for (let c = 0; c < 4; c++)
+          out[(y * goal + x) * 4 + c] += (weights[i] / sum) * data[(y * width + first + i) * 4 + c];
   }
   return { data: out, width: goal, height };
 }
