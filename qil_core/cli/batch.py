@@ -174,13 +174,18 @@ def _engine(options: argparse.Namespace, setup: Setup, pictures: int) -> Iterato
         raise QilError("--address and --num-gpus are for --engine ray: leave them out, or leave out --engine.")
     if engine == LOCAL or not pictures:  # for which no cluster need be started
         workers = max(1, min(options.workers or (1 if has_model else cores), pictures))
-        yield partial(_locally, replace(setup, threads=max(1, cores // workers)), workers)
+        yield partial(_locally, replace(setup, threads=_threads(has_model, cores, workers)), workers)
         return
     gpus = options.num_gpus if options.num_gpus is not None or has_model else 0.0
     workers = min(options.workers, pictures) if options.workers else None
     with cluster.connected(Cluster(options.address, workers, gpus), min(cores, pictures)) as there:
-        share = 1 if options.address else max(1, cores // (there.workers or 1))
+        share = _threads(has_model and not options.address, cores, there.workers or 1)
         yield partial(_on_ray, replace(setup, threads=share), there)
+
+
+def _threads(has_model: bool, cores: int, workers: int) -> int:
+    """Cores that a worker uses: one with a model its share of them, to read and write; others are a core each."""
+    return max(1, cores // workers) if has_model else 1
 
 
 def _locally(setup: Setup, workers: int, jobs: Iterator[Job], again: bool) -> Generator[Work, None, None]:
