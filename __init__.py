@@ -9,6 +9,7 @@ from .nodes.edit import ArrangeLayers, RecolorLayer, TransformLayer
 from .nodes.edit_words import EditImage, EditLayer
 from .nodes.export import ExportLayers, ExportPPTX
 from .nodes.files import LoadLayers
+from .nodes.layer_editor import LayerEditor
 from .nodes.load import LoadLayeredModel
 from .nodes.load_edit import LoadEditModel
 from .nodes.masks import MasksToLayers
@@ -34,6 +35,7 @@ class LayeredExtension(ComfyExtension):
             LoadEditModel,
             EditLayer,
             EditImage,
+            LayerEditor,
             CompositeLayers,
             PreviewLayers,
             LayerScore,

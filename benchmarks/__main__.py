@@ -25,6 +25,11 @@ BENCHMARKS = {
     "pngs": "pngs.run",
     "layer_files": "layer_files.run",
     "startup": "startup.run",
+    "serving": "serving.run",
+    "batch": "batch.run",
+    "batch_cluster": "batch_cluster.run",
+    "capacity": "capacity.run",
+    "layer_editor": "layer_editor.run",
     "model": "model.run",
 }
 

@@ -153,7 +153,7 @@ def embedding(bench: Bench, runtime: LayeredModel) -> Numbers:
 
     def embed() -> object:
         with runtime.placement.words() as encoder:
-            return words.embed(parts.tokenizer, encoder, prompt(bench.scale.words), bench.device)
+            return words.embed(parts.tokenizer, encoder, [prompt(bench.scale.words)], bench.device)
 
     return {"first s": bench.once(embed), "s": bench.seconds(embed), **bench.memory()}
 

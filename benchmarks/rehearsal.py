@@ -1,6 +1,6 @@
 """The true model on this machine without a GPU: files of the true sizes with random weights, and a run within a limit.
 
-python -m benchmarks rehearsal FOLDER --tokenizer DIR [--kinds bf16,fp8,q4_k] [--limit GB]
+python -m benchmarks rehearsal FOLDER --tokenizer DIR [--kinds bf16,fp8,q4_k] [--words fp8] [--limit GB]
 
 FOLDER needs room for one transformer file (41 GB in bf16) and the text encoder's (16.6 GB); less on a file system that
 shares blocks, such as XFS in a file: truncate -s 70G disk; mkfs.xfs disk; mount -o loop disk FOLDER; then losetup
@@ -70,12 +70,17 @@ class Rehearsal:
     limit: int
     resolution: int
     memory: str
+    words: str
+
+    @property
+    def text_encoder(self) -> Path:
+        return self.folder / files.WORDS[self.words]
 
     def task(self, transformer: Path, limit: Limit, results: str = "", full: str = "", prompt: str = "") -> Task:
         """What the child does with a transformer."""
         given = {
             "transformer": transformer,
-            "text_encoder": self.folder / TEXT_ENCODER,
+            "text_encoder": self.text_encoder,
             "vae": self.folder / VAE,
             "tokenizer": self.tokenizer,
             "configs": self.folder / CONFIGS,
@@ -85,7 +90,7 @@ class Rehearsal:
         return Task(paths, results, full, prompt, self.resolution, STEPS, self.memory, limit.size, procs)
 
 
-TEXT_ENCODER, VAE, CONFIGS = "qwen_2.5_vl_7b.safetensors", "qwen_image_layered_vae.safetensors", "configs"
+VAE, CONFIGS = "qwen_image_layered_vae.safetensors", "configs"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -93,7 +98,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     kinds = [kind for kind in files.KINDS if kind in options.kinds.split(",")]
     folder, tokenizer, configs = (path.resolve() for path in (options.folder, options.tokenizer, options.configs))
-    asked = Rehearsal(folder, tokenizer, configs, kinds, int(options.limit * GB), options.resolution, options.memory)
+    asked = Rehearsal(
+        folder, tokenizer, configs, kinds, int(options.limit * GB), options.resolution, options.memory, options.words
+    )
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with _ended_cleanly(), _shared_files(asked, options.depth):
@@ -121,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kinds", default=",".join(files.KINDS), help="of the transformer's file (default: %(default)s)"
     )
+    parser.add_argument(
+        "--words", default="bf16", choices=files.WORDS, help="of the text encoder's file (default: %(default)s)"
+    )
     parser.add_argument("--limit", type=float, default=12.0, help="memory of the process in GB (default: %(default)s)")
     parser.add_argument("--memory", default="streamed", help="memory setting of the model (default: %(default)s)")
     parser.add_argument("--resolution", type=int, default=RESOLUTION, help="side in pixels (default: %(default)s)")
@@ -139,11 +149,11 @@ def _shared_files(asked: Rehearsal, depth: int | None) -> Iterator[None]:
     """Configurations, text encoder and VAE, which serve all kinds. All are deleted in the end."""
     try:
         _write_configs(asked, depth)
-        _tell_written(asked.folder / TEXT_ENCODER, files.text_encoder(_config(asked, "text_encoder")))
+        _tell_written(asked.text_encoder, files.text_encoder(_config(asked, "text_encoder"), asked.words))
         files.write_vae(asked.folder / VAE, _config(asked, "vae"))
         yield
     finally:
-        for path in (asked.folder / TEXT_ENCODER, asked.folder / VAE):
+        for path in (asked.text_encoder, asked.folder / VAE):
             path.unlink(missing_ok=True)
         shutil.rmtree(asked.folder / CONFIGS, ignore_errors=True)
 
@@ -238,7 +248,7 @@ def _rehearse(asked: Rehearsal, kind: str) -> bool:
 
 def _whole_run(asked: Rehearsal, path: Path, results: str) -> bool:
     with limited(asked.limit) as limit, _full_disk(asked.folder) as full:
-        for file in (path, asked.folder / TEXT_ENCODER, asked.folder / VAE):
+        for file in (path, asked.text_encoder, asked.folder / VAE):
             files.forget(file)
         print(f"  run with a caption, cold page cache, {gb(limit.size)} by {limit.how}", flush=True)
         outcome = run_child(asked.task(path, limit, results, full))
@@ -257,7 +267,7 @@ def _warm_run(asked: Rehearsal, path: Path, results: str) -> bool:
 
 def _refusal(asked: Rehearsal, path: Path, part: str) -> bool:
     """Whether a file that is cut off is refused by name before minutes have passed."""
-    whole = path if part == "transformer" else asked.folder / TEXT_ENCODER
+    whole = path if part == "transformer" else asked.text_encoder
     with limited(asked.limit) as limit, _cut_off(whole) as cut:
         task = asked.task(path, limit)
         outcome = run_child(replace(task, files={**task.files, part: str(cut)}))

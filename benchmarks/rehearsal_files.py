@@ -17,6 +17,7 @@ import struct
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -53,6 +54,9 @@ FILE_NAMES = {
     "fp8": "qwen_image_layered_fp8_scaled.safetensors",
     "q4_k": "qwen_image_layered_Q4_K.gguf",
 }
+WORDS = {"bf16": "qwen_2.5_vl_7b.safetensors", "fp8": "qwen_2.5_vl_7b_fp8_scaled.safetensors"}
+"""Files of the text encoder."""
+
 TYPES = {"bf16": "BF16", "fp8": "F8_E4M3", "q4_k": "Q4_K"}
 """What large weights are stored as."""
 
@@ -77,7 +81,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """A file's weights: the large ones, which come first, and the small ones, whose bytes are made by `small_bytes`."""
+    """A file's weights: the large ones, which come first, those of a type together, and the small ones, whose bytes are
+    made by `small_bytes`."""
 
     large: list[Entry]
     small: list[Entry]
@@ -110,10 +115,8 @@ def transformer(config: Mapping[str, Any], kind: str) -> Content:
     large = [name for name, shape in found.items() if _is_large(name, shape, kind)]
     types = {"Q4_K": ("F32", "BF16")}.get(TYPES[kind], ("BF16", "BF16"))  # as ComfyUI-GGUF's files have it
     small = [Entry(prefix + name, found[name], types[len(found[name]) > 1]) for name in found.keys() - set(large)]
-    if kind == "fp8":
-        small += [Entry(f"{prefix}{name.removesuffix('weight')}scale_weight", (), "F32") for name in large]
-        small.append(Entry(f"{prefix}scaled_fp8", (0,), "F8_E4M3"))
-    return Content([Entry(prefix + name, found[name], TYPES[kind]) for name in large], sorted(small))
+    entries = [Entry(prefix + name, found[name], TYPES[kind]) for name in large]
+    return Content(entries, sorted(small + _fp8_scales(entries, prefix)))
 
 
 def _is_large(name: str, shape: tuple[int, ...], kind: str) -> bool:
@@ -121,13 +124,29 @@ def _is_large(name: str, shape: tuple[int, ...], kind: str) -> bool:
     return name.startswith("transformer_blocks.") and len(shape) == 2 and whole
 
 
-def text_encoder(config: Mapping[str, Any]) -> Content:
-    """The text encoder's weights in bf16, under the names of ComfyUI's file."""
+def text_encoder(config: Mapping[str, Any], kind: str = "bf16") -> Content:
+    """The text encoder's weights under the names of ComfyUI's files, one of WORDS; in fp8 those of its blocks are."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     found = shapes(Qwen2_5_VLForConditionalGeneration, {"config": Qwen2_5_VLConfig(**config)})
-    entries = [Entry(_older_name(name), shape, "BF16") for name, shape in found.items()]
-    return Content([e for e in entries if len(e.shape) > 1], [e for e in entries if len(e.shape) == 1])
+    blocks = TYPES[kind]
+    entries = [
+        Entry(_older_name(name), shape, blocks if _in_block(name) and len(shape) == 2 else "BF16")
+        for name, shape in found.items()
+    ]
+    large = sorted((entry for entry in entries if len(entry.shape) > 1), key=lambda entry: entry.type)
+    return Content(large, [entry for entry in entries if len(entry.shape) == 1] + _fp8_scales(large, ""))
+
+
+def _in_block(name: str) -> bool:
+    return ".layers." in name or ".blocks." in name
+
+
+def _fp8_scales(large: list[Entry], prefix: str) -> list[Entry]:
+    """What a file of ComfyUI has beside its weights in fp8, if it has any."""
+    names = [entry.name for entry in large if entry.type == TYPES["fp8"]]
+    scales = [Entry(f"{name.removesuffix('weight')}scale_weight", (), "F32") for name in names]
+    return [*scales, Entry(f"{prefix}scaled_fp8", (0,), TYPES["fp8"])] if names else []
 
 
 def _older_name(name: str) -> str:
@@ -195,7 +214,9 @@ def write(path: Path, content: Content) -> bool:
     header = _gguf_header(path, content) if path.suffix == ".gguf" else _safetensors_header(content)
     with path.open("w+b") as file:  # what shares its blocks has to be open for reading too
         file.write(header)
-        shared = _write_large(file, content.large)
+        shared = False
+        for _, group in groupby(content.large, lambda entry: entry.type):
+            shared |= _write_large(file, list(group))
         for entry in content.small:
             file.write(small_bytes(entry))
             if path.suffix == ".gguf":
@@ -254,11 +275,11 @@ def _gguf_bytes(path: Path, content: Content, padding: int) -> bytes:
 
 
 def _write_large(file: IO[bytes], entries: list[Entry]) -> bool:
-    """The block again and again, until all large weights are written. Gives whether the copies take no room."""
+    """The block again and again, until all weights of a type are written. Gives whether the copies take no room."""
     total, start = sum(entry.size for entry in entries), file.tell()
-    found = block(entries[0].type, min(total, UNIT * UNITS)) if entries else b""
+    found = block(entries[0].type, min(total, UNIT * UNITS))
     copies = 0
-    for at in range(0, total, len(found) or 1):
+    for at in range(0, total, len(found)):
         shared = at > 0 and at + len(found) <= total and _share(file, start, start + at, len(found))
         if shared:
             file.seek(len(found), os.SEEK_CUR)

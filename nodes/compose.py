@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..qil_core.blend import BLEND_MODES
 from ..qil_core.color import parse_color
-from ..qil_core.composite import composite, modes_for, onto_color
+from ..qil_core.composite import modes_for, onto_color
+from ..qil_core.files.layered import Layered, Look
 from ..qil_core.sheet import contact_sheet
 from ..qil_core.stack import LayerStack
 from .door import Node
-from .sockets import CATEGORY, layers_input, names_input
+from .shown import layer_sheet
+from .sockets import CATEGORY, layers_input, look_input, names_input, with_modes
 
 
 class CompositeLayers(Node):
@@ -53,6 +55,7 @@ class CompositeLayers(Node):
                     ],
                     tooltip="What lies behind the bottom layer.",
                 ),
+                look_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="RGB."),
@@ -68,10 +71,12 @@ class CompositeLayers(Node):
         space: str,
         blend: dict[str, Any],
         background: dict[str, Any],
+        look: Look | None = None,
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers)
         modes = modes_for(blend.get("modes") or blend.get("mode") or "", len(stack))
-        flat = composite(stack, modes, linear=space == "linear light")
+        layered = Layered(stack, with_modes(look, modes, len(stack)))
+        flat = layered.composite(linear=space == "linear light")
         if "color" in background:
             flat = onto_color(flat, torch.tensor(parse_color(background["color"]), device=flat.device))
         return io.NodeOutput(flat[None, ..., :3], 1 - flat[None, ..., 3], flat[None])
@@ -95,6 +100,6 @@ class PreviewLayers(Node):
 
     @classmethod
     def execute(cls, layers: torch.Tensor, names: str = "") -> io.NodeOutput:
-        picture = contact_sheet(LayerStack.from_image(layers, names or ""))
-        sheet = torch.from_numpy(np.array(picture)).float().div_(255)[None]
-        return io.NodeOutput(sheet, ui=ui.PreviewImage(sheet, cls=cls))
+        stack = LayerStack.from_image(layers, names or "")
+        sheet = torch.from_numpy(np.array(contact_sheet(stack))).float().div_(255)[None]
+        return io.NodeOutput(sheet, ui=layer_sheet(stack))

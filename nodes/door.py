@@ -24,9 +24,16 @@ from ..qil_core.color import parse_color
 from ..qil_core.errors import QilError
 from ..qil_core.request import readable
 from ..qil_core.text import MAX_LINE, MAX_LIST, MAX_PROMPT, printable, quoted
-from .sockets import FileChoice, WhichLayer
+from .sockets import FileChoice, LongText, WhichLayer
 
-METHODS = {"LAYERED_MODEL": "decompose", "EDIT_MODEL": "edit", "MODEL": "clone", "CLIP": "tokenize", "VAE": "encode"}
+METHODS = {
+    "LAYERED_MODEL": "decompose",
+    "EDIT_MODEL": "edit",
+    "MODEL": "clone",
+    "CLIP": "tokenize",
+    "VAE": "encode",
+    "LAYER_LOOK": "of",
+}
 """A method of the objects that come over a socket, by the socket's type."""
 
 Check = Callable[[io.Input, Any], Any]
@@ -163,7 +170,8 @@ def _file(item: FileChoice, value: Any) -> str:
 def _text(item: io.String.Input, value: Any) -> str:
     if not isinstance(value, str):
         raise _unfit(item, "a text", value)
-    readable(item.id, value, MAX_LIST if item.force_input else MAX_PROMPT if item.multiline else MAX_LINE)
+    grows = item.force_input or isinstance(item, LongText)
+    readable(item.id, value, MAX_LIST if grows else MAX_PROMPT if item.multiline else MAX_LINE)
     return value
 
 

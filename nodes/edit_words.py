@@ -19,6 +19,7 @@ from ..qil_core.stack import LayerStack
 from . import host
 from .decompose import with_mask
 from .door import Node, refusal
+from .shown import comparison
 from .sockets import CATEGORY, EditModel, WhichLayer, layers_input, names_input
 
 LOCAL = "For models on this machine; Model Studio decides it by itself."
@@ -145,7 +146,8 @@ class EditLayer(Node):
         at = find_one(stack, index)
         stacks, report = edit_layer(edit_model, stack, at, request, alpha, references, behind, show)
         edited = [stack.pixels[at : at + 1] for stack in stacks]
-        return io.NodeOutput([s.pixels for s in stacks], [s.name_text for s in stacks], edited, str(report))
+        values = [s.pixels for s in stacks], [s.name_text for s in stacks], edited, str(report)
+        return io.NodeOutput(*values, ui=comparison(stack, stacks[0]))
 
 
 class EditImage(Node):

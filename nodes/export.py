@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..qil_core.composite import composite, modes_for
+from ..qil_core.composite import modes_for
 from ..qil_core.errors import QilError
 from ..qil_core.files import pptx
 from ..qil_core.files.format import Dpi, Options
-from ..qil_core.files.layered import Layered, Look
+from ..qil_core.files.layered import PLAIN, Layered, Look
 from ..qil_core.files.registry import FORMATS
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node, refusal
-from .sockets import CATEGORY, layers_input, modes_input, names_input, prefix_input
+from .sockets import CATEGORY, layers_input, look_input, modes_input, names_input, prefix_input, with_modes
 
 ONE, BUILD_UP = "one a stack", "build-up"
 
@@ -65,6 +65,7 @@ class ExportPPTX(Node):
                     optional=True,
                     tooltip="Optional: the picture the layers came from, put hidden under them on the slide.",
                 ),
+                look_input(),
             ],
             outputs=[
                 io.String.Output("path", tooltip="The file that was written."),
@@ -86,6 +87,7 @@ class ExportPPTX(Node):
         names: list[str] | None = None,
         notes: list[str] | None = None,
         original: list[torch.Tensor] | None = None,
+        look: list[Look | None] | None = None,
     ) -> io.NodeOutput:
         stacks = _slides(layers, names or [""])
         path, saved = host.output_path(filename_prefix[0], ".pptx", stacks[0].width, stacks[0].height)
@@ -95,8 +97,9 @@ class ExportPPTX(Node):
             originals=_originals(original or [], len(stacks)),
             build_up=(slides or [ONE])[0] == BUILD_UP,
         )
-        report = pptx.write_deck(stacks, path, options, host.progress())
-        shown: dict[str, Any] = _preview(stacks)
+        looks = _looks(look, stacks)
+        report = pptx.write_deck(stacks, path, options, host.progress(), looks)
+        shown: dict[str, Any] = _preview(stacks, looks)
         return io.NodeOutput(str(path), str(report), ui={**shown, "files": [saved]})
 
 
@@ -120,9 +123,18 @@ def _slides(layers: list[torch.Tensor], names: list[str]) -> list[LayerStack]:
     return [LayerStack.from_image(image, text or "") for image, text in zip(layers, given, strict=True)]
 
 
-def _preview(slides: list[LayerStack]) -> dict[str, Any]:
-    saved = [image for stack in slides for image in ui.PreviewImage(composite(stack)[None]).as_dict()["images"]]
-    return {"images": saved}
+def _looks(given: list[Look | None] | None, stacks: list[LayerStack]) -> list[Look]:
+    """One look a stack, written out; a single one serves every stack."""
+    looks = given or [None]
+    looks = looks * len(stacks) if len(looks) == 1 else looks
+    if len(looks) != len(stacks):
+        raise QilError(f"{len(looks)} looks were given for {len(stacks)} stacks: give one each, or one for all.")
+    return [(look or PLAIN).of(len(stack)) for look, stack in zip(looks, stacks, strict=True)]
+
+
+def _preview(stacks: list[LayerStack], looks: list[Look]) -> dict[str, Any]:
+    flats = [Layered(stack, look).composite() for stack, look in zip(stacks, looks, strict=True)]
+    return {"images": [image for flat in flats for image in ui.PreviewImage(flat[None]).as_dict()["images"]]}
 
 
 class ExportLayers(Node):
@@ -165,6 +177,7 @@ class ExportLayers(Node):
                 ),
                 names_input(),
                 modes_input(),
+                look_input(),
             ],
             outputs=[io.String.Output("path", tooltip="The file that was written; for PNG files their folder.")],
         )
@@ -182,9 +195,10 @@ class ExportLayers(Node):
         format: dict[str, Any],
         names: str = "",
         modes: str = "",
+        look: Look | None = None,
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
-        look = Look(tuple(modes_for(modes or "", len(stack)))).of(len(stack))
+        look = with_modes(look, modes_for(modes or "", len(stack)), len(stack))
         (chosen,) = (one for one in FORMATS.values() if one.name == format["format"])
         path, saved = host.output_path(filename_prefix, chosen.suffix(stack), stack.width, stack.height)
         chosen.write(stack, path, look, Options(format.get("dpi")), host.progress())

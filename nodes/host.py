@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from PIL import Image
 from server import PromptServer
 
 from ..qil_core.errors import QilError
+from ..qil_core.files.atomic import atomic_path
+from ..qil_core.files.png import encode
 from ..qil_core.progress import Progress, side_by_side
 from ..qil_core.stack import to_bytes
 from ..qil_core.text import quoted
@@ -99,6 +102,27 @@ def output_path(prefix: str, suffix: str, width: int, height: int) -> tuple[Path
         raise QilError(f"The prefix {quoted(prefix)} cannot be used ({error.strerror}). Choose another one.") from error
     file = f"{name}_{counter:05}_{suffix}"
     return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
+
+
+def temp_picture(subfolder: str, picture: torch.Tensor) -> dict[str, Any]:
+    """A picture (H, W, 3|4) in [0, 1] as a PNG in ComfyUI's temp folder, and what /view needs to serve it.
+
+    It is named by its content: the same picture is written once.
+    """
+    data = encode(picture)
+    name = f"{hashlib.blake2b(data, digest_size=16).hexdigest()}.png"
+    path = Path(folder_paths.get_temp_directory()) / subfolder / name
+    if not path.is_file():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+    return ui.SavedResult(name, subfolder, io.FolderType.temp)
+
+
+def is_there(picture: dict[str, Any] | None) -> bool:
+    """Whether a picture of `temp_picture` has not been deleted since; True for none."""
+    if picture is None:
+        return True
+    return (Path(folder_paths.get_temp_directory()) / picture["subfolder"] / picture["filename"]).is_file()
 
 
 def input_files(suffixes: tuple[str, ...]) -> list[str]:

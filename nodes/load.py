@@ -9,7 +9,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..qil_core.decompose.registry import DECOMPOSERS, entry
+from ..qil_core.decompose.registry import DECOMPOSERS, entry, opened
 from ..qil_core.errors import QilError
 from ..qil_core.model.sources import DOWNLOAD, FOLDER, Wanted, sources
 from ..qil_core.options import Option
@@ -45,7 +45,7 @@ class LoadLayeredModel(Node):
 
     @classmethod
     def execute(cls, source: dict[str, Any]) -> io.NodeOutput:
-        return io.NodeOutput(rated(entry(source["source"]).open(source, Comfy)))
+        return io.NodeOutput(rated(opened(entry(source["source"]), source, Comfy)))
 
 
 def local_options(wanted: Wanted, more: Sequence[Option] = ()) -> list[io.DynamicCombo.Option]:

@@ -14,6 +14,7 @@ from ..qil_core.stack import LayerStack, quantized
 from . import host
 from .decompose import with_mask
 from .door import Node
+from .shown import comparison
 from .sockets import CATEGORY, layers_input, layers_output, names_input, names_output
 
 BOTH, ALPHA = "alpha and colours", "alpha only"
@@ -76,8 +77,8 @@ class RestoreLayers(Node):
         report = f"{len(done)} layers from {size}\nRecomposition: {after} (before the residual: {before})"
         if restores == BOTH:
             report += f"\nExactness: {edge_changes(solved, done)}"
-        pixels = done.pixels
-        return io.NodeOutput(pixels, done.name_text, 1 - pixels[..., 3], report, after.max_error, after.psnr)
+        values = done.pixels, done.name_text, 1 - done.pixels[..., 3], report, after.max_error, after.psnr
+        return io.NodeOutput(*values, ui=comparison(small, done))
 
 
 def _one(pictures: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 from comfy_api.latest import io
 
-from ..qil_core.files.layered import Layered
+from ..qil_core.files.layered import PLAIN, Layered, Look
 
 LayeredModel = io.Custom("LAYERED_MODEL")
 """A Decomposer (qil_core.decompose)."""
@@ -12,12 +16,27 @@ LayeredModel = io.Custom("LAYERED_MODEL")
 EditModel = io.Custom("EDIT_MODEL")
 """An Editor (qil_core.edit)."""
 
+LayerLook = io.Custom("LAYER_LOOK")
+"""A Look (qil_core.files.layered): which layers are hidden, their opacity and blend modes."""
+
 CATEGORY = "image/layers"
 LEAVE_OUT, KEEP = "leave out", "keep"
 
 
 class FileChoice(io.Combo.Input):
     """A choice among files, which come and go: one that is in no list yet is taken, if it is there."""
+
+
+class LongText(io.String.Input):
+    """A text that grows with the number of layers, such as edits. widget: the type of the widget that writes it."""
+
+    def __init__(self, id: str, widget: str, **options: Any) -> None:
+        super().__init__(id, **options)
+        self.widget = widget
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the front end gets; without a widget of that type it would show a plain text box."""
+        return {**super().as_dict(), "widgetType": self.widget}
 
 
 def layers_input() -> io.Image.Input:
@@ -73,6 +92,17 @@ def layered_values(document: Layered) -> io.NodeOutput:
     folded = document.folded()
     stack = folded.stack
     return io.NodeOutput(stack.pixels, stack.name_text, "\n".join(folded.look.modes), stack.width, stack.height)
+
+
+def look_input() -> io.Input:
+    tooltip = "Optional, from Layer Editor: which layers are hidden, their opacity and blend modes."
+    return LayerLook.Input("look", optional=True, tooltip=tooltip)
+
+
+def with_modes(look: Look | None, modes: Sequence[str], count: int) -> Look:
+    """A look for `count` layers, written out; blend modes that were chosen by hand go before its own."""
+    given = look or PLAIN
+    return (replace(given, modes=tuple(modes)) if modes else given).of(count)
 
 
 def hidden_input() -> io.Combo.Input:

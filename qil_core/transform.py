@@ -122,8 +122,9 @@ def _inverse(placement: Placement, pivot: tuple[float, float]) -> _Inverse:
     px, py = pivot
     goal_x, goal_y = px + placement.dx, py + placement.dy
     x0, y0 = px - xx * goal_x - xy * goal_y, py - yx * goal_x - yy * goal_y
-    whole = _is_permutation(xx, xy) and placement.dx == round(placement.dx) and placement.dy == round(placement.dy)
-    if whole:  # a quarter turn about a half pixel would blur everything: it goes to the nearest pixel instead
+    straight = _is_permutation(xx, xy) and _is_permutation(yx, yy)
+    if straight and placement.dx == round(placement.dx) and placement.dy == round(placement.dy):
+        # a quarter turn about a half pixel would blur everything: it goes to the nearest pixel instead
         x0, y0 = math.floor(x0 + 0.5), math.floor(y0 + 0.5)
     return _Inverse(xx, xy, yx, yy, x0, y0)
 

@@ -24,6 +24,7 @@ SLOW = (
     "files/test_other_programs.py",
     "model/test_attention.py",
     "model/test_edit_model.py",
+    "remote/test_faults.py",
     "test_drawn_scenes.py",
     "test_judging.py",
     "test_parallel.py",

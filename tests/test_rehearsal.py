@@ -89,7 +89,22 @@ def test_files_of_the_shipped_configurations_have_the_true_sizes() -> None:
         kind: rehearsal_files.transformer(shipped("transformer"), kind).size / 1e9 for kind in rehearsal_files.KINDS
     }
     assert sizes == pytest.approx({"bf16": 40.9, "fp8": 20.5, "q4_k": 11.6}, abs=0.1)
-    assert rehearsal_files.text_encoder(shipped("text_encoder")).size / 1e9 == pytest.approx(16.6, abs=0.1)
+    words = {kind: rehearsal_files.text_encoder(shipped("text_encoder"), kind).size / 1e9 for kind in ("bf16", "fp8")}
+    assert words == pytest.approx({"bf16": 16.6, "fp8": 9.4}, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", rehearsal_files.WORDS)
+def test_every_kind_of_text_encoder_has_sane_weights_stored_as_the_kind_says(
+    small: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / rehearsal_files.WORDS[kind]
+    rehearsal_files.write(path, rehearsal_files.text_encoder(read_json(small / "configs" / "text_encoder.json"), kind))
+    readers = open_readers(path)
+    assert recognize(readers) is Kind.TEXT_ENCODER
+    types = {name: readers[name].dtype for name in ("model.layers.0.mlp.up_proj.weight", "model.embed_tokens.weight")}
+    assert list(types.values()) == [rehearsal_files.TYPES[kind], "BF16"]
+    for name in types:
+        assert value(readers[name]).std().item() == pytest.approx(0.02, rel=0.15)
 
 
 def test_a_weight_that_is_longer_than_the_block_of_random_bytes_is_whole(
@@ -116,7 +131,7 @@ def test_a_file_without_room_is_not_begun(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_run_that_fails_leaves_no_file_behind(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> bool:
-        assert {path.name for path in tmp_path.iterdir()} > {rehearsal.TEXT_ENCODER, rehearsal.VAE}
+        assert {path.name for path in tmp_path.iterdir()} > {rehearsal_files.WORDS["bf16"], rehearsal.VAE}
         raise KeyboardInterrupt
 
     monkeypatch.setattr(rehearsal, "_whole_run", interrupted)

@@ -1,6 +1,7 @@
 // A download button for every file that a node of this package reports. ComfyUI itself shows only pictures.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { after } from "./show/after.js";
 
 const PACKAGE = decodeURIComponent(new URL(import.meta.url).pathname.split("/").at(-2));
 const KEPT = "files"; // the node property that brings the buttons back when the graph is loaded again
@@ -35,15 +36,6 @@ function showButtons(node, files) {
   for (const file of files) addButton(node, file);
   const [width, height] = node.computeSize();
   node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
-}
-
-function after(nodeType, method, action) {
-  const original = nodeType.prototype[method];
-  nodeType.prototype[method] = function (...args) {
-    const result = original?.apply(this, args);
-    action(this, ...args);
-    return result;
-  };
 }
 
 app.registerExtension({

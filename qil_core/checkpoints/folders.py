@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import QilError
+from .packed import refused
 
 PARTS = ("transformer", "text_encoder", "vae", "tokenizer")
 """The folders without which no model runs here. processor and scheduler have published defaults."""
@@ -56,8 +57,17 @@ class Files:
         return tuple(path for path in sorted(self.text_encoder.parent.glob("*.gguf")) if MMPROJ in path.name.lower())
 
     def config(self, part: str, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """The configuration of "transformer", "text_encoder" or "vae": config.json beside its weights, or `shipped`."""
-        return self._own_or_shipped(getattr(self, part) / "config.json", part, settings)
+        """The configuration of "transformer", "text_encoder" or "vae": config.json beside its weights, or `shipped`.
+
+        Raises QilError where it asks for a quantiser of diffusers, which are not used here. Of a text encoder only the
+        weights are asked: transformers' fp8 is read where it has a scale for a whole weight.
+        """
+        path = getattr(self, part)
+        found = self._own_or_shipped(path / "config.json", part, settings)
+        asked = found.get("quantization_config")
+        if asked and part != "text_encoder":
+            raise refused(path, str(asked.get("quant_method") if isinstance(asked, dict) else asked))
+        return found
 
     def scheduler_config(self, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The configuration of the scheduler: from the transformer's diffusers folder, or the published one."""

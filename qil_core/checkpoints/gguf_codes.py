@@ -2,8 +2,8 @@
 
 A row of a weight is a row of bytes, cut into blocks of 32 weights (the older types) or 256 (the K types). d and m are
 half floats; q are integers of a few bits, of which a run of bytes first has all the lowest ones, then the next ones.
-Every function gives float32 (..., weights) of uint8 (..., bytes), by the same operations as the gguf package, which
-takes minutes for this in numpy.
+Every Type's unpack gives float32 (..., weights) of uint8 (..., bytes), by the same operations as the gguf package,
+which takes minutes for this in numpy. Q4_K to Q6_K, in which most files are, do it in two steps (`InBlocks`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from .stored import InBlocks
 
 Unpack = Callable[..., Tensor]
 """Of the codes and, where a type has one, its table."""
@@ -43,8 +45,9 @@ def _half(field: Tensor) -> Tensor:
 
 def _bits(field: Tensor, run: int, width: int) -> Tensor:
     """Integers of `width` bits of every run of bytes: (blocks, runs, 8 / width, run)."""
-    runs = field.reshape(len(field), -1, 1, run)
-    return torch.cat([(runs >> shift) & ((1 << width) - 1) for shift in range(0, 8, width)], 2)
+    runs, mask = field.reshape(len(field), -1, 1, run), (1 << width) - 1
+    middle = [(runs >> shift) & mask for shift in range(width, 8 - width, width)]
+    return torch.cat([runs & mask, *middle, runs >> (8 - width)], 2)
 
 
 def _rows(values: Tensor, codes: Tensor) -> Tensor:
@@ -96,32 +99,46 @@ def q3_k(codes: Tensor) -> Tensor:
     return _rows(scale * (q.float() - 4), codes)
 
 
-def q4_k(codes: Tensor) -> Tensor:
-    d, m, scales, q = _fields(codes, 2, 2, 12, 128)
-    scale, least = _scales_and_least(d, m, scales)
-    return _rows(scale * _bits(q, 32, 4).reshape(-1, 8, 32).float() - least, codes)
+def _q4_k_fields(codes: Tensor) -> tuple[Tensor, ...]:
+    head, q = _fields(codes, 16, 128)
+    return (*_scales_and_least(head), q)
 
 
-def q5_k(codes: Tensor) -> Tensor:
-    d, m, scales, high, low = _fields(codes, 2, 2, 12, 32, 128)
-    scale, least = _scales_and_least(d, m, scales)
+def _q4_k_values(scale: Tensor, least: Tensor, q: Tensor) -> Tensor:
+    return (scale * _bits(q, 32, 4).reshape(-1, 8, 32) - least).flatten(1)
+
+
+def _q5_k_fields(codes: Tensor) -> tuple[Tensor, ...]:
+    head, high, low = _fields(codes, 16, 32, 128)
+    return (*_scales_and_least(head), high, low)
+
+
+def _q5_k_values(scale: Tensor, least: Tensor, high: Tensor, low: Tensor) -> Tensor:
     q = _bits(low, 32, 4).reshape(-1, 8, 32) | (_bits(high, 32, 1).reshape(-1, 8, 32) << 4)
-    return _rows(scale * q.float() - least, codes)
+    return (scale * q - least).flatten(1)
 
 
-def _scales_and_least(d: Tensor, m: Tensor, packed: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the 8 groups of a block: 6 bits each, the upper half of which keeps its top bits with the lower half."""
-    low, high, both = packed.split(4, 1)
-    scale = torch.cat([low & 63, (both & 15) | ((low >> 6) << 4)], 1)
-    least = torch.cat([high & 63, (both >> 4) | ((high >> 6) << 4)], 1)
-    return (_half(d) * scale.float())[..., None], (_half(m) * least.float())[..., None]
+def _scales_and_least(head: Tensor) -> tuple[Tensor, Tensor]:
+    """(blocks, 8, 1) each, of the 8 groups of a block, from its d, m and 12 bytes with 6 bits a number.
+
+    The bytes begin with 4 scales, then 4 least values; of the other 4 groups, the top bits lie above those, the rest in
+    the last 4 bytes. Both are worked out together, since what takes time here is the number of operations.
+    """
+    d_and_m, first, both = head.split((4, 8, 4), 1)
+    others = torch.cat([both & 15, both >> 4], 1) | ((first >> 6) << 4)
+    six = torch.cat([(first & 63).view(-1, 2, 4), others.view(-1, 2, 4)], 2)
+    scale, least = (_half(d_and_m)[..., None] * six).unsqueeze(-1).unbind(1)
+    return scale, least
 
 
-def q6_k(codes: Tensor) -> Tensor:
+def _q6_k_fields(codes: Tensor) -> tuple[Tensor, ...]:
     low, high, scales, d = _fields(codes, 128, 64, 16, 2)
-    scale = (_half(d) * scales.view(torch.int8).float())[..., None]
+    return (_half(d) * scales.view(torch.int8).float())[..., None], low, high
+
+
+def _q6_k_values(scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
     q = _bits(low, 64, 4).reshape(-1, 8, 32) | (_bits(high, 32, 2).reshape(-1, 8, 32) << 4)
-    return _rows(scale * (q.float() - 32).reshape(-1, 16, 16), codes)
+    return (scale * (q.float() - 32).reshape(-1, 16, 16)).flatten(1)
 
 
 def iq4_nl(codes: Tensor, table: Tensor) -> Tensor:
@@ -144,9 +161,9 @@ TYPES = {
     "Q8_0": Type(32, 34, q8_0),
     "Q2_K": Type(256, 84, q2_k),
     "Q3_K": Type(256, 110, q3_k),
-    "Q4_K": Type(256, 144, q4_k),
-    "Q5_K": Type(256, 176, q5_k),
-    "Q6_K": Type(256, 210, q6_k),
+    "Q4_K": Type(256, 144, InBlocks(_q4_k_fields, _q4_k_values)),
+    "Q5_K": Type(256, 176, InBlocks(_q5_k_fields, _q5_k_values)),
+    "Q6_K": Type(256, 210, InBlocks(_q6_k_fields, _q6_k_values)),
     "IQ4_NL": Type(32, 18, iq4_nl, IQ4),
     "IQ4_XS": Type(256, 136, iq4_xs, IQ4),
 }

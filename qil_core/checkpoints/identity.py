@@ -20,6 +20,9 @@ weights have the same samples once in 800 times, and then still another time of 
 SAMPLE = 4096
 """Bytes of a sample: what disks and systems read at once."""
 
+MAX_HEADER = 100_000_000
+"""Bytes of a safetensors file's header at the most: the limit of the format's own library."""
+
 Identity = tuple[object, ...]
 
 _remembered: dict[tuple[int, ...], str] = {}
@@ -33,6 +36,37 @@ def identity_of(files: Files) -> Identity:
     parts = [files.transformer, files.text_encoder, files.vae, files.tokenizer, *beside]
     loras = tuple((_of(path), strength) for path, strength in files.loras)
     return (*map(_of, parts), loras)
+
+
+def fingerprints(files: Files) -> dict[str, dict[str, object]]:
+    """What each file of weights, and the tokenizer, is: for reports, which others may hold against their own files.
+
+    A key is a part's name and the file's name in it. "bytes": the size. "samples": the digest of SAMPLES places, which
+    tells a fine-tuned model from the one that it was made of. "header": SHA-256 of a safetensors file's header, the
+    names, types and shapes of all its weights. Neither reads a file as a whole. Raises QilError: not there.
+    """
+    parts = ("transformer", "text_encoder", "vae", "tokenizer")
+    lying = [(part, getattr(files, part)) for part in parts]
+    lying += [("mmproj", path) for path in files.mmproj] + [(f"lora {by:g}", path) for path, by in files.loras]
+    return {f"{part}/{path.name}": _fingerprint(path) for part, place in lying for path in _weights(place)}
+
+
+def _weights(place: Path) -> list[Path]:
+    return sorted(each for each in place.iterdir() if each.is_file()) if place.is_dir() else [place]
+
+
+def _fingerprint(path: Path) -> dict[str, object]:
+    size, _, samples = _of_file(path)
+    found = {"bytes": size, "samples": samples}
+    return found | {"header": _header_digest(path)} if path.suffix == ".safetensors" else found
+
+
+def _header_digest(path: Path) -> str:
+    """SHA-256 of the header: its length in 8 bytes, little-endian, then as many bytes of JSON (safetensors' format)."""
+    with path.open("rb") as file:
+        length = file.read(8)
+        header = file.read(min(int.from_bytes(length, "little"), MAX_HEADER))
+    return hashlib.sha256(length + header).hexdigest()
 
 
 def _of(path: Path) -> Identity:

@@ -27,9 +27,13 @@ SETTINGS = ".comfy_quant"
 LEFT_OUT = (".scale_input", ".input_scale", SETTINGS, "scaled_fp8", SECOND_SCALE)
 """For arithmetic in fp8, which is not done here, or read with its weight."""
 
+SVDQUANT = "SVDQuant for Nunchaku (4 bits, computed by CUDA kernels alone that are downloaded as programs)"
+"""Why diffusers can load it and this package does not: docs/model.md, "Files and downloads"."""
+
 FOREIGN = {
+    ".wscales": SVDQUANT,
     ".weight_scale_inv": "block-wise fp8",
-    ".qweight": "4-bit integers (Nunchaku, AWQ or GPTQ)",
+    ".qweight": "4-bit integers (AWQ or GPTQ)",
     ".absmax": "4-bit bitsandbytes",
     ".SCB": "8-bit bitsandbytes",
 }
@@ -75,10 +79,9 @@ def _weight_of(scale: str) -> str:
 
 
 def _refuse_foreign(readers: Readers, path: Path) -> None:
-    for name in readers:
-        for ending, what in FOREIGN.items():
-            if name.endswith(ending):
-                raise refused(path, what)
+    for ending, what in FOREIGN.items():
+        if any(name.endswith(ending) for name in readers):
+            raise refused(path, what)
 
 
 def refused(path: Path, what: str) -> QilError:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import QilError
-from . import decompose, layers
+from . import batch, decompose, layers, run
 
-COMMANDS = (decompose, layers)
+COMMANDS = (decompose, batch, run, layers)
 """In the order in which help lists them."""
 
 STOPPED = 130

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from ..batch.results import write_results
+from ..batch.stages import AUTO, formats_of
 from ..decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from ..decompose.automatic import Limits, decompose_automatically
 from ..decompose.registry import DECOMPOSERS, open_by_name
 from ..decompose.run import Report, decompose
 from ..errors import QilError
-from ..files.atomic import atomic_path
 from ..files.format import Format
 from ..files.picture import load_picture
 from ..files.registry import FORMATS
@@ -23,11 +23,6 @@ from ..stack import LayerStack
 from .shell import Shell, bar
 
 DEFAULT_FORMATS = "png,pptx"
-FOLDER = "layers"
-"""Name of what a format writes that makes a folder, not a file."""
-
-AUTO = "auto"
-"""Number of layers that is counted."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -35,6 +30,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     take = commands.add_parser("decompose", help="pictures into layers")
     take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    add_options(take)
+    take.set_defaults(run=run)
+
+
+def add_options(take: argparse.ArgumentParser) -> None:
+    """What can be asked of a decomposition: the same here and in `qil batch`."""
     counts = f"at most, {MIN_LAYERS}-{MAX_LAYERS} (default 4), or {AUTO}: as many as the picture has"
     take.add_argument("--layers", type=_count, default=4, metavar="N", help=counts)
     take.add_argument("--seed", type=int, default=0, help="same seed, same layers (default 0)")
@@ -56,17 +57,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     take.add_argument("--resolution", type=int, default=640, help="for the model: 640 or 1024 (default 640)")
     take.add_argument("--memory", default="auto", help="for the model: auto, streamed, ... (default auto)")
     take.add_argument("--device", metavar="NAME", help="for the model: cuda:1, xpu, mps, cpu, ... (default: the GPU)")
-    take.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    formats = formats_of(options.format)
-    layers = Request.layers if options.layers == AUTO else options.layers
-    request = Request(layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution)
-    request.check()
+    formats = [FORMATS[key] for key in formats_of(options.format)]
+    request, limits = asked(options)
     _check_stems(options.pictures)
     decomposer = opened(options)
-    way = partial(decompose_automatically, limits=Limits()) if options.layers == AUTO else decompose
+    way = partial(decompose_automatically, limits=limits) if limits else decompose
     take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats)
     if len(options.pictures) == 1:
         return take_apart(source=options.pictures[0], folder=options.output)
@@ -79,6 +77,14 @@ def run(options: argparse.Namespace) -> None:
             failed.append(str(source))
     if failed:
         raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")
+
+
+def asked(options: argparse.Namespace) -> tuple[Request, Limits | None]:
+    """The request, and the limits of an automatic count where one is asked for. Raises QilError: out of range."""
+    layers = Request.layers if options.layers == AUTO else options.layers
+    request = Request(layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution)
+    request.check()
+    return request, Limits() if options.layers == AUTO else None
 
 
 def _check_stems(pictures: Sequence[Path]) -> None:
@@ -111,37 +117,16 @@ def _take_apart(
     with bar(source.name) as progress:
         stack, report = way(picture, request, progress=progress)
     print(report)
-    for what, path in _write(stack, report, folder, source.stem, formats):
+    for what, path in write_results(stack, report, folder, source.stem, formats):
         print(f"  {what:14} {path}")
 
 
 def opened(options: argparse.Namespace) -> Decomposer:
-    """The one that was asked for; a model's folder and memory are options of it."""
+    """The one that was asked for."""
+    return open_by_name(*chosen(options), Shell(options.device))
+
+
+def chosen(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """Its name, and its options as texts; a model's folder and memory are options of it."""
     given = [f"folder={options.model}", f"memory={options.memory}"] if options.model else []
-    name = options.decomposer or ("qwen" if options.model else "builtin")
-    return open_by_name(name, given + options.set, Shell(options.device))
-
-
-def formats_of(text: str) -> list[Format]:
-    keys = [item.strip() for item in text.split(",") if item.strip()]
-    unknown = [key for key in keys if key not in FORMATS]
-    if unknown or not keys:
-        raise QilError(f'Unknown format "{", ".join(unknown)}". Use one or more of: {", ".join(FORMATS)}.')
-    return [FORMATS[key] for key in keys]
-
-
-def _write(
-    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format]
-) -> list[tuple[str, Path]]:
-    """Write what was asked for, the contact sheet and the report; what each file is, and where."""
-    from ..sheet import contact_sheet
-
-    done = []
-    for format in formats:
-        suffix = format.suffix(stack)
-        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else FOLDER))))
-    with atomic_path(folder / "contact_sheet.png") as path:
-        contact_sheet(stack).save(path, "PNG")
-    with atomic_path(folder / "report.json") as path:
-        path.write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
-    return [*done, ("contact sheet", folder / "contact_sheet.png"), ("report", folder / "report.json")]
+    return options.decomposer or ("qwen" if options.model else "builtin"), given + options.set

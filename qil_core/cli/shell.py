@@ -19,15 +19,20 @@ class Shell:
         """device: its name; None for the GPU where there is one."""
         self._device = device
 
+    @staticmethod
+    def check(values: Mapping[str, Any]) -> None:
+        """QilError for values of a model's options that only ComfyUI knows what to do with."""
+        if "memory" in values and "folder" not in values:
+            raise QilError("This decomposer is for ComfyUI. Here, give the model's folder with --model.")
+        if values.get("loras"):
+            raise QilError("LoRAs are for ComfyUI's node Load Layered Model: leave them out here.")
+
     def runtime(self, kind: Any, values: Mapping[str, Any], wanted: Any, known: Sequence[Any]) -> Any:
         from ..checkpoints.folders import Files
         from ..model.devices import default_device, device_of, usual_dtype
         from ..model.parts import load
 
-        if "folder" not in values:
-            raise QilError(f'"{values["source"]}" is for ComfyUI. Here, give the model\'s folder with --model.')
-        if values["loras"]:
-            raise QilError("LoRAs are for ComfyUI's node Load Layered Model: leave them out here.")
+        self.check(values)
         device = device_of(self._device) if self._device else default_device()
         with bar(values["folder"]) as progress:
             parts = load(Files.of_folder(Path(values["folder"])), usual_dtype(device), progress, known)

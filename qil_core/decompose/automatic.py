@@ -14,7 +14,8 @@ At last the stack is made exact again, since dropping layers moves its composite
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,7 +78,8 @@ def decompose_automatically(
     if getattr(decomposer, "counts_layers", False):
         wanted = replace(request, layers=limits.max_layers, at_most=True)
         stack, report = decompose(decomposer, picture, wanted, progress)
-        return stack, replace(report, notes=(*report.notes, f"Automatic: {len(stack)} layers stand out."))
+        notes = (*report.notes, f"Automatic: {len(stack)} layers stand out.")
+        return stack, replace(report, notes=notes, made=_made(report, request, limits))
     first = min(request.layers, limits.max_layers)
     done = 0.4  # how many splits will follow is not known: each gets a quarter of the bar's remainder
     stack, report = decompose(decomposer, picture, replace(request, layers=first), part(progress, 0, done))
@@ -102,7 +104,13 @@ def decompose_automatically(
         seconds=seconds,
         after=recomposition(exact, target, part(progress, 0.95, 1)),
         notes=(*report.notes, note),
+        made=_made(report, request, limits),
     )
+
+
+def _made(report: Report, request: Request, limits: Limits) -> dict[str, Any]:
+    """How to make it again: what was asked of this module, not of the decomposer."""
+    return {**report.made, **asdict(request), "automatic": asdict(limits)}
 
 
 def without_repeats(stack: LayerStack) -> LayerStack:

@@ -14,6 +14,7 @@ from ..stack import LayerStack
 from . import Decomposed, Entry, Place, Request
 
 if TYPE_CHECKING:
+    from ..checkpoints.folders import Files
     from ..model.pipeline import LayeredModel
 
 WANTED = Wanted(
@@ -36,6 +37,18 @@ class Qwen:
         """preview: is shown the layers while they form."""
         self.model = model
         self.preview = preview
+
+    @property
+    def files(self) -> Files | None:
+        """What the model was loaded from."""
+        return self.model.parts.files
+
+    @property
+    def device_name(self) -> str:
+        """What computes, for people."""
+        from ..model.devices import name_of
+
+        return name_of(self.model.device)
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4), bottom first, restored from the model's resolution."""

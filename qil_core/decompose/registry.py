@@ -6,7 +6,8 @@ decomposer is one file with a class (see `Decomposer`) and an `Entry` or several
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..errors import QilError
 from ..options import read_all
@@ -29,4 +30,12 @@ def entry(name: str) -> Entry:
 def open_by_name(name: str, given: Sequence[str], place: Place) -> Decomposer:
     """The decomposer of this name with options as texts such as "memory=auto"; the others have their defaults."""
     found = entry(name)
-    return found.open({"source": found.label, **read_all(found.options, given)}, place)
+    return opened(found, read_all(found.options, given), place)
+
+
+def opened(which: Entry, values: Mapping[str, Any], place: Place) -> Decomposer:
+    """A decomposer that knows its `recipe`, its name and the options' values, for reports. Raises QilError."""
+    decomposer = which.open({"source": which.label, **values}, place)
+    recipe = {"name": which.name, "options": {key: value for key, value in values.items() if key != "source"}}
+    decomposer.recipe = recipe  # type: ignore[attr-defined]  # not asked of decomposers that nobody opens by name
+    return decomposer

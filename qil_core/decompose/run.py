@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +15,14 @@ from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..stack import LayerStack, check_image, quantized
 from . import Decomposer, Request
+from .made import how_made
 
 
 @dataclass(frozen=True)
 class Report:
     """What was done and how exact it is. before: the decomposer's own layers; after: the stack that was given out.
 
-    edges: what it cost to get from the one to the other.
+    edges: what it cost to get from the one to the other. made: how to make it again (`made.how_made`).
     """
 
     label: str
@@ -31,6 +34,7 @@ class Report:
     edges: EdgeChanges
     notes: tuple[str, ...]
     prompt: str = ""
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """A few lines for people."""
@@ -56,6 +60,7 @@ class Report:
             "before": self.before.as_dict(),
             "after": self.after.as_dict(),
             "edges": self.edges.as_dict(),
+            "made": dict(self.made),
         }
 
 
@@ -81,7 +86,8 @@ def decompose(
     progress(1.0, "done")
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started
-    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, edges, notes, prompt)
+    made = how_made(decomposer, request)
+    return exact, Report(decomposer.label, len(exact), size, seconds, before, after, edges, notes, prompt, made)
 
 
 def with_alpha(picture: Tensor) -> Tensor:

@@ -5,27 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from ..blend import blend_mode
 from ..composite import composite
 from ..errors import QilError
-from ..stack import LayerStack
+from ..stack import Box, LayerStack
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """All of a layer that reaches beyond its canvas: pixels (h, w, 4), and where their left top corner is on it."""
+
+    image: Tensor
+    left: int
+    top: int
+
+    @property
+    def box(self) -> Box:
+        height, width = self.image.shape[:2]
+        return Box(self.left, self.top, self.left + width, self.top + height)
+
+    def is_of(self, layer: Tensor) -> bool:
+        """Whether a layer (H, W, 4) is still what of this is on its canvas: a later edit makes it another one."""
+        canvas = layer.new_zeros(layer.shape)
+        box = self.box
+        left, top = max(box.left, 0), max(box.top, 0)
+        right, bottom = min(box.right, layer.shape[1]), min(box.bottom, layer.shape[0])
+        if left < right and top < bottom:
+            seen = self.image[top - box.top : bottom - box.top, left - box.left : right - box.left]
+            canvas[top:bottom, left:right] = seen
+        return torch.equal(canvas, layer)
 
 
 @dataclass(frozen=True)
 class Look:
-    """Per layer, bottom first: blend mode, opacity 0..1, and whether it is shown. Empty: normal, 1, shown."""
+    """Per layer, bottom first: blend mode, opacity 0..1, and whether it is shown. Empty: normal, 1, shown.
+
+    whole: the layers that reach beyond the canvas, which a stack cuts off there; None for those that do not, or empty.
+    """
 
     modes: tuple[str, ...] = ()
     opacities: tuple[float, ...] = ()
     visible: tuple[bool, ...] = ()
+    whole: tuple[Whole | None, ...] = ()
 
     def of(self, count: int) -> Look:
         """The same with every value written out, for `count` layers. Raises QilError: wrong counts, unknown modes."""
-        modes = tuple(_known(mode) for mode in self.modes) or ("normal",) * count
-        look = Look(modes, self.opacities or (1.0,) * count, self.visible or (True,) * count)
-        for what, given in (("blend modes", look.modes), ("opacities", look.opacities), ("flags", look.visible)):
+        modes = tuple(known_mode(mode) for mode in self.modes) or ("normal",) * count
+        look = replace(self, modes=modes, opacities=self.opacities or (1.0,) * count)
+        look = replace(look, visible=self.visible or (True,) * count)
+        counted = ("blend modes", look.modes), ("opacities", look.opacities), ("flags", look.visible)
+        for what, given in (*counted, ("whole layers", look.whole or (None,) * count)):
             if len(given) != count:
                 raise QilError(f"{len(given)} {what} were given for {count} layers: give one a layer, or none.")
         if not all(0 <= opacity <= 1 for opacity in look.opacities):
@@ -36,7 +68,7 @@ class Look:
 PLAIN = Look()
 
 
-def _known(mode: str) -> str:
+def known_mode(mode: str) -> str:
     """A blend mode as this package spells it. Raises QilError."""
     return blend_mode(mode).__name__.replace("_", "-")
 
@@ -57,11 +89,21 @@ class Layered:
         pixels[..., 3] *= opacities[:, None, None]
         return Layered(LayerStack(pixels, self.stack.names), replace(self.look, opacities=(1.0,) * len(self.stack)))
 
+    def content(self, index: int) -> tuple[Box, Tensor] | None:
+        """A layer's content (h, w, 4), and its box, which may reach beyond the canvas; None of an empty layer."""
+        layer = self.stack.pixels[index]
+        whole = self.look.whole[index] if self.look.whole else None
+        if whole is not None and whole.is_of(layer):
+            return whole.box, whole.image
+        box = self.stack.bounds(index)
+        return (box, layer[box.top : box.bottom, box.left : box.right]) if box else None
+
     def select(self, indices: Sequence[int]) -> Layered:
         """The layers at these indices, in this order."""
         modes, opacities, visible = self.look.modes, self.look.opacities, self.look.visible
         rows = [(modes[i], opacities[i], visible[i]) for i in indices]
-        return Layered(self.stack.select(indices), Look(*zip(*rows, strict=True)))
+        whole = tuple(self.look.whole[i] for i in indices) if self.look.whole else ()
+        return Layered(self.stack.select(indices), replace(Look(*zip(*rows, strict=True)), whole=whole))
 
     def shown(self, source: str) -> Layered:
         """The layers that are not hidden. source: for the message. Raises QilError when all are."""
@@ -70,11 +112,11 @@ class Layered:
             raise QilError(f"{source} holds no visible layer. Keep hidden layers to read them.")
         return self if len(shown) == len(self.stack) else self.select(shown)
 
-    def composite(self) -> Tensor:
-        """What one sees: float32 (H, W, 4), straight alpha, in [0, 1]; hidden layers are left out."""
+    def composite(self, linear: bool = False) -> Tensor:
+        """What one sees: float32 (H, W, 4), straight alpha, in [0, 1]; hidden layers are left out. linear: of light."""
         shown = [i for i, seen in enumerate(self.look.visible) if seen]
         if not shown:
             return self.stack.pixels.new_zeros(self.stack.pixels.shape[1:])
         seen = self if len(shown) == len(self.stack) else self.select(shown)
         folded = seen.folded()
-        return composite(folded.stack, folded.look.modes)
+        return composite(folded.stack, folded.look.modes, linear)

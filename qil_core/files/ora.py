@@ -67,15 +67,16 @@ def write(
 ) -> Path:
     """Write an OpenRaster file: cropped layers, groups, the merged picture and a thumbnail; the same bytes each time.
 
-    look: blend modes, opacities and visibility. options: dpi. Raises QilError: too many layers, a mode that the format
-    lacks, dpi out of range, the disk refuses.
+    look: blend modes, opacities, visibility, and what lies beyond the canvas. options: dpi. Raises QilError: too many
+    layers, a mode that the format lacks, dpi out of range, the disk refuses.
     """
     dpi, look = DPI.of(options), look.of(len(stack))
     check_count(stack)
     check_modes(stack, look, OPS, "OpenRaster", "PSD")
-    boxes = [stack.bounds(i) or NOT_SHOWN for i in range(len(stack))]
-    crops = (layer[b.top : b.bottom, b.left : b.right] for layer, b in zip(stack.pixels, boxes, strict=True))
-    merged = Layered(stack, look).composite()
+    layered = Layered(stack, look)
+    empty = NOT_SHOWN, stack.pixels.new_zeros(NOT_SHOWN.height, NOT_SHOWN.width, 4)
+    boxes, crops = zip(*(layered.content(i) or empty for i in range(len(stack))), strict=True)
+    merged = layered.composite()
     with (
         atomic_path(path) as temporary,
         zipfile.ZipFile(temporary, "w") as archive,

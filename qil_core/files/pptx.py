@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ..errors import QilError
@@ -91,11 +92,12 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A layer that has content: its name, the box of the content in pixels, and the content (h, w, 4)."""
+    """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows."""
 
     name: str
     box: Box
     crop: Tensor
+    visible: bool
 
 
 @dataclass(frozen=True)
@@ -111,29 +113,33 @@ class Page:
 def write(
     stack: LayerStack, path: Path, look: Look = PLAIN, options: Options = NONE, progress: Progress = silent
 ) -> Path:
-    """Write a deck of one stack, as write_deck() does: opacities go into alpha, hidden layers are left out.
+    """Write a deck of one stack, as write_deck() does.
 
-    Raises QilError as write_deck(), for a look that is impossible or has blend modes, and when all layers are hidden.
+    Raises QilError as write_deck(), and for a look that is impossible.
     """
-    layered = Layered(stack, look.of(len(stack))).shown("The stack").folded()
-    check_modes(layered.stack, layered.look, ("normal",), "PowerPoint", "PSD")
-    return write_deck([layered.stack], path, options, progress).path
+    return write_deck([stack], path, options, progress, [look]).path
 
 
 def write_deck(
-    slides: Sequence[LayerStack], path: Path, options: Options = NONE, progress: Progress = silent
+    slides: Sequence[LayerStack],
+    path: Path,
+    options: Options = NONE,
+    progress: Progress = silent,
+    looks: Sequence[Look] = (),
 ) -> PptxReport:
     """Write a deck, a slide a stack, every layer a picture cropped to its content; "/" in a name makes a group.
 
-    options: see Options; dpi is 10..2400. The slide takes the widest and the highest picture, scaled if a side would
-    pass 56 inches or both stay under 1 inch; every picture fills its slide with its aspect kept, centred. Empty layers
-    are left out and reported. Raises QilError: no slides, dpi out of range, notes or originals for another count of
-    stacks, the disk refuses.
+    looks: one a stack, or none: opacities go into alpha, hidden layers are pictures that PowerPoint's Selection Pane
+    shows as hidden, what lies beyond the canvas lies beside the slide. options: see Options; dpi is 10..2400. The slide
+    takes the widest and the highest picture, scaled if a side would pass 56 inches or both stay under 1 inch; every
+    picture fills its slide with its aspect kept, centred. Empty layers are left out and reported. Raises QilError: no
+    slides, blend modes, dpi out of range, notes or originals for another count of stacks, the disk refuses.
     """
     _check(slides, options)
     dpi = DPI.of(options)
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
-    pages = [_page(stack, size) for stack in slides]
+    given = looks or [PLAIN] * len(slides)
+    pages = [_page(_drawable(stack, look), size) for stack, look in zip(slides, given, strict=True)]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
         deck = _new_deck(size, path.stem)
@@ -202,17 +208,24 @@ def slide_size(pictures: Sequence[tuple[int, int]], dpi: float) -> tuple[int, in
     return width, height
 
 
-def _page(stack: LayerStack, size: tuple[int, int]) -> Page:
-    boxes = [stack.bounds(i) for i in range(len(stack))]
-    layers = list(zip(stack.names, stack.pixels, boxes, strict=True))
-    return Page(
-        Box(0, 0, stack.width, stack.height),
-        _frame(stack, size),
-        tuple(
-            Piece(name, box, layer[box.top : box.bottom, box.left : box.right]) for name, layer, box in layers if box
-        ),
-        tuple(name for name, _, box in layers if not box),
-    )
+def _drawable(stack: LayerStack, look: Look) -> Layered:
+    """A stack and its look, written out. QilError for a blend mode, which PowerPoint has none of."""
+    layered = Layered(stack, look.of(len(stack)))
+    check_modes(stack, layered.look, ("normal",), "PowerPoint", "PSD")
+    return layered
+
+
+def _page(layered: Layered, size: tuple[int, int]) -> Page:
+    stack, look = layered.stack, layered.look
+    contents = [layered.content(i) for i in range(len(stack))]
+    rows = list(zip(stack.names, contents, look.opacities, look.visible, strict=True))
+    pieces = (Piece(name, found[0], _faded(found[1], opacity), shown) for name, found, opacity, shown in rows if found)
+    empty = tuple(name for name, found, _, _ in rows if not found)
+    return Page(Box(0, 0, stack.width, stack.height), _frame(stack, size), tuple(pieces), empty)
+
+
+def _faded(crop: Tensor, opacity: float) -> Tensor:
+    return crop if opacity == 1 else torch.cat([crop[..., :3], crop[..., 3:] * opacity], dim=-1)
 
 
 def _frame(stack: LayerStack, size: tuple[int, int]) -> Frame:
@@ -260,6 +273,8 @@ def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], 
             if item.index == len(placed):
                 placed.append(next(pngs))
             _add_picture(shapes, placed[item.index], item.name, piece.box, page.frame)
+            if not piece.visible:
+                _hide(shapes)
 
     place(slide.shapes, nest([piece.name for piece in page.pieces]))
 
@@ -267,7 +282,12 @@ def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], 
 def _add_original(slide: Slide, picture: Tensor, page: Page) -> None:
     """The picture that the layers came from, hidden, over the whole canvas: the eye in the Selection Pane shows it."""
     _add_picture(slide.shapes, encode(picture), ORIGINAL, page.canvas, page.frame)
-    element: Any = slide.shapes[-1].element
+    _hide(slide.shapes)
+
+
+def _hide(shapes: SlideShapes | GroupShapes) -> None:
+    """Switches the topmost picture off: the eye in the Selection Pane shows it (ECMA-376 part 1, cNvPr, hidden)."""
+    element: Any = shapes[-1].element
     element.nvPicPr.cNvPr.set("hidden", "1")
 
 

@@ -95,8 +95,8 @@ def write(
 ) -> Path:
     """Write a PSD (a PSB where suffix() says so): layers, groups, merged preview, thumbnail, dpi and sRGB profile.
 
-    look: blend modes, opacities (kept as k/255) and visibility. options: dpi. Raises QilError: too many layers, a
-    mode that Photoshop lacks, dpi out of range, the disk refuses.
+    look: blend modes, opacities (kept as k/255), visibility, and what lies beyond the canvas. options: dpi. Raises
+    QilError: too many layers, a mode that Photoshop lacks, dpi out of range, the disk refuses.
     """
     import psd_tools.psd  # noqa: F401  here: its modules import each other in a circle, which threads trip over
 
@@ -104,8 +104,9 @@ def write(
     check_count(stack)
     check_modes(stack, look, MODES, "Photoshop", "OpenRaster")
     version = _version(stack)
-    merged = Layered(stack, look).composite()
-    with atomic_path(path) as temporary, parallel(lambda i: _layer(stack, i, version), range(len(stack))) as layers:
+    layered = Layered(stack, look)
+    merged = layered.composite()
+    with atomic_path(path) as temporary, parallel(lambda i: _layer(layered, i, version), range(len(stack))) as layers:
         document = _document(stack, merged, version, dpi)
         _add_entries(document, _entries(nest(stack.names), layers, look, progress))
         with temporary.open("wb") as file:
@@ -155,11 +156,12 @@ def _divider(name: str, kind: str) -> Entry:
     return record, channels
 
 
-def _layer(stack: LayerStack, index: int, version: int) -> Entry:
-    box = stack.bounds(index)
-    if box is None:
+def _layer(layered: Layered, index: int, version: int) -> Entry:
+    found = layered.content(index)
+    if found is None:
         return _record(torch.zeros(0, 0, 4), 0, 0, version)
-    return _record(stack.pixels[index, box.top : box.bottom, box.left : box.right], box.left, box.top, version)
+    box, crop = found
+    return _record(crop, box.left, box.top, version)
 
 
 def _record(crop: Tensor, left: int, top: int, version: int) -> Entry:

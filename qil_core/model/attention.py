@@ -18,6 +18,9 @@ from .machine import HOST
 DEFAULT = "default"
 """The backend that diffusers takes when none is chosen."""
 
+LOSSY_BACKENDS = ("sage", "_sage")
+"""How the names of backends begin that compute in fewer bits than the model has."""
+
 
 def rotary(
     transformer: Any, shapes: list[tuple[int, int, int]], text: int, device: torch.device, real: bool = False
@@ -74,19 +77,51 @@ class JointAttention:
         return attn.to_out[0](mixed[:, words:].contiguous()), attn.to_add_out(mixed[:, :words].contiguous())
 
 
-def use_backend(transformer: Any, name: str) -> None:
-    """Compute this transformer's attention with a backend of diffusers. Raises QilError when it cannot be used here.
+def use_backend(transformer: Any, name: str, device: torch.device) -> None:
+    """Compute this transformer's attention with a backend of diffusers, which is tried once on the device.
 
-    diffusers' set_attention_backend also makes it the default of every model in the process; leaving the context puts
-    the default that was there back.
+    Raises QilError when it cannot be used here; the transformer is then as it was. diffusers' set_attention_backend
+    also makes it the default of every model in the process; leaving the context puts the default that was there back.
     """
     from diffusers.models.attention_dispatch import attention_backend
 
+    if HUB in name.lower():  # diffusers does not mind capitals
+        raise QilError(_DOWNLOADS.format(name))
+    processors = [block.attn.processor for block in transformer.transformer_blocks]
+    before = [processor._attention_backend for processor in processors]
     try:
         with attention_backend("native"):
             transformer.set_attention_backend(name)
-    except (RuntimeError, ValueError, ImportError) as error:
+        _try(transformer, device)
+    except Exception as error:  # backends are many packages, each with errors of its own
+        for processor, backend in zip(processors, before, strict=True):
+            processor._attention_backend = backend
         raise QilError(f'The attention backend "{name}" cannot be used here: {error}') from None
+
+
+HUB = "hub"
+"""In the names of diffusers' backends that are downloaded when they are chosen."""
+
+_DOWNLOADS = (
+    'The attention backend "{}" would be downloaded as a program and run. A graph that somebody else made must not do '
+    "that, so it is not done here. Install a package and choose its backend: flash (flash-attn), _flash_3 "
+    "(FlashAttention 3, built from source), sage (sageattention), xformers; _native_cudnn needs no package."
+)
+
+TRIAL_TOKENS = 128
+"""Of the attention that is computed to see whether a backend works on a device."""
+
+
+def _try(transformer: Any, device: torch.device) -> None:
+    """Attention of the blocks' own width and type, over zeros. Raises whatever the backend does."""
+    from diffusers.models.attention_dispatch import dispatch_attention_fn
+
+    config = transformer.config
+    x = torch.zeros(
+        1, TRIAL_TOKENS, config.num_attention_heads, config.attention_head_dim,
+        dtype=transformer.txt_norm.weight.dtype, device=device,
+    )  # fmt: skip
+    dispatch_attention_fn(x, x, x, backend=transformer.transformer_blocks[0].attn.processor._attention_backend)
 
 
 def use_joint_attention(transformer: Any) -> None:
@@ -98,8 +133,8 @@ def use_joint_attention(transformer: Any) -> None:
 class Tuning:
     """How a transformer computes: the attention backend by diffusers' name, and whether its blocks are compiled."""
 
-    def __init__(self, transformer: Any) -> None:
-        self._transformer = transformer
+    def __init__(self, transformer: Any, device: torch.device) -> None:
+        self._transformer, self._device = transformer, device
         self._attention, self._compiled = DEFAULT, False
         use_joint_attention(transformer)
 
@@ -109,7 +144,7 @@ class Tuning:
             if attention == DEFAULT:
                 use_joint_attention(self._transformer)
             else:
-                use_backend(self._transformer, attention)
+                use_backend(self._transformer, attention, self._device)
             self._attention = attention
         if compiled and not self._compiled:
             # tokens of pictures and prompts and the rows of the tables vary from call to call

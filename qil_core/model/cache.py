@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -52,6 +53,14 @@ class ContentCache:
         while self.size > self._limit and len(self._held) > 1:
             self.size -= _size(self._held.popitem(last=False)[1])
         return value
+
+    def get_all(self, keys: Sequence[str], make: Callable[[list[int]], list[Value]]) -> list[Value]:
+        """What is held under each key. What is not comes from one make(places of those keys), and is then held."""
+        values: dict[str, Any] = {key: self._held[key] for key in keys if key in self._held}
+        new = {key: i for i, key in enumerate(keys) if key not in values}
+        if new:
+            values |= zip(new, make(list(new.values())), strict=True)
+        return [self.get(key, partial(values.__getitem__, key)) for key in keys]
 
 
 def _size(value: str | Tensor) -> int:

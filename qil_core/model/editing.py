@@ -79,10 +79,7 @@ class EditModel(Runtime):
         prompts = [request.instruction, request.negative_prompt][: 2 if request.true_cfg_scale > 1 else 1]
         seen = [fit(picture, self.parts.model.sight)[0] for picture in pictures]
         with run.stage("text"):
-            embeddings = []
-            for i, prompt in enumerate(prompts):
-                progress(0.7 * i / len(prompts), "reading the instruction")
-                embeddings.append(self._embedding(prompt, seen))
+            embeddings = self._embeddings(prompts, seen, part(progress, 0, 0.7))
         with run.stage("image"):
             images = []
             for i, picture in enumerate(pictures):
@@ -92,16 +89,17 @@ class EditModel(Runtime):
         grids = [(image.shape[-2] // 2, image.shape[-1] // 2) for image in images]
         return Problem(embeddings, tokens, *grids[0], 1, Guidance(request.true_cfg_scale), grids)
 
-    def _embedding(self, prompt: str, seen: Sequence[Any]) -> Tensor:
-        def make() -> Tensor:
-            parts = self.parts
+    def _embeddings(self, prompts: Sequence[str], seen: Sequence[Any], progress: Progress) -> list[Tensor]:
+        def make(new: list[int]) -> list[Tensor]:
+            parts, asked = self.parts, [prompts[i] for i in new]
             with self.placement.words() as encoder:
                 return words.embed_with_pictures(
-                    parts.tokenizer, parts.image_processor, encoder, parts.model, prompt, seen, self.device
-                )
+                    parts.tokenizer, parts.image_processor, encoder, parts.model, asked, seen, self.device,
+                    lambda done: progress(done, "reading the instruction"),
+                )  # fmt: skip
 
         pictures = [torch.from_numpy(np.array(picture)) for picture in seen]
-        return self.cache.get(content_key("prompt", self._reading, prompt, *pictures), make)
+        return self.cache.get_all([content_key("prompt", self._reading, p, *pictures) for p in prompts], make)
 
     def _variant(
         self, i: int, problem: Problem, request: EditRequest, run: Run, progress: Progress, preview: Preview

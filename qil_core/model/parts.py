@@ -41,7 +41,7 @@ class Parts:
     """A pipeline's pieces, on the CPU, in evaluation mode, their weights in the mapped files as they are stored.
 
     model: what they make up. transformer: its modulation layers are in `modulation`. vae: for single frames (see
-    vae.py). notes: what a user should know.
+    vae.py). notes: what a user should know. files: what they were loaded from.
     """
 
     model: Model
@@ -54,6 +54,7 @@ class Parts:
     scheduler: Any
     can_caption: bool
     notes: tuple[str, ...] = ()
+    files: Files | None = None
 
 
 def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: Sequence[Model] = (LAYERED,)) -> Parts:
@@ -84,6 +85,7 @@ def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: 
         scheduler=scheduler,
         can_caption=model is LAYERED and not text_encoder.notes,
         notes=(*transformer.notes, *text_encoder.notes),
+        files=files,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -43,7 +44,7 @@ class LayeredModel(Runtime):
         run.prompt = self._prompt(seen, request, run, part(progress, 0, ENCODED))
         prompts = [run.prompt, request.negative_prompt] if request.true_cfg_scale > 1 else [run.prompt]
         with run.stage("text"):
-            embeddings = [self._embedding(prompt) for prompt in prompts]
+            embeddings = self._embeddings(prompts)
         with run.stage("image"):
             image = self._encode(pixels, run)
         rows, columns = image.shape[-2] // 2, image.shape[-1] // 2
@@ -76,9 +77,9 @@ class LayeredModel(Runtime):
             key = content_key(torch.from_numpy(np.array(seen)), request.language, self._reading)
             return self.cache.get(key, make)
 
-    def _embedding(self, prompt: str) -> Tensor:
-        def make() -> Tensor:
+    def _embeddings(self, prompts: Sequence[str]) -> list[Tensor]:
+        def make(new: list[int]) -> list[Tensor]:
             with self.placement.words() as encoder:
-                return words.embed(self.parts.tokenizer, encoder, prompt, self.device)
+                return words.embed(self.parts.tokenizer, encoder, [prompts[i] for i in new], self.device)
 
-        return self.cache.get(content_key("prompt", self._reading, prompt), make)
+        return self.cache.get_all([content_key("prompt", self._reading, prompt) for prompt in prompts], make)

@@ -20,7 +20,7 @@ from ..errors import QilError
 from ..progress import Preview, Progress, part, silent
 from ..stack import to_bytes
 from . import denoise, devices, vae
-from .attention import DEFAULT, Tuning
+from .attention import DEFAULT, LOSSY_BACKENDS, Tuning
 from .cache import ContentCache, content_key
 from .denoise import Problem
 from .first_block import FirstBlockCache
@@ -131,7 +131,7 @@ class Runtime:
         self.cache = ContentCache()
         self.settings = Settings(memory)
         self.placement = Placement(parts, machine, memory, free)
-        self._tuning = Tuning(parts.transformer)
+        self._tuning = Tuning(parts.transformer, self.device)
 
     def with_settings(self, settings: Settings) -> Self:
         """The same model with other settings; nothing is loaded for that. Raises QilError for what cannot be used."""
@@ -236,6 +236,8 @@ class Runtime:
 
         latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self.settings.compile)
         run.notes += [blocks.note] if self.settings.reuse else []
+        if self.settings.attention.lower().startswith(LOSSY_BACKENDS):
+            run.notes.append(f"Attention (lossy): {self.settings.attention} computes in 8 bits.")
         return latents
 
     def _glimpse(self, problem: Problem, before: Tensor, after: Tensor, sigmas: Tensor) -> Tensor:

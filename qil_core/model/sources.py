@@ -73,6 +73,12 @@ def runtime_options() -> tuple[Option, ...]:
         "needs about 6 GB and little RAM; the report says what was chosen and why. Another choice loads nothing anew. "
         "Storage in fp8, int8 or nf4 (4 bits) is lossy; files in fp8, int8 or GGUF keep their own in every mode."
     )
+    attention = (
+        "default: what torch takes. _native_cudnn (NVIDIA), flash (package flash-attn), _flash_3 (FlashAttention 3, "
+        "built from source, for H100 and the like) and xformers compute the same but for rounding; which is fastest "
+        "depends on the GPU. sage (package sageattention) is lossy: 8 bits. One that cannot be used here is refused "
+        "when the model is loaded; none is ever downloaded."
+    )
     compiled = "Compile the transformer's blocks: faster steps after a first run that takes minutes longer."
     cached = (
         "Lossy when above 0: a step whose first block does nearly what it did before reuses the work of the others. "
@@ -81,7 +87,7 @@ def runtime_options() -> tuple[Option, ...]:
     return (
         Option("loras", "", loras, multiline=True),
         Option("memory", MODES[0], memory, choices=tuple(MODES)),
-        Option("attention", ATTENTION[0], "Attention backend; checked when it is loaded.", choices=ATTENTION),
+        Option("attention", ATTENTION[0], attention, choices=ATTENTION),
         Option("compile", False, compiled),
         Option("first_block_cache", 0.0, cached, step=0.01, advanced=True),
     )

@@ -6,7 +6,7 @@ Templates are the stock pipelines' own, read from them. What goes with pictures 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +46,66 @@ def token_count(tokenizer: Any, prompt: str) -> int:
     return len(tokenizer(prompt).input_ids)
 
 
-def embed(tokenizer: Any, text_encoder: Any, prompt: str, device: torch.device) -> Tensor:
-    """Embeddings (1, tokens, width) of a prompt in the template, its prefix dropped, at most 512 tokens."""
+def embed(tokenizer: Any, text_encoder: Any, prompts: Sequence[str], device: torch.device) -> list[Tensor]:
+    """Embeddings (1, tokens, width) of each prompt in the template, its prefix dropped, at most 512 tokens."""
     pipeline = stock()
-    inputs = tokenizer([pipeline.prompt_template_encode.format(prompt)], return_tensors="pt").to(device)
-    states = text_encoder(
-        input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, output_hidden_states=True
-    ).hidden_states[-1]
-    return states[:, pipeline.prompt_template_encode_start_idx :][:, :MAX_TOKENS]
+    texts = [tokenizer([pipeline.prompt_template_encode.format(prompt)], return_tensors="pt") for prompt in prompts]
+    inputs = [{"input_ids": text.input_ids, "attention_mask": text.attention_mask} for text in texts]
+    begin = pipeline.prompt_template_encode_start_idx
+    return [states[:, begin:][:, :MAX_TOKENS] for states in last_states(text_encoder, inputs, device)]
+
+
+def last_states(
+    text_encoder: Any,
+    inputs: Sequence[Mapping[str, Tensor]],
+    device: torch.device,
+    each: Callable[[float], None] = lambda done: None,
+) -> list[Tensor]:
+    """Last hidden states (1, tokens, width) of every input, as the text encoder's forward gives them, without logits.
+
+    Each layer serves all inputs while it is at hand, so where the weights travel they travel once. each(fraction done)
+    is called before every layer; it may raise to stop.
+    """
+    language = text_encoder.model.language_model
+    calls = [_first_call(text_encoder.model, {name: value.to(device) for name, value in i.items()}) for i in inputs]
+    states = [call.states for call in calls]
+    for i, layer in enumerate(language.layers):
+        each(i / len(language.layers))
+        states = [_states(layer(state, **call.given)) for state, call in zip(states, calls, strict=True)]
+    return [language.norm(state) for state in states]
+
+
+class _FirstCall(Exception):
+    """With what the first layer was called: hidden states (1, tokens, width), and what is the same for every layer."""
+
+    def __init__(self, states: Tensor, given: Mapping[str, Any]) -> None:
+        self.states, self.given = states, given
+
+
+class _StopsHere(torch.nn.Module):
+    """Stands in for the layers while the model's own forward prepares its input for them."""
+
+    attention_type = "full_attention"  # transformers 4 asks its layers; all of Qwen2.5-VL's are alike
+
+    def forward(self, hidden_states: Tensor, **given: Any) -> Tensor:
+        raise _FirstCall(hidden_states, given)
+
+
+def _first_call(model: Any, inputs: Mapping[str, Tensor]) -> _FirstCall:
+    language = model.language_model
+    layers, language.layers = language.layers, torch.nn.ModuleList([_StopsHere()])
+    try:
+        model(**inputs)
+    except _FirstCall as call:
+        return call.with_traceback(None)
+    finally:
+        language.layers = layers
+    raise AssertionError("the model called no layer")
+
+
+def _states(result: Any) -> Tensor:
+    """Hidden states of what a layer gives, with transformers 4 the first one of several things."""
+    return result if isinstance(result, Tensor) else result[0]
 
 
 def describe(
@@ -90,18 +142,24 @@ def embed_with_pictures(
     image_processor: Any,
     text_encoder: Any,
     model: Model,
-    prompt: str,
+    prompts: Sequence[str],
     pictures: Sequence[Image.Image],
     device: torch.device,
-) -> Tensor:
-    """Embeddings (1, tokens, width) of pictures and a prompt in the model's template, its prefix dropped."""
+    each: Callable[[float], None] = lambda done: None,
+) -> list[Tensor]:
+    """Embeddings (1, tokens, width) of pictures with each prompt in the model's template, its prefix dropped.
+
+    each: see `last_states`.
+    """
     pipeline = stock(model.stock)
     template = pipeline.prompt_template_encode
     names = "" if PLACE in template else "".join(NAMED.format(i + 1) for i in range(len(pictures)))
-    inputs = seeing_inputs(tokenizer, image_processor, text_encoder, template.format(names + prompt), pictures)
-    given = {name: value.to(device) for name, value in inputs.items()}
-    states = text_encoder(**given, output_hidden_states=True).hidden_states[-1]
-    return states[:, pipeline.prompt_template_encode_start_idx :]
+    inputs = [
+        seeing_inputs(tokenizer, image_processor, text_encoder, template.format(names + prompt), pictures)
+        for prompt in prompts
+    ]
+    begin = pipeline.prompt_template_encode_start_idx
+    return [states[:, begin:] for states in last_states(text_encoder, inputs, device, each)]
 
 
 def seeing_inputs(

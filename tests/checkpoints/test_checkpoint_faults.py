@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -152,12 +153,65 @@ def test_missing_files_and_folders_of_pickles_are_named(tmp_path: Path) -> None:
         ({"a.weight": ONE, "a.weight_scale_2": ONE}, "quantised as NVFP4 of another layout.*node Native Layered Model"),
         ({"a.weight": ONE.to(torch.int8), "a.weight_scale": ONE[0]}, r"weight a\.weight is I8 \[2, 2\] with a scale"),
         ({"a.weight": ONE.to(torch.float8_e4m3fn), "a.weight_scale": ONE}, r"with a scale F32 \[2, 2\]; only fp8"),
+        ({"a.qweight": ONE.to(torch.int32), "a.scales": ONE}, r"quantised as 4-bit integers \(AWQ or GPTQ\), which"),
         ({"b.weight_scale": ONE}, r"a scale without its weight b\.weight"),
     ],
 )
 def test_other_quantisations_are_refused(tmp_path: Path, extra: State, message: str) -> None:
     with pytest.raises(QilError, match=message):
         open_readers(saved(tmp_path / "a.safetensors", extra))
+
+
+def as_nunchaku_lite(tensors: State, target: str) -> State:
+    """One layer as diffusers' SVDQW4A4Linear stores it (quantizers/nunchaku/utils.py): rank 32, groups of 64."""
+    rows, columns = tensors.pop(f"{target}.weight").shape
+    return tensors | {
+        f"{target}.qweight": torch.zeros(rows, columns // 2, dtype=torch.int8),
+        f"{target}.wscales": torch.ones(max(1, columns // 64), rows),
+        f"{target}.smooth_factor": torch.ones(columns),
+        f"{target}.proj_down": torch.zeros(columns, 32),
+        f"{target}.proj_up": torch.zeros(rows, 32),
+    }
+
+
+@pytest.mark.parametrize("form", ["folder", "file"])
+def test_svdquant_is_refused_and_the_message_says_what_it_needs_and_what_to_use(
+    tiny: Path, files: Files, tmp_path: Path, form: str
+) -> None:
+    from diffusers import NunchakuLiteQuantizationConfig
+
+    tensors = as_nunchaku_lite(state(tiny, "transformer"), QUERY)
+    asked = {"precision": "int4", "group_size": 64, "rank": 32, "targets": [QUERY]}
+    method = NunchakuLiteQuantizationConfig(compute_dtype="bfloat16", svdq_w4a4=asked).quant_method
+    path = tmp_path / "transformer"
+    if form == "folder":
+        shutil.copytree(tiny / "transformer", path)
+        config = json.loads((path / "config.json").read_text())
+        config["quantization_config"] = {"quant_method": method, "compute_dtype": "bfloat16", "svdq_w4a4": asked}
+        (path / "config.json").write_text(json.dumps(config))
+        saved(path / "diffusion_pytorch_model.safetensors", tensors)
+    else:
+        path = saved(tmp_path / "svdq-int4_r32-qwen-image-layered.safetensors", tensors)
+    with pytest.raises(QilError) as raised:
+        load(replace(files, transformer=path), torch.float32)
+    assert str(raised.value) == (
+        f"{path} is quantised as SVDQuant for Nunchaku (4 bits, computed by CUDA kernels alone that are downloaded as "
+        "programs), which cannot be read here. Use bf16, fp8 or GGUF; or load it with ComfyUI's own nodes, where those "
+        "can, and give their model to the node Native Layered Model."
+    )
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae"])
+def test_a_folder_that_asks_for_a_quantisers_programs_is_refused_by_that_name(
+    tiny: Path, tmp_path: Path, part: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    config = json.loads((folder / part / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8"}}}
+    (folder / part / "config.json").write_text(json.dumps(config))
+    with pytest.raises(QilError, match=f"{part}.* is quantised as torchao, which cannot be read here. Use bf16, fp8"):
+        load(Files.of_folder(folder), torch.float32)
 
 
 def open_and_read(path: Path) -> None:

@@ -146,7 +146,7 @@ def test_blocks_with_a_scale_each_are_multiplied_out(
         ({"a.comfy_quant": settings(format="convrot_w4a4")}, "as convrot_w4a4, which cannot.*Native Layered Model"),
         ({"a.comfy_quant": settings(format="mxfp8")}, r"the parts of weight a\.weight do not fit mxfp8"),
         ({"a.comfy_quant": torch.tensor([123, 1], dtype=torch.uint8)}, "does not say how it is quantised"),
-        ({"a.qweight": torch.ones(2)}, "Nunchaku.*Native Layered Model"),
+        ({"a.qweight": torch.ones(2)}, "AWQ or GPTQ.*Native Layered Model"),
     ],
 )
 def test_formats_that_are_not_documented_name_the_node_that_may_help(

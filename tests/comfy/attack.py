@@ -242,7 +242,8 @@ def main() -> None:
     put_files()
     layers = ours("stack").LayerStack.from_image(stack())
     document = ours("files.document").to_document(layers, ours("files.layered").Look().of(len(layers)))
-    schemas = Schemas(right_values(ours("decompose.builtin").Builtin(), document))
+    look = ours("files.layered").Look(visible=(True, True, False))
+    schemas = Schemas(right_values(ours("decompose.builtin").Builtin(), document, look))
     attack = Attack(set(names_of(ours("errors").QilError)), ours("text").printable)
     healthy: dict[str, Outcome] = {}
     counts: Counter[str] = Counter()

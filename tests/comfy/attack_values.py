@@ -156,7 +156,7 @@ class Core:
         return pixels
 
 
-def right_values(decomposer: Any, document: Any) -> dict[str, Any]:
+def right_values(decomposer: Any, document: Any, look: Any) -> dict[str, Any]:
     """A value that is right by an input's id or, where none is here, by its socket's type.
 
     Raises KeyError, in whoever asks, for a type that is not known: a new one is added here.
@@ -164,7 +164,7 @@ def right_values(decomposer: Any, document: Any) -> dict[str, Any]:
     picture = stack()[:1]
     by_id = dict.fromkeys(("image", "original", "reference_2", "reference_3"), picture)
     core = dict.fromkeys(("MODEL", "CLIP", "VAE"), Core())
-    ours = {"LAYERED_MODEL": decomposer, "EDIT_MODEL": Editor(), "LAYERS": document}
+    ours = {"LAYERED_MODEL": decomposer, "EDIT_MODEL": Editor(), "LAYERS": document, "LAYER_LOOK": look}
     return {"IMAGE": stack(), "MASK": torch.zeros(1, SIDE, SIDE), **ours, **core, **by_id}
 
 

@@ -24,6 +24,7 @@ NODES = {
     "LoadEditModel",
     "EditLayer",
     "EditImage",
+    "LayerEditor",
     "CompositeLayers",
     "PreviewLayers",
     "LayerScore",

@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_there_says_what_an_edit_model_needs(client: Client
 def test_without_files_the_workflow_shows_the_layers_and_says_which_files_are_missing(client: Client) -> None:
     graph = workflow("edit_layer_by_words")
     sheet = find(graph, "PreviewLayers")
-    assert client.succeed(graph).output(sheet)["images"]
+    assert client.succeed(graph).output(sheet)["layer_sheet"]
     del graph[sheet]
     with pytest.raises(Refused, match=r"qwen_image_edit_2511_bf16.*nothing in models/diffusion_models"):
         client.run(graph)

@@ -111,8 +111,8 @@ def test_a_card_that_is_too_small_streams(seen: dict[str, Any]) -> None:
 def test_room_is_asked_for_before_every_stage_and_only_for_what_is_not_there(seen: dict[str, Any]) -> None:
     scene = seen["asked"]
     weight, less, more = scene["weight"], scene["beside"]["less"], scene["beside"]["more"]
-    prompt, negative, picture, time, tables, blocks, decoding = scene["first"]
-    assert (prompt, negative) == (weight["text_encoder"] + less, less), "it stays between two texts"
+    prompts, picture, time, tables, blocks, decoding = scene["first"]
+    assert prompts == weight["text_encoder"] + less, "both texts pass it together"
     assert (picture, decoding) == (weight["vae"] + less, less)
     assert weight["tables"] + less <= tables < weight["tables"] + less + 4096, "slots for two blocks' modulation"
     assert time + blocks == weight["transformer"] + less + more

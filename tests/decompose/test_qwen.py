@@ -149,7 +149,7 @@ def test_a_second_call_with_another_seed_encodes_nothing_again(
     model = LayeredModel(parts, CPU)
     request = Request(layers=2, steps=1, seed=1)
     first, run = model.layers(picture, request, silent)
-    spies = [Spy(monkeypatch, parts.text_encoder, name) for name in ("forward", "generate")]
+    spies = [Spy(monkeypatch, parts.text_encoder.model, "forward"), Spy(monkeypatch, parts.text_encoder, "generate")]
     spies += [Spy(monkeypatch, vae, "encode"), Spy(monkeypatch, Modulation, "make")]
     other, again = model.layers(picture, Request(layers=2, steps=1, seed=2), silent)
     assert [spy.calls for spy in spies] == [0, 0, 0, 0]
@@ -286,9 +286,9 @@ def test_storage_in_fewer_bits_is_lossy_says_so_and_stays_close(
     parts: Parts, picture: torch.Tensor, mode: str, bound: float
 ) -> None:
     want, _ = LayeredModel(parts, CPU, ALL).layers(picture, SMALL, silent)
-    before, words_before = plan.weigh(parts.transformer.transformer_blocks), plan.weigh(parts.text_encoder)
+    before, words_before = plan.weigh(parts.transformer.transformer_blocks), plan.weigh(parts.text_encoder.model)
     seen: list[int] = []
-    spy = parts.text_encoder.register_forward_pre_hook(lambda encoder, _: seen.append(plan.weigh(encoder)))
+    spy = parts.text_encoder.model.register_forward_pre_hook(lambda encoder, _: seen.append(plan.weigh(encoder)))
     model = LayeredModel(parts, CPU, mode)
     got, run = model.layers(picture, SMALL, silent)
     spy.remove()

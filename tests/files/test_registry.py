@@ -83,9 +83,10 @@ def test_powerpoint_has_no_blend_modes_and_nothing_to_read(stack: LayerStack, tm
         FORMATS["pptx"].read(tmp_path / "x.pptx")
 
 
-def test_a_deck_shows_what_one_sees(stack: LayerStack, tmp_path: Path) -> None:
+def test_a_deck_shows_what_one_sees_and_keeps_the_rest_hidden(stack: LayerStack, tmp_path: Path) -> None:
     path = pptx.write(stack, tmp_path / "x.pptx", Look(opacities=(0.2, 1), visible=(True, False)))
-    (picture,) = Presentation(str(path)).slides[0].shapes
+    picture, hidden = Presentation(str(path)).slides[0].shapes
+    assert [shape._element.nvPicPr.cNvPr.get("hidden") for shape in (picture, hidden)] == [None, "1"]
     assert picture.name == "below"
     assert Image.open(io.BytesIO(picture.image.blob)).getpixel((0, 0)) == (255, 255, 255, 51)
 

@@ -188,8 +188,8 @@ def test_patches_have_places_in_their_picture_which_stock_forgets_with_transform
         with torch.inference_mode():
             embeddings.append(stock._get_qwen_prompt_embeds("a", images, CPU)[0])
     with torch.inference_mode():
-        ours = words.embed_with_pictures(
-            parts.tokenizer, parts.image_processor, parts.text_encoder, parts.model, "a", images, CPU
+        [ours] = words.embed_with_pictures(
+            parts.tokenizer, parts.image_processor, parts.text_encoder, parts.model, ["a"], images, CPU
         )
     assert torch.equal(ours, embeddings[0])
     takes_types = "mm_token_type_ids" in parts.text_encoder.forward.__wrapped__.__code__.co_varnames
@@ -230,7 +230,7 @@ def test_a_variant_is_the_next_seed_and_repeats_nothing_that_no_seed_changes(
 ) -> None:
     alone = [EditModel(parts, CPU).edit(pictures[:2], replace(ASKED, seed=seed), silent)[0] for seed in (7, 8, 9)]
     model = EditModel(parts, CPU)
-    spies = [Spy(monkeypatch, parts.text_encoder, "forward"), Spy(monkeypatch, vae, "encode")]
+    spies = [Spy(monkeypatch, parts.text_encoder.model, "forward"), Spy(monkeypatch, vae, "encode")]
     spies.append(Spy(monkeypatch, Modulation, "make"))
     together, _ = model.edit(pictures[:2], replace(ASKED, variants=3), silent)
     assert torch.equal(together, torch.cat(alone))

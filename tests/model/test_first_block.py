@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+pytest.importorskip("diffusers")
+
+import tiny_model
+from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache
+
+from qil_core.checkpoints.folders import Files
 from qil_core.model.first_block import FirstBlockCache, States, change
+from qil_core.model.parts import load
+from qil_core.model.pipeline import LayeredModel
+from qil_core.model.plan import STREAMED
+from qil_core.progress import silent
+from qil_core.request import Request
 
 
 class Blocks:
@@ -70,3 +82,40 @@ def test_at_threshold_0_every_step_is_whole_and_nothing_is_kept() -> None:
 
 def test_change_is_the_mean_difference_over_the_mean_size() -> None:
     assert change(torch.tensor([1.0, -3.0]), torch.tensor([2.0, -2.0])) == 0.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
+
+
+STEPS, THRESHOLD = 12, 1.0
+
+
+def streamed(folder: Path) -> LayeredModel:
+    return LayeredModel(load(Files.of_folder(folder), torch.float32), torch.device("cpu"), STREAMED, free=0)
+
+
+def layers(model: LayeredModel) -> tuple[torch.Tensor, int]:
+    """Layers by one guidance pass, and the bytes of blocks that were moved for that."""
+    asked = Request(layers=1, steps=STEPS, prompt="a disc", true_cfg_scale=1.0, resolution=128)
+    found, _ = model.layers(torch.ones(8, 8, 4), asked, silent)
+    assert model.placement.streamed is not None
+    return found, model.placement.streamed.moved
+
+
+def test_it_gives_the_bits_of_diffusers_own_cache_whose_hooks_move_every_block_in_every_step(folder: Path) -> None:
+    """Why there is a cache of our own: diffusers' blocks find out that they are not needed when they are there."""
+    whole, every_step = layers(streamed(folder))
+    mine = streamed(folder)
+    mine.tune(reuse=THRESHOLD)
+    theirs = streamed(folder)
+    transformer = theirs.parts.transformer
+    apply_first_block_cache(transformer, FirstBlockCacheConfig(THRESHOLD))
+    got, moved = layers(mine)
+    with transformer.cache_context("cond"):
+        want, moved_by_hooks = layers(theirs)
+    assert torch.equal(got, want)
+    assert not torch.equal(got, whole)
+    assert moved_by_hooks == every_step
+    assert moved < 0.9 * every_step

@@ -106,7 +106,7 @@ def test_what_a_lossy_text_encoder_read_is_not_taken_for_what_a_lossless_one_rea
         want, _ = fresh.layers(torch.ones(8, 8, 4), request, silent)
         assert not torch.equal(different, want)
         assert torch.allclose(same, want, atol=1e-5)
-    spy = Spy(monkeypatch, lossless.parts.text_encoder, "forward")
+    spy = Spy(monkeypatch, lossless.parts.text_encoder.model, "forward")
     lossless.layers(torch.ones(8, 8, 4), caption, silent)
     assert spy.calls == 0
 

@@ -35,6 +35,24 @@ def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
     assert held.size <= 3000
 
 
+def test_what_the_cache_lacks_of_several_things_is_made_at_once() -> None:
+    held = cache.ContentCache(limit=2000)
+    made: list[list[str]] = []
+
+    def ask(*names: str) -> list[float]:
+        def make(new: list[int]) -> list[torch.Tensor]:
+            made.append([names[i] for i in new])
+            return [torch.full((250,), float(ord(names[i]))) for i in new]  # 1000 bytes each
+
+        return [value[0].item() for value in held.get_all(names, make)]
+
+    assert ask("a", "b") == [97, 98]
+    assert ask("b", "c", "c") == [98, 99, 99], "a is forgotten"
+    assert ask("d", "b", "a") == [100, 98, 97], "b is kept for the answer, though it has to make room"
+    assert ask("a") == [97]
+    assert made == [["a", "b"], ["c"], ["d", "a"]]
+
+
 def test_equal_contents_have_equal_keys_and_others_do_not() -> None:
     x = torch.rand(3, 4)
     assert cache.content_key(x, "a") == cache.content_key(x.clone().t().contiguous().t(), "a")

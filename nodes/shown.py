@@ -1,0 +1,40 @@
+"""Small pictures that nodes show on themselves (web/show.js)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..qil_core.composite import composite
+from ..qil_core.editor.previews import small
+from ..qil_core.parallel import each
+from ..qil_core.sheet import MAX_CELLS
+from ..qil_core.stack import LayerStack
+from . import host
+
+SUBFOLDER = "qil_shown"
+"""Of ComfyUI's temp folder."""
+
+
+def layer_sheet(stack: LayerStack) -> dict[str, Any]:
+    """Output for the front end: every layer, MAX_CELLS at the most, and the composite, with names and pictures."""
+    count = min(len(stack), MAX_CELLS)
+    layers = each(range(count), lambda i: _layer(stack, i), stack.pixels.device)
+    flat = f"{stack.width} x {stack.height} px, {len(stack)} layers"
+    layers.append({"name": "composite", "detail": flat, "picture": _picture(composite(stack))})
+    return {"layer_sheet": [{"layers": layers}]}
+
+
+def _layer(stack: LayerStack, index: int) -> dict[str, Any]:
+    name, covers = f"{index}  {stack.names[index]}", f"covers {stack.coverage(index):.1%}"
+    return {"name": name, "detail": covers, "picture": _picture(stack.pixels[index])}
+
+
+def comparison(before: LayerStack, after: LayerStack) -> dict[str, Any]:
+    """Output for the front end: the composites of two stacks, to be seen one over the other."""
+    return {"comparison": [{"before": _picture(composite(before)), "after": _picture(composite(after))}]}
+
+
+def _picture(picture: torch.Tensor) -> dict[str, Any]:
+    return host.temp_picture(SUBFOLDER, small(picture))

@@ -1,0 +1,242 @@
+// The panel: it holds the scene, the state with its history and the selection, and lets canvas, list and bars show
+// them.
+
+import { isShown, withPixels } from "./api.js";
+import { Bar } from "./bar.js";
+import { Canvas } from "./canvas.js";
+import { element, icon } from "./dom.js";
+import { History } from "./history.js";
+import { handleKey } from "./keys.js";
+import { LayerList } from "./list.js";
+import { Scene } from "./scene.js";
+import { EMPTY, editOf, originalOf, parseState, stateText, withEdits, withoutStale } from "./state.js";
+
+const REST = 150; // milliseconds
+const WAITING = "Run the workflow once: the layers appear here, and you can move, hide and recolour them.";
+
+export class Panel {
+  /** host: {fetchApi, changed(), run()}. */
+  constructor(host) {
+    this.host = host;
+    this.history = new History(EMPTY);
+    this.shown = EMPTY; // the state on the screen: during a gesture ahead of the history's
+    this.selected = [];
+    this.folded = new Set();
+    this.stacks = [];
+    this.knownNames = new Map(); // also of layers that are gone
+    this.canvas = new Canvas(this);
+    this.list = new LayerList(this);
+    this.bar = new Bar(this);
+    this.notice = element("div", { className: "qle-notice", role: "status" });
+    this.message = element("div", { className: "qle-message" });
+    this.stage = element("div", { className: "qle-stage" }, this.canvas.element, this.message);
+    const middle = element("div", { className: "qle-middle" }, this.stage, this.list.element);
+    this.element = element(
+      "div",
+      { className: "qle", data: { captureWheel: "true" } },
+      this.bar.tools,
+      middle,
+      this.bar.properties,
+      this.notice,
+    );
+    this.element.addEventListener("keydown", (event) => handleKey(this, event));
+    for (const kind of ["pointerdown", "contextmenu", "dblclick"])
+      this.element.addEventListener(kind, (event) => event.stopPropagation());
+    this.wait(WAITING);
+  }
+
+  /** The widget's text: as it was given, letter for letter, until something is edited. */
+  get text() {
+    return this.given ?? stateText(this.history.present);
+  }
+
+  /** Takes the widget's text: from a file, an undo of ComfyUI or the clipboard. */
+  setText(text) {
+    if (text === this.text) return;
+    this.given = text; // also one that cannot be read: nothing is lost, and the node says what is wrong with it
+    this.problem = null;
+    try {
+      this.history.reset(parseState(text));
+    } catch (error) {
+      this.history.reset(EMPTY);
+      this.problem = error.message;
+    }
+    this.show(this.history.present);
+  }
+
+  /** Shows what a run reported: a list of stacks, as the node's ui output has it. */
+  async load(stacks) {
+    if (!Array.isArray(stacks) || !stacks.length || !stacks.every(isShown)) return;
+    this.stacks = stacks;
+    await this.open(Math.min(this.number ?? 0, stacks.length - 1));
+  }
+
+  /** Shows one of the stacks; a run that changed nothing leaves the panel as it is. */
+  async open(number) {
+    const data = this.stacks[number];
+    const turn = (this.opening = JSON.stringify(data));
+    if (turn === this.opened && this.scene) return this.refresh();
+    try {
+      const full = await withPixels(data, this.host.fetchApi);
+      if (turn !== this.opening) return; // a later run was faster
+      [this.opened, this.number] = [turn, number];
+      this.fill(full);
+    } catch (error) {
+      if (turn !== this.opening) return;
+      this.trouble = `Run the workflow to fill the panel again: ${error.message}.`;
+      if (this.scene) this.refreshNotice();
+      else this.wait(this.trouble);
+    }
+  }
+
+  fill(full) {
+    this.canvas.cancel(); // a drag of layers that may be gone
+    this.trouble = null;
+    const resized = String(this.scene?.canvas) !== String(full.canvas);
+    this.scene = new Scene(full);
+    for (const { id, name } of full.layers) this.knownNames.set(id, name);
+    this.original = full.original;
+    this.message.hidden = true;
+    if (resized) this.canvas.view.fits = true;
+    this.canvas.opened();
+    this.list.opened();
+    this.show(this.history.present);
+  }
+
+  wait(text) {
+    this.message.hidden = false;
+    const run = element(
+      "button",
+      { type: "button", className: "qle-run", onclick: () => this.host.run() },
+      icon("run"),
+      "Run",
+    );
+    this.message.replaceChildren(element("p", {}, text), run);
+    this.refresh();
+  }
+
+  /** Makes a state the present one; after a text that cannot be read it is the first one. key: steps of the same key
+   * are undone together. */
+  commit(state, key = null) {
+    this.problem = null;
+    this.history.push(this.keeping(state), key);
+    if (key && this.scene) this.passing();
+    else this.restored();
+  }
+
+  /** The state with the order of layers that are not in this stack, which an order of those that are does not name. */
+  keeping(state) {
+    const before = this.history.present;
+    if (state.order === before.order || !this.scene) return state;
+    const absent = before.order.filter((id) => this.items.stale.includes(id) && !state.order.includes(id));
+    return absent.length ? { ...state, order: [...state.order, ...absent] } : state;
+  }
+
+  /** Ids that the edits name and that are in none of the stacks that the node got. */
+  get stale() {
+    if (!this.scene) return [];
+    const known = new Set(this.stacks.flatMap(({ layers }) => layers.map(({ id }) => id)));
+    const there = (id) => this.shown.merged[id]?.every(there) ?? known.has(originalOf(id));
+    return this.items.stale.filter((id) => !there(id));
+  }
+
+  forget() {
+    const stale = this.stale;
+    this.history.push(withoutStale(this.history.present, stale));
+    this.restored();
+  }
+
+  /** Shows a step of a gesture, such as an opacity that is dragged: all pixels follow when it rests. */
+  passing() {
+    this.given = null;
+    this.show(this.history.present, { live: this.canvas.liveScene(), draft: true });
+    this.bar.refreshNumbers();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.restored(), REST);
+  }
+
+  undo() {
+    if (this.history.undo()) this.restored();
+  }
+
+  redo() {
+    if (this.history.redo()) this.restored();
+  }
+
+  restored() {
+    clearTimeout(this.resting);
+    this.given = null;
+    this.show(this.history.present);
+    this.host.changed();
+  }
+
+  /** Puts a state on the screen. draw: see Canvas.paint. */
+  show(state, draw = {}) {
+    this.shown = state;
+    if (this.scene) {
+      this.items = this.scene.arrange(state);
+      this.names = this.scene.names(state, this.items);
+      this.selected = this.selected.filter((id) => this.items.order.includes(id));
+    }
+    this.canvas.paint(draw);
+    if (!draw.live) this.refresh();
+  }
+
+  select(ids) {
+    this.selected = ids;
+    this.canvas.repaint();
+    this.refresh();
+  }
+
+  /** Shows list, bars and notices anew. */
+  refresh() {
+    this.list.refresh();
+    this.bar.refresh();
+    this.refreshNotice();
+  }
+
+  refreshNotice() {
+    const { stale } = this;
+    if (this.problem) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
+    else if (this.trouble && this.scene) this.tell(this.trouble, "Run", () => this.host.run());
+    else if (stale.length) this.tell(staleText(stale.length, this.staleNames(stale)), "Forget", () => this.forget());
+    else this.notice.hidden = true;
+  }
+
+  staleNames(stale) {
+    const nameOf = (id) => editOf(this.history.present, id).name || this.knownNames.get(originalOf(id)) || "unnamed";
+    const names = [...new Set(stale.map(nameOf))];
+    return names.slice(0, 4).join(", ") + (names.length > 4 ? " ..." : "");
+  }
+
+  tell(text, action, act) {
+    this.notice.hidden = false;
+    this.notice.replaceChildren(
+      element("span", {}, text),
+      element("button", { type: "button", className: "qle-text-button", onclick: act }, action),
+    );
+  }
+
+  /** The selected layers that may be changed. */
+  get free() {
+    return this.selected.filter((id) => !editOf(this.shown, id).locked);
+  }
+
+  /** Changes values of the selected layers that are not locked. */
+  change(values, key = null) {
+    if (this.free.length) this.commit(withEdits(this.history.present, this.free, values), key && `${key} ${this.free}`);
+  }
+
+  get focused() {
+    return this.element.contains(document.activeElement);
+  }
+
+  focus() {
+    this.canvas.element.focus({ preventScroll: true });
+  }
+}
+
+function staleText(count, names) {
+  const edits = count > 1 ? `${count} edits belong` : "1 edit belongs";
+  return `${edits} to layers that are not in this stack: ${names}. Kept, not used.`;
+}
