@@ -18,7 +18,6 @@ from comfy_api.latest import io, ui
 from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 from PIL import Image
-from server import PromptServer
 
 from ..qil_core.errors import QilError
 from ..qil_core.files.atomic import atomic_path
@@ -62,6 +61,8 @@ def preview(make: Callable[[], torch.Tensor]) -> None:
 
 def say(text: str) -> None:
     """Show a text on the node that runs; it stays there until the next run."""
+    from server import PromptServer  # ComfyUI's, which has every model's code imported
+
     context = get_executing_context()
     if context is not None:
         PromptServer.instance.send_progress_text(text, context.node_id)
