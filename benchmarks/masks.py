@@ -114,7 +114,7 @@ def _plain(picture: torch.Tensor, masks: list[Floats]) -> LayerStack:
     cut = [torch.cat([picture, torch.from_numpy(mask)[..., None]], -1) for mask in masks]
     holes = (np.max(masks, 0) > 0).astype(np.uint8)
     ground = cv2.inpaint((picture.numpy() * 255).round().astype(np.uint8), holes, 5, cv2.INPAINT_TELEA)
-    below = torch.from_numpy(opaque(ground.astype(np.float32) / 255))
+    below = torch.from_numpy(opaque(np.asarray(ground / 255, np.float32)))
     return LayerStack(torch.stack([below, *cut]), ("",) * (len(cut) + 1))
 
 
@@ -133,7 +133,7 @@ def _hair() -> tuple[Floats, Floats]:
         points = middle + (radius * 0.8 + length * 0.4 * steps)[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)
         thick = max(1, round(4 * random.uniform(0.7, 1.5)))
         cv2.polylines(alpha, [(points * 4).astype(np.int32)], False, 255, thick, cv2.LINE_AA)
-    small = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    small = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA) / 255, np.float32)
     color = np.array([0.25, 0.14, 0.08], np.float32)
     return np.asarray(ground + small[..., None] * (color - ground), np.float32), small
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from qil_core.cli import main
 from qil_core.composite import composite
@@ -20,7 +20,7 @@ from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.errors import QilError
 from qil_core.exact import recomposition
-from qil_core.files import folder
+from qil_core.files import folder, loading
 from qil_core.files.picture import load_picture
 from qil_core.progress import Progress
 from qil_core.sheet import contact_sheet
@@ -321,3 +321,34 @@ def test_a_file_name_that_is_no_text_is_printed_as_its_escape(picture: Path, tmp
     assert b"1 of 2 pictures failed: " in done.stderr
     assert b"none \\udcfe.png" in done.stderr
     assert len(list((tmp_path / "o" / odd.stem).iterdir())) == 5
+
+
+def test_masks_from_files_become_layers_named_by_their_files(picture: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pymatting", reason="PyMatting is missing, so --masks was not tested")
+    size = Image.open(picture).size
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for name, box in (("left.png", (10, 10, 40, 40)), ("right.png", (60, 10, 90, 40))):
+        mask = Image.new("L", size)
+        ImageDraw.Draw(mask).rectangle(box, fill=255)
+        mask.save(folder / name)
+    out = tmp_path / "out"
+    assert main(["decompose", str(picture), "-o", str(out), "--masks", str(folder / "*.png"), "--format", "zip"]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["layers"] == 3
+    assert report["after"]["max_error"] <= 1
+    assert loading.load([out / f"{picture.stem}.zip"]).stack.names == ("background", "left", "right")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--masks", "nowhere/*.png"], "There is no picture in nowhere"),
+        (["--masks", "m", "--decomposer", "builtin"], "leave out --model, --decomposer and --set"),
+    ],
+)
+def test_masks_that_are_not_there_or_not_wanted_are_refused(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], says: str
+) -> None:
+    assert main(["decompose", str(picture), "-o", str(tmp_path), *more]) == 1
+    assert says in capsys.readouterr().err

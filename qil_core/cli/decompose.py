@@ -20,6 +20,7 @@ from ..files.format import Format
 from ..files.picture import load_picture
 from ..files.registry import FORMATS
 from ..stack import LayerStack
+from . import masks
 from .shell import Shell, bar
 
 DEFAULT_FORMATS = "png,pptx"
@@ -31,6 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     add_options(take)
+    masks.add_options(take)
     take.set_defaults(run=run)
 
 
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     formats = [FORMATS[key] for key in formats_of(options.format)]
     request, limits = asked(options)
     _check_stems(options.pictures)
-    decomposer = opened(options)
+    decomposer = masks.masks_of(options) if options.masks else opened(options)
     way = partial(decompose_automatically, limits=limits) if limits else decompose
     take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats)
     if len(options.pictures) == 1:
