@@ -1,0 +1,49 @@
+"""Layers from Masks in ComfyUI: masks of other nodes become layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comfy_client import Client, Graph
+from comfy_graphs import flat, node, saving, taken_apart
+from comfy_pictures import BLUE, PAPER
+
+
+@pytest.fixture(autouse=True)
+def with_pymatting(client: Client) -> None:
+    graph = masked("found") | {"see": node("PreviewAny", source=["layers", 2])}
+    if "PyMatting is missing" in client.run(graph).error:
+        pytest.skip("!!! Layers from Masks is NOT TESTED: ComfyUI's Python has no PyMatting (pip install pymatting)")
+
+
+def masked(order: str, **more: object) -> Graph:
+    """The example picture, and Load Image's kind of masks of its disc, box and triangle."""
+    graph = taken_apart("example.png")
+    graph["things"] = node("ArrangeLayers", layers=["decompose", 0], names=["decompose", 1], order="1-3")
+    graph["apart"] = node("SplitImageWithAlpha", image=["things", 0])
+    given = {"image": ["picture", 0], "masks": ["apart", 1], "meaning": "black is the thing (Load Image)", "band": 0}
+    graph["layers"] = node("MasksToLayers", **given, order=order, names="red\nblue\ngreen", **more)
+    return graph
+
+
+def test_masks_of_another_node_become_exact_layers_that_move_whole(client: Client) -> None:
+    graph = masked("as given, bottom first")
+    graph["flat"] = node("CompositeLayers", layers=["layers", 0], **flat())
+    graph["names"] = node("PreviewAny", source=["layers", 1])
+    graph["report"] = node("PreviewAny", source=["layers", 2])
+    run = client.succeed(saving(graph, saved=["layers", 0], image=["flat", 0]))
+    layers = client.pictures(run, "saved")
+    assert run.output("names")["text"][0].splitlines() == ["background", "red", "blue", "green"]
+    example = client.picture({"filename": "example.png", "subfolder": "", "type": "input"})
+    assert np.abs(client.pictures(run, "image")[0].astype(int) - example[..., :3]).max() <= 1
+    assert np.abs(layers[0, ..., :3].astype(int) - np.array(PAPER)).max() <= 3, "nothing is left of the things below"
+    solid = layers[2, ..., 3] > 250
+    assert np.abs(layers[2][solid][:, :3].astype(int) - np.array(BLUE)).max() <= 3
+    assert run.texts["layers"].startswith("4 layers, ")
+
+
+def test_a_background_of_two_pictures_is_refused(client: Client) -> None:
+    graph = masked("found", background=["two", 0])
+    graph["two"] = node("RepeatImageBatch", image=["picture", 0], amount=2)
+    graph["see"] = node("PreviewAny", source=["layers", 2])
+    assert "background holds 2 pictures, expected 1" in client.run(graph).error
