@@ -26,6 +26,7 @@ OURS = frozenset(
         "TransformLayer",
         "RecolorLayer",
         "ArrangeLayers",
+        "LayerEditor",
         "LoadEditModel",
         "EditLayer",
         "EditImage",
