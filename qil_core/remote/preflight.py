@@ -22,6 +22,7 @@ OURS = frozenset(
         "NativeLayeredModel",
         "DecomposeToLayers",
         "SplitLayer",
+        "MasksToLayers",
         "RestoreLayers",
         "TransformLayer",
         "RecolorLayer",
