@@ -63,9 +63,9 @@ def say(text: str) -> None:
     """Show a text on the node that runs; it stays there until the next run."""
     from server import PromptServer  # ComfyUI's, which has every model's code imported
 
-    context = get_executing_context()
-    if context is not None:
-        PromptServer.instance.send_progress_text(text, context.node_id)
+    context, server = get_executing_context(), getattr(PromptServer, "instance", None)  # none: ComfyUI as a library
+    if context is not None and server is not None:
+        server.send_progress_text(text, context.node_id)
 
 
 def check_prefix(prefix: str) -> None:

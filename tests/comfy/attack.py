@@ -121,6 +121,8 @@ class Schemas:
     def good(self, item: Any) -> Any:
         if isinstance(item, io.Combo.Input):
             return item.options[0]
+        if isinstance(item, io.MultiType.Input):
+            return self.good(item.input_override)
         if isinstance(item, io.WidgetInput) and item.io_type not in self.right:
             return TYPED.get(item.id, item.default)
         key = item.id if item.id in self.right else item.io_type

@@ -114,7 +114,7 @@ def wrong_values(item: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(item, io.Int.Input | io.Float.Input):
         yield from {"below": item.min - 1, "above": item.max + 1, "least": item.min, "most": item.max}.items()
     listed = isinstance(item, io.Combo.Input) and type(item) is io.Combo.Input
-    if isinstance(item, io.String.Input | io.Color.Input | io.Combo.Input) and not listed:
+    if isinstance(item, io.String.Input | io.Color.Input | io.Combo.Input | io.MultiType.Input) and not listed:
         yield from TEXTS.items()
 
 
