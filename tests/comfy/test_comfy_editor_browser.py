@@ -125,6 +125,15 @@ def test_the_wheel_zooms_the_picture_once_one_has_clicked_into_it(panel: Panel) 
     assert panel.ask("panel.canvas.view.zoom") == pytest.approx(before)
 
 
+def test_no_tooltip_lies_over_the_panel(panel: Panel) -> None:
+    x, y = panel.at(*BOX)
+    panel.page.mouse.move(x - 20, y)
+    panel.page.mouse.move(x, y)
+    panel.page.wait_for_timeout(1500)
+    assert panel.page.get_by_text("The edits as a JSON text").count() == 0
+    assert panel.ask("panel.element.closest('[title]')?.title || ''") == ""
+
+
 def test_escape_takes_a_drag_back(panel: Panel) -> None:
     panel.drag(DISC, (DISC[0] + 50, DISC[1]), let_go=False)
     panel.page.keyboard.press("Escape")
