@@ -152,7 +152,7 @@ def test_importing_everything_the_nodes_use_loads_no_heavy_library() -> None:
     ]
     modules += ["decompose.builtin", "decompose.registry", "files.pptx", "files.png", "files.archive", "files.picture"]
     modules += ["files.psd", "files.psd_reader", "files.ora", "files.loading", "files.document"]
-    modules += ["edit.model_studio", "edit.local", "ocr"]
+    modules += ["edit.model_studio", "edit.local", "ocr", "editor.apply", "editor.previews"]
     everything = ", ".join("qil_core." + module for module in modules)
     code = f"import sys, {everything}; print(*(m for m in {HEAVY} if m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

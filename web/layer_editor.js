@@ -49,6 +49,7 @@ app.registerExtension({
   },
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.name !== NODE) return;
+    delete nodeData.input?.optional?.edits?.[1]?.tooltip; // it would lie over the panel; the help page has it
     after(nodeType, "onExecuted", (node, output) => {
       const stacks = output?.[KEPT];
       if (!stacks?.length) return;

@@ -40,6 +40,9 @@ FULL_TURN = 360.0
 MAX_NAME = 256
 """Characters of a layer's new name: more are cut off."""
 
+MAX_COPIES = 100
+"""Duplicates in all: as many layers as a file takes (files.limits). Each takes the memory of a layer."""
+
 LAYER = re.compile(r"([0-9a-f]{16}(?:\.[1-9]\d{0,3})?)(?:~([1-9]\d{0,3}))?", re.ASCII)
 """A layer's fingerprint, `.2` where a second layer has the same content, and `~2` for a duplicate made in the panel."""
 
@@ -113,7 +116,7 @@ def parse_edits(text: str) -> Edits:
     merged = _mapping("merged", state.get("merged", {}))
     return Edits(
         {_id("edits", layer): _edit(layer, value) for layer, value in given.items()},
-        _ids("order", state.get("order", [])),
+        _order(state.get("order", [])),
         {_merged_id(layer): _parts(layer, parts) for layer, parts in merged.items()},
     )
 
@@ -231,6 +234,14 @@ def _ids(where: str, value: Any) -> tuple[str, ...]:
     if len(set(found)) < len(found):
         _refuse(where, "every layer once", next(one for one in found if found.count(one) > 1))
     return found
+
+
+def _order(value: Any) -> tuple[str, ...]:
+    order = _ids("order", value)
+    copies = sum(original_of(layer) != layer for layer in order)
+    if copies > MAX_COPIES:
+        _refuse("order", f"at most {MAX_COPIES} duplicates", copies)
+    return order
 
 
 def _id(where: str, value: Any) -> str:

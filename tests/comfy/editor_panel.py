@@ -27,6 +27,9 @@ LIMIT = 2.0
 """Of 255, in any channel of colours times alpha, and in alpha."""
 
 VUE = "(on) => app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', on)"
+LOADED = "Boolean(window.app?.graph?.nodes?.length && LiteGraph.registered_node_types.LayerEditor)"
+"""Whether the workflow that ComfyUI begins with is there: it would come over one that is loaded before it."""
+
 QUEUED = """() => { window.queued = 0; app.api.addEventListener('promptQueued', () => window.queued++); }"""
 NODES = "app.graph.nodes.filter((node) => node.type === 'LayerEditor')"
 CALL = f"""([number, code, value]) => {{
@@ -166,6 +169,7 @@ def panel_page(skip_loudly: Callable[[str], None], server: Server) -> Iterator[P
     if lack := missing():
         skip_loudly(f"Layer Editor's browser tests SKIPPED: {lack}")
     with front_end(server) as page:
+        page.wait_for_function(LOADED)
         page.evaluate(QUEUED)
         yield page
 

@@ -11,7 +11,7 @@ import pytest
 from comfy_browser import load, screenshot
 from comfy_client import Client
 from comfy_server import Server
-from editor_panel import BOX, DISC, LIMIT, VUE, Panel, difference, names_of_shapes, opened, panel_page
+from editor_panel import BOX, DISC, LIMIT, LOADED, VUE, Panel, difference, names_of_shapes, opened, panel_page
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -125,6 +125,26 @@ def test_the_wheel_zooms_the_picture_once_one_has_clicked_into_it(panel: Panel) 
     assert panel.ask("panel.canvas.view.zoom") == pytest.approx(before)
 
 
+def test_a_drag_beside_the_picture_pans(panel: Panel) -> None:
+    before, place = panel.ask("panel.canvas.view.y"), panel.at(240, -30)
+    panel.page.mouse.move(*place)
+    panel.page.mouse.down()
+    panel.page.mouse.move(place[0], place[1] + 40, steps=4)
+    panel.page.mouse.up()
+    panel.page.wait_for_timeout(100)
+    assert panel.ask("panel.canvas.view.y") > before + 10
+    assert panel.edits == {}
+
+
+def test_no_tooltip_lies_over_the_panel(panel: Panel) -> None:
+    x, y = panel.at(*BOX)
+    panel.page.mouse.move(x - 20, y)
+    panel.page.mouse.move(x, y)
+    panel.page.wait_for_timeout(1500)
+    assert panel.page.get_by_text("The edits as a JSON text").count() == 0
+    assert panel.ask("panel.element.closest('[title]')?.title || ''") == ""
+
+
 def test_escape_takes_a_drag_back(panel: Panel) -> None:
     panel.drag(DISC, (DISC[0] + 50, DISC[1]), let_go=False)
     panel.page.keyboard.press("Escape")
@@ -219,7 +239,7 @@ def test_it_looks_right_in_both_themes_at_both_densities(
         other = context.new_page()
         other.request.post(f"{server.url}/api/settings", data={"Comfy.ColorPalette": theme})
         other.goto(server.url)
-        other.wait_for_function("Boolean(window.app?.graph && LiteGraph.registered_node_types.LayerEditor)")
+        other.wait_for_function(LOADED)
         panel = opened(other)
         panel.click(*BOX)
         panel.page.wait_for_timeout(400)

@@ -83,6 +83,7 @@ def test_numbers_out_of_range_are_clamped() -> None:
         (one(shadow=1), 'got "shadow"'),
         (json.dumps({"version": 1, "order": [A, A]}), "every layer once"),
         ('{"version": 1, "order": "all"}', "a list"),
+        (json.dumps({"version": 1, "order": [f"{A}~{i}" for i in range(1, 102)]}), "at most 100 duplicates, got 101"),
         (json.dumps({"version": 1, "merged": {"m1": [A]}}), "two layers or more"),
         (json.dumps({"version": 1, "merged": {C: [A, B]}}), "names such as m1"),
         (json.dumps({"version": 1, "order": [f"{i:016x}" for i in range(1001)]}), "at most 1000 layers"),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { isShown } from "../../web/editor/api.js";
+import { coarse } from "../../web/editor/coarse.js";
 import { Scene } from "../../web/editor/scene.js";
 import { EMPTY, merge, withEdit, withOrder } from "../../web/editor/state.js";
 
@@ -103,4 +104,29 @@ test("what a workflow file keeps of a run is looked at before it is shown", () =
     { ...good, layers: [{ ...good.layers[0], box: [1, 1, 1, 1] }] },
   ])
     assert.ok(!isShown(bad));
+});
+
+test("half the pixels show the same picture, for as long as something is dragged", () => {
+  const half = coarse(scene());
+  assert.deepEqual([half.small, half.scale], [[4, 3], 0.5]);
+  const at = ([x, y]) => [...half.bytes.slice((y * 4 + x) * 4, (y * 4 + x) * 4 + 4)];
+  half.draw(EMPTY, half.arrange(EMPTY));
+  assert.deepEqual(at([0, 0]), [255, 191, 191, 255], "a quarter of it is red");
+  assert.deepEqual(at([3, 2]), WHITE);
+  const state = withEdit(EMPTY, B, { dx: 1, dy: 1 });
+  half.draw(withEdit(state, B, { dx: 3, dy: 1 }), half.arrange(state));
+  assert.deepEqual(at([0, 0]), WHITE);
+});
+
+test("what lies above is held as one where it is normal, and layer by layer where it blends", () => {
+  const made = scene();
+  for (const mode of ["normal", "multiply"]) {
+    const before = withEdit(EMPTY, B, { mode, opacity: 0.6 });
+    const after = withEdit(before, A, { hue: 40, opacity: 0.8 });
+    const whole = drawn(made, after)([1, 1]);
+    made.hold(before, made.arrange(before), [A]);
+    assert.equal(made.held.above === null, mode !== "normal");
+    assert.deepEqual(drawn(made, after)([1, 1]), whole);
+    made.release();
+  }
 });

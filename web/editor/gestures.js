@@ -49,11 +49,12 @@ export class Gestures {
       const ids = held || !top || this.fills(top) ? this.panel.free : [top];
       return { click: () => this.toggle(top), step: move, ids };
     }
-    if (!held && top && !this.fills(top)) this.panel.select([top]);
+    if (!top) return { click: () => this.panel.select([]), step: pan };
+    if (!held && !this.fills(top)) this.panel.select([top]);
     return {
       click: () => this.pick(hits, held),
       step: move,
-      ids: held || (top && !this.fills(top)) ? this.panel.free : [],
+      ids: held || !this.fills(top) ? this.panel.free : [],
     };
   }
 
@@ -77,7 +78,6 @@ export class Gestures {
 
   /** A click: what is on top; on what is selected already, what lies below it. */
   pick(hits, held) {
-    if (!hits.length) return this.panel.select([]);
     if (!held) return this.panel.select([hits[0]]);
     const place = hits.findIndex((id) => this.panel.selected.includes(id));
     this.panel.select([hits[(place + 1) % hits.length]]);
@@ -178,7 +178,7 @@ export class Gestures {
     this.end();
     if (!gesture.begun) return gesture.click?.();
     if (gesture.next && gesture.next !== gesture.state) this.panel.commit(gesture.next);
-    else this.panel.show(this.panel.history.present);
+    else if (gesture.live) this.panel.show(this.panel.history.present);
   }
 
   end() {
