@@ -6,14 +6,17 @@ OUT ?= build/demo
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test quick lint matrix bench clean
+.PHONY: demo test heavy quick lint matrix bench clean
 
 demo: $(VENV)/.demo
 	$(PY) -m qil_core.example build/poster.png
 	$(VENV)/bin/qil decompose build/poster.png -o $(OUT) --layers 6 --format png,pptx,zip
 
 test: $(VENV)/.test
-	$(PY) -m pytest
+	$(PY) -m pytest -m "not heavy"
+
+heavy: $(VENV)/.test
+	$(PY) -m pytest -m heavy
 
 quick: $(VENV)/.test
 	$(PY) -m pytest -m "not slow"

@@ -37,11 +37,27 @@ SLOW = (
 Single tests in other files are marked by themselves."""
 
 
+HEAVY = (
+    "batch/test_cluster.py",
+    "comfy/test_comfy_attack.py",
+    "comfy/test_comfy_editor_browser.py",
+    "comfy/test_comfy_run.py",
+    "edit/test_studio_key.py::test_a_thousand_failures",
+    "model/test_edit_model.py::test_the_base_model_makes_what_stock_makes_at_full_size",
+    "test_gpu_model.py",
+    "test_rehearsal.py",
+)
+"""Takes minutes together: `make test` leaves it out, `make heavy` runs it, and so does CI."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).as_posix().startswith(SLOW):
+        place = f"{item.path.relative_to(here).as_posix()}::{item.name}"
+        if place.startswith(SLOW + HEAVY):
             item.add_marker(pytest.mark.slow)
+        if place.startswith(HEAVY):
+            item.add_marker(pytest.mark.heavy)
 
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
