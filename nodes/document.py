@@ -43,7 +43,8 @@ class LayersToDocument(Node):
             node_id="LayersToDocument",
             display_name="Layers to Document",
             category=CATEGORY,
-            description="Makes a document for ComfyUI's own layer editor (Create Layered Image) of a layer stack.",
+            description="Makes a document for ComfyUI's own layer editor (Create Layered Image) of a layer stack. "
+            "It needs ComfyUI 0.30 or newer, which has that editor.",
             search_aliases=["create layered image", "compositor", "layer editor", "LAYERS"],
             inputs=[layers_input(), names_input(), modes_input()],
             outputs=[Document.Output("document", tooltip=f"For Create Layered Image and Add Layer. {SPACE}")],

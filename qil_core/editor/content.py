@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..color import parse_color
+from ..files.layered import Whole
 from ..recolor import Colorize, HueTurn, Recolor, mean_lightness, recolor
 from ..stack import Box, LayerStack, content_box
 from ..transform import Placement, transform_layer
@@ -23,17 +24,8 @@ KERNEL_RADIUS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
+class Content(Whole):
     """Pixels float32 (h, w, 4), straight alpha, and the place of their left top corner on the canvas, in pixels."""
-
-    image: Tensor
-    left: int
-    top: int
-
-    @property
-    def box(self) -> Box:
-        height, width = self.image.shape[:2]
-        return Box(self.left, self.top, self.left + width, self.top + height)
 
     def within(self, box: Box) -> Tensor:
         """The pixels on a sheet (h, w, 4) that shows a box of the canvas; the rest of it is clear."""

@@ -148,8 +148,8 @@ class Panel:
 
 
 def opened(page: Page, picture: str = "example.png") -> Panel:
-    """The workflow edit_layers_by_hand, run once."""
-    graph = json.loads((WORKFLOWS / "edit_layers_by_hand.json").read_text())
+    """The workflow edit_one_layer, run once."""
+    graph = json.loads((WORKFLOWS / "edit_one_layer.json").read_text())
     for node in graph["nodes"]:
         if node["type"] == "LoadImage":
             node["widgets_values"][0] = picture

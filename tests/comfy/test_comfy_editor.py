@@ -149,7 +149,7 @@ def test_a_run_of_the_editor_alone_needs_no_other_output(client: Client) -> None
 
 def test_the_workflow_moves_hides_and_writes_both_files(client: Client, ids: list[str]) -> None:
     """The task of a new user: six nodes, no number typed; here the panel's text comes as an API request sends it."""
-    graph = workflow("edit_layers_by_hand")
+    graph = workflow("edit_one_layer")
     assert len(graph) == 6
     graph[find(graph, "DecomposeToLayers")]["inputs"]["layers"] = 5
     edits = {ids[1]: {"dx": 100}, ids[2]: {"hidden": True}, ids[3]: {"hue": 90}}

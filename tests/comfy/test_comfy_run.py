@@ -134,7 +134,7 @@ def test_comfyui_takes_an_id_of_ours_and_a_lost_answer_runs_nothing_twice(server
 
 
 def test_a_failed_node_says_why_and_the_others_go_on(shell: Shell, server: Server, said: Callable[[], str]) -> None:
-    graph = workflow("edit_one_layer")
+    graph = workflow("move_and_recolor_one_layer")
     shell.write(graph)
     (shell.folder / "jobs.csv").write_text("name,Move the layer.index\nfine,1\nwrong,900\n")
     arguments = ("--set", "1.image=example.png", "--jobs", str(shell.folder / "jobs.csv"))

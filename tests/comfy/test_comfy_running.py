@@ -10,7 +10,7 @@ from comfy_graphs import node, taken_apart
 
 
 def test_progress_rises_to_the_end(client: Client) -> None:
-    graph = taken_apart("second.png") | {"see": node("PreviewAny", source=["decompose", 3])}
+    graph = taken_apart("second.png", layers=9) | {"see": node("PreviewAny", source=["decompose", 3])}  # not remembered
     fractions = client.succeed(graph).progress("decompose")
     assert len(set(fractions)) >= 3  # ComfyUI passes on only some of what comes in quick succession
     assert all(a <= b for a, b in pairwise(fractions))
@@ -33,7 +33,7 @@ def test_an_interrupted_decomposition_stops_and_the_server_goes_on(client: Clien
             client.post("/interrupt", {})
 
     see = {"see": node("PreviewAny", source=["decompose", 3])}
-    run = client.run(taken_apart("large.png") | see, on_event=interrupt)
+    run = client.run(taken_apart("large.png", layers=9) | see, on_event=interrupt)  # which nothing remembers
     assert run.end == "execution_interrupted"
     assert run.events[-1][1]["node_id"] == "decompose"
     assert run.progress("decompose")[-1] < 1

@@ -55,7 +55,7 @@ def test_restore_layers_gives_the_picture_before_and_after(client: Client) -> No
 def test_layers_can_be_read_and_enlarged_in_both_renderers(page: Page, vue: bool) -> None:
     page.evaluate(VUE, vue)
     try:
-        load(page, ui_form("edit_one_layer"))
+        load(page, ui_form("move_and_recolor_one_layer"))
         assert run(page) == "execution_success"
         cards = page.locator(CARDS)
         cards.nth(4).wait_for()

@@ -70,8 +70,8 @@ def test_the_composite_is_the_picture(client: Client, example: Bytes) -> None:
     assert error(image, example) <= 1
 
 
-def test_edit_one_layer_moves_and_recolors_that_layer_alone(client: Client) -> None:
-    graph = workflow("edit_one_layer")
+def test_move_and_recolor_one_layer_moves_and_recolors_that_layer_alone(client: Client) -> None:
+    graph = workflow("move_and_recolor_one_layer")
     apart, move, recolor = (find(graph, name) for name in ("DecomposeToLayers", "TransformLayer", "RecolorLayer"))
     graph[move]["inputs"] |= {"index": 1, "dx": 60.0, "dy": 20.0}
     graph[recolor]["inputs"] |= {"index": 1}
