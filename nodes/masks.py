@@ -72,7 +72,7 @@ class MasksToLayers(Node):
         names: str = "",
         background: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        areas = masks.clamp(0, 1).cpu().numpy()
+        areas = masks.float().clamp(0, 1).cpu().numpy()
         decomposer = Masks(
             list(areas if meaning == WHITE else 1 - areas),
             tuple(names.splitlines()),

@@ -37,7 +37,7 @@ def find(stack: LayerStack, which: int | str) -> list[int]:
     pattern = re.sub(r"([?[])", r"[\1]", text)  # of fnmatch's wildcards only the star is one here
     found = [i for i, name in enumerate(stack.names) if fnmatchcase(name, pattern)]
     if not found:
-        raise QilError(f"No layer is called {quoted(text)}. There are: {_all_names(stack)}.")
+        raise QilError(f"No layer is called {quoted(text)}: use an index or a name of {_all_names(stack)}.")
     if len(found) > 1 and "*" not in text:
         raise QilError(
             f"{len(found)} layers are called {quoted(text)}: give one of the indices {', '.join(map(str, found))}, "

@@ -42,7 +42,9 @@ def test_a_layer_is_found_by_its_index_or_its_name_and_a_star_stands_for_any_tex
 
 @pytest.mark.parametrize("which", ["Girl", "girl/", "hair", "", "draft", "1.5", "g?rl"])
 def test_a_name_that_no_layer_has_is_refused_with_the_names_that_there_are(which: str) -> None:
-    with pytest.raises(QilError, match=r'No layer is called .* There are: 0 "sky", 1 "girl/hair", 2 "girl/dress"'):
+    with pytest.raises(
+        QilError, match=r'No layer is called .*: use an index or a name of 0 "sky", 1 "girl/hair", 2 "girl/dress"'
+    ):
         find(stack_of(*NAMES), which)
 
 

@@ -78,7 +78,7 @@ def checked(
             kept.append(sized)
             kept_names.append(name)
     if not kept:
-        raise QilError("All masks are empty: nothing was found in the picture, or the masks are of another picture.")
+        raise QilError("All masks are empty, expected one with something in it: use masks of this picture.")
     return kept, kept_names, notes
 
 

@@ -149,7 +149,9 @@ def _colored(rgb: Floats, whole: Floats, alpha: Floats, above: Floats) -> Floats
     """Colours (h, w, 3) of a layer: its own where it is solid and seen, pure ones in soft edges, others carried on."""
     from pymatting import estimate_foreground_ml
 
-    pure = estimate_foreground_ml(rgb.astype(np.float64), whole.astype(np.float64)).astype(np.float32)
+    pure = rgb
+    if min(rgb.shape[:2]) > 1:  # of a line of pixels PyMatting makes no levels
+        pure = estimate_foreground_ml(rgb.astype(np.float64), whole.astype(np.float64)).astype(np.float32)
     free = above <= CLEAR
     solid = free & (alpha >= SOLID)
     colors = np.where(solid[..., None], rgb, pure)

@@ -162,10 +162,12 @@ def right_values(decomposer: Any, document: Any, look: Any) -> dict[str, Any]:
     Raises KeyError, in whoever asks, for a type that is not known: a new one is added here.
     """
     picture = stack()[:1]
-    by_id = dict.fromkeys(("image", "original", "reference_2", "reference_3"), picture)
+    by_id = dict.fromkeys(("image", "original", "reference_2", "reference_3", "background"), picture)
+    square = torch.zeros(1, SIDE, SIDE)
+    square[0, 2:7, 2:7] = 1
     core = dict.fromkeys(("MODEL", "CLIP", "VAE"), Core())
     ours = {"LAYERED_MODEL": decomposer, "EDIT_MODEL": Editor(), "LAYERS": document, "LAYER_LOOK": look}
-    return {"IMAGE": stack(), "MASK": torch.zeros(1, SIDE, SIDE), **ours, **core, **by_id}
+    return {"IMAGE": stack(), "MASK": torch.zeros(1, SIDE, SIDE), **ours, **core, **by_id, "masks": square}
 
 
 TYPED = {"filename_prefix": "attack/x", "instruction": "make it red", "files": "layer.png"}

@@ -87,7 +87,7 @@ def renamed(base: Path, saved: dict[str, str], name: str) -> str:
         ({"pivot": "bogus"}, '"pivot" is set to "bogus" that this version does not have'),
         ({"pivot": "point", "pivot.x": math.nan, "pivot.y": 0.0}, "x: expected a number, got nan"),
         ({"index": ["number", 0]}, "Layer index 100000 is out of range"),
-        ({"index": "the girl"}, 'No layer is called "the girl". There are: 0 "layer 1"'),
+        ({"index": "the girl"}, 'No layer is called "the girl": use an index or a name of 0 "layer 1"'),
     ],
 )
 def test_a_value_that_is_none_is_an_error_that_names_the_input(

@@ -183,3 +183,11 @@ def test_where_all_of_the_picture_is_one_thing_it_is_opaque() -> None:
     stack, report = taken(TWO, Masks([np.ones_like(LOWER)]))
     assert (stack.pixels[1, ..., 3] == 1).all()
     assert report.after.max_error <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (2, 2), (3, 3), (40, 1)])
+def test_the_smallest_pictures_have_layers_too(height: int, width: int) -> None:
+    picture = torch.rand(height, width, 3)
+    stack, report = taken(picture, Masks([np.ones((height, width), np.float32)]))
+    assert len(stack) == 2
+    assert report.after.max_error <= 1
