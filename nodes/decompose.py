@@ -21,12 +21,10 @@ from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node
 from .remember import remembered
+from .shown import in_short
 from .sockets import CATEGORY, LayeredModel, WhichLayer, layers_input, layers_output, names_input, names_output
 
 SEEDS = 2**64
-SAID = 3
-"""Pictures of a batch whose reports there is room for on the node."""
-
 FIXED = "fixed"
 """ControlAfterGenerate.fixed, which comfy_api has since 0.13; older front ends take the text for "yes"."""
 
@@ -160,7 +158,7 @@ class DecomposeToLayers(Node):
             results.append(_decompose(model, picture, each, count, share))
             share(1, "done")  # a remembered result reports nothing by itself
         stacks = [stack for stack, _ in results]
-        host.say(_in_short([report for _, report in results]))
+        host.say(in_short([report for _, report in results]))
         return io.NodeOutput(
             [stack.pixels for stack in stacks],
             [stack.name_text for stack in stacks],
@@ -178,12 +176,6 @@ def _decompose(
     limits = Limits(count["max_layers"], count["depth"])
     automatically = partial(decompose_automatically, model, picture, request, limits, show)
     return remembered(model, request, ["automatically", picture, limits], automatically)
-
-
-def _in_short(reports: list[Report]) -> str:
-    """What of the reports there is room for on the node: no measurements, and of a batch the first pictures."""
-    said = ["\n".join([f"{report.layers} layers, {report.seconds:.1f} s", *report.notes]) for report in reports[:SAID]]
-    return "\n\n".join(said + [f"and {len(reports) - SAID} more pictures"] * (len(reports) > SAID))
 
 
 def with_mask(image: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -248,5 +240,5 @@ class SplitLayer(Node):
         at = find_one(stack, index)
         given = ["split", stack.pixels, stack.names, at]
         result, report = remembered(model, request, given, lambda: split(model, stack, at, request, show))
-        host.say(_in_short([report]))
+        host.say(in_short([report]))
         return io.NodeOutput(result.pixels, result.name_text, str(report))

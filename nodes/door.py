@@ -243,6 +243,13 @@ def _tensor(item: io.Input, expected: str, rank: int, value: Any) -> torch.Tenso
     return value
 
 
+def only(batch: torch.Tensor, name: str) -> torch.Tensor:
+    """The picture of a batch that an input takes one of. Raises QilError."""
+    if len(batch) != 1:
+        raise QilError(f"{name} holds {len(batch)} pictures, expected 1: take one with Get Image from Batch.")
+    return batch[0]
+
+
 CHECKS: tuple[tuple[type[io.Input], Callable[[Any, Any], Any]], ...] = (
     (io.DynamicCombo.Input, _dynamic),
     (FileChoice, _file),

@@ -18,7 +18,7 @@ from ..qil_core.progress import part
 from ..qil_core.stack import LayerStack
 from . import host
 from .decompose import with_mask
-from .door import Node, refusal
+from .door import Node, only, refusal
 from .shown import comparison
 from .sockets import CATEGORY, EditModel, WhichLayer, layers_input, names_input
 
@@ -69,10 +69,7 @@ def _references(second: torch.Tensor | None, third: torch.Tensor | None) -> list
     if second is None and third is not None:
         raise QilError('reference_3 is linked and reference_2 is not: "image 3" needs an image 2. Link it there.')
     found = [(f"reference_{i}", batch) for i, batch in ((2, second), (3, third)) if batch is not None]
-    for name, batch in found:
-        if len(batch) != 1:
-            raise QilError(f"{name} holds {len(batch)} pictures, expected 1: take one with Get Image from Batch.")
-    return [batch[0] for _, batch in found]
+    return [only(batch, name) for name, batch in found]
 
 
 def _said(instruction: str | None, picture_urls: str | None) -> bool | str:

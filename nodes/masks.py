@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from comfy_api.latest import io
 
 from ..qil_core.decompose import Request
 from ..qil_core.decompose.masks import Masks
 from ..qil_core.decompose.run import decompose
-from ..qil_core.errors import QilError
 from ..qil_core.stack import check_image
 from . import host
-from .door import Node
+from .door import Node, only
+from .shown import in_short
 from .sockets import CATEGORY, layers_output, names_output
 
 WHITE, BLACK = "white is the thing", "black is the thing (Load Image)"
@@ -77,17 +75,9 @@ class MasksToLayers(Node):
             list(areas if meaning == WHITE else 1 - areas),
             tuple(names.splitlines()),
             order == GIVEN,
-            None if background is None else _one(background, "background"),
+            None if background is None else only(check_image(background), "background"),
             band or None,
         )
-        stack, report = decompose(decomposer, _one(image, "image"), Request(), host.progress())
-        host.say("\n".join([f"{report.layers} layers, {report.seconds:.1f} s", *report.notes]))
+        stack, report = decompose(decomposer, only(check_image(image), "image"), Request(), host.progress())
+        host.say(in_short([report]))
         return io.NodeOutput(stack.pixels, stack.name_text, str(report))
-
-
-def _one(pictures: Any, what: str) -> torch.Tensor:
-    """The picture of a batch of one. Raises QilError."""
-    batch = check_image(pictures)
-    if len(batch) != 1:
-        raise QilError(f"{what} holds {len(batch)} pictures, expected 1: take one with Get Image from Batch.")
-    return batch[0]

@@ -1,4 +1,4 @@
-"""Small pictures that nodes show on themselves (web/show.js)."""
+"""What nodes show on themselves: small pictures (web/show.js), and what of a report there is room for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ..qil_core.composite import composite
+from ..qil_core.decompose.run import Report
 from ..qil_core.editor.previews import small
 from ..qil_core.parallel import each
 from ..qil_core.sheet import MAX_CELLS
@@ -15,6 +16,9 @@ from . import host
 
 SUBFOLDER = "qil_shown"
 """Of ComfyUI's temp folder."""
+
+SAID = 3
+"""Pictures of a batch whose reports there is room for on the node."""
 
 
 def layer_sheet(stack: LayerStack) -> dict[str, Any]:
@@ -38,3 +42,9 @@ def comparison(before: LayerStack, after: LayerStack) -> dict[str, Any]:
 
 def _picture(picture: torch.Tensor) -> dict[str, Any]:
     return host.temp_picture(SUBFOLDER, small(picture))
+
+
+def in_short(reports: list[Report]) -> str:
+    """What of the reports there is room for on the node: no measurements, and of a batch the first pictures."""
+    said = ["\n".join([f"{report.layers} layers, {report.seconds:.1f} s", *report.notes]) for report in reports[:SAID]]
+    return "\n\n".join(said + [f"and {len(reports) - SAID} more pictures"] * (len(reports) > SAID))

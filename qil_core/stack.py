@@ -56,6 +56,22 @@ class Box(NamedTuple):
     def center(self) -> tuple[float, float]:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
+    def overlap(self, other: Box) -> Box | None:
+        """What two boxes share."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Box(left, top, right, bottom) if left < right and top < bottom else None
+
+    def hull(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        left, top = min(self.left, other.left), min(self.top, other.top)
+        return Box(left, top, max(self.right, other.right), max(self.bottom, other.bottom))
+
+    def within(self, outer: Box) -> tuple[slice, slice]:
+        """The rows and columns of this box in pixels that begin at the corner of another one."""
+        rows = slice(self.top - outer.top, self.bottom - outer.top)
+        return rows, slice(self.left - outer.left, self.right - outer.left)
+
 
 def quantize(values: Tensor) -> Tensor:
     """Round values in [0, 1] to the 8-bit grid k/255."""

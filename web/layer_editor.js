@@ -1,6 +1,7 @@
 // The panel of the node Layer Editor: one DOM widget, whose value is the text of the edits. The parts are in editor/.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { addStyles } from "./editor/dom.js";
 import { Panel } from "./editor/panel.js";
 import { after } from "./show/after.js";
 
@@ -9,12 +10,6 @@ const WIDGET = "QIL_LAYER_EDITOR"; // the type that the node's input asks for
 const KEPT = "layer_editor"; // the run's output, and the node property that fills the panel of a loaded graph
 const MIN_HEIGHT = 440; // CSS pixels
 const SIZE = [860, 760]; // of a new node
-
-function addStyles() {
-  const href = new URL("./editor/panel.css", import.meta.url).href;
-  if (document.querySelector(`link[href="${href}"]`)) return;
-  document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
-}
 
 /** ComfyUI notes changes of a graph when the mouse or a key is let go of; the panel keeps its keys to itself. */
 function noteChange(node) {
@@ -44,7 +39,7 @@ const panelOf = (node) => node.widgets?.find((widget) => widget.panel)?.panel;
 app.registerExtension({
   name: "QwenImageLayered.LayerEditor",
   getCustomWidgets() {
-    addStyles();
+    addStyles(new URL("./editor/panel.css", import.meta.url).href);
     return { [WIDGET]: (node, name) => panelWidget(node, name) };
   },
   beforeRegisterNodeDef(nodeType, nodeData) {

@@ -1,7 +1,7 @@
 // What Preview Layers, Restore Layers and Edit Layer show on themselves. The parts are in show/.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { element } from "./editor/dom.js";
+import { addStyles, element } from "./editor/dom.js";
 import { after } from "./show/after.js";
 import { comparison } from "./show/compare.js";
 import { sheetOf } from "./show/sheet.js";
@@ -11,11 +11,6 @@ const SHOWN_BY = { PreviewLayers: "layer_sheet", RestoreLayers: "comparison", Ed
 const MIN_WIDTH = 340; // CSS pixels
 
 const url = (file) => api.apiURL(`/view?${new URLSearchParams(file)}`);
-
-function addStyles() {
-  const href = new URL("./show/show.css", import.meta.url).href;
-  document.head.append(element("link", { rel: "stylesheet", href }));
-}
 
 /** The node's own view; it is made when there is something to show for the first time. */
 function viewOf(node, kind) {
@@ -41,7 +36,7 @@ function show(node, kind, data) {
 
 app.registerExtension({
   name: "QwenImageLayered.Show",
-  setup: addStyles,
+  setup: () => addStyles(new URL("./show/show.css", import.meta.url).href),
   beforeRegisterNodeDef(nodeType, nodeData) {
     const kind = SHOWN_BY[nodeData.name];
     if (!kind) return;

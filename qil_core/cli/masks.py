@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..batch.inputs import PICTURES
+from ..decompose.builtin.working import Floats
 from ..decompose.masks import Masks
-from ..decompose.matting import Floats
 from ..errors import QilError
 from ..files.folder import natural
 from ..files.picture import load_picture
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def add_options(take: argparse.ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def masks_of(options: argparse.Namespace) -> Masks:
 def _files(text: str) -> list[Path]:
     """The pictures of a folder, or of a pattern, in natural order."""
     found = Path(text).iterdir() if Path(text).is_dir() else map(Path, glob.glob(text))
-    files = sorted((path for path in found if path.suffix.lower() in ENDINGS), key=lambda path: natural(path.name))
+    files = sorted((path for path in found if path.suffix.lower() in PICTURES), key=lambda path: natural(path.name))
     if not files:
         raise QilError(f"There is no picture in {text}: give a folder of masks, or a pattern such as 'masks/*.png'.")
     return files

@@ -18,7 +18,7 @@ from ..progress import Progress, silent
 from ..text import printable
 from .builtin.step11_order import occlusion_order
 from .builtin.units import SHAPE
-from .matting import Floats, Mask
+from .builtin.working import Floats, Mask
 
 MAX_MASKS = 100
 """As many layers of 1328 px take 2.8 GB."""
@@ -28,6 +28,9 @@ SAME = 0.98
 
 LEAST_SOFT = 0.02
 """How far from 0 and 1 a mask's value is soft: 5/255, more than rounding and compression."""
+
+ASPECT_SLACK = 0.02
+"""By how much the aspect of a mask may differ from the picture's: segmentation models round sides."""
 
 INSIDE = 0.9
 """Share of a mask inside another one from which it is a part of it, and lies above."""
@@ -89,7 +92,7 @@ def _sized(mask: Floats, shape: tuple[int, int], index: int) -> Area:
     if mask.shape == shape:
         return Area(mask > 0.5, soft)
     (height, width), (rows, columns) = shape, mask.shape
-    if abs(columns * height - rows * width) > max(rows * width, columns * height) * 0.02:
+    if abs(columns * height - rows * width) > max(rows * width, columns * height) * ASPECT_SLACK:
         raise QilError(
             f"Mask {index + 1} is {columns} x {rows} and the picture {width} x {height} pixels: these are different "
             "aspects. Use masks of the same picture."
@@ -121,7 +124,7 @@ def bottom_first(picture: Floats, masks: Sequence[Mask], progress: Progress = si
         for j in range(i + 1, len(masks)):
             evidence[i + 1, j + 1] = _lies_below(areas[i], areas[j], edges)
     kinds = np.full(len(masks) + 1, SHAPE, np.int8)
-    order = occlusion_order(labels, kinds, progress, np.maximum(evidence, 0) + np.maximum(-evidence, 0).T)
+    order = occlusion_order(labels, kinds, progress, evidence)
     return [int(i) - 1 for i in order[1:]]
 
 

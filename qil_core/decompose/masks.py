@@ -29,8 +29,9 @@ from .builtin.fill import smooth_fill
 from .builtin.patches import patch_fill
 from .builtin.shapes import box_around, continued, grown
 from .builtin.step01_look import noise_level
+from .builtin.working import Floats, Mask
 from .mask_order import Area, bottom_first, checked
-from .matting import Floats, Mask, band_width, check_matting, soft_alpha, trimap
+from .matting import band_width, check_matting, soft_alpha, trimap
 
 SOLID = 0.98
 """Alpha from which a pixel shows its layer alone."""
@@ -82,12 +83,9 @@ class Masks:
         check_matting()
         rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy()
         masks, names, notes = checked(self.masks, self.names, rgb.shape[:2])
-        order = (
-            range(len(masks))
-            if self.is_ordered
-            else bottom_first(rgb, [mask.inside for mask in masks], part(progress, 0, 0.1))
-        )
-        masks, names = [masks[i] for i in order], [names[i] for i in order]
+        if not self.is_ordered:
+            order = bottom_first(rgb, [mask.inside for mask in masks], part(progress, 0, 0.1))
+            masks, names = [masks[i] for i in order], [names[i] for i in order]
         band = self.band or band_width(*rgb.shape[:2])
         out = torch.zeros(len(masks) + 1, *picture.shape)
         layers = out.numpy()
@@ -193,9 +191,7 @@ def _toned(plate: Floats, rgb: Floats, known: Mask) -> Floats:
     """
     if not known.any():
         return plate
-    fitted = np.dstack(
-        [_gained(*channels, known) for channels in zip(np.moveaxis(plate, 2, 0), np.moveaxis(rgb, 2, 0), strict=True)]
-    )
+    fitted = np.dstack([_gained(plate[..., i], rgb[..., i], known) for i in range(3)])
     error = smooth_fill(rgb - fitted, known.astype(np.float32))
     return np.clip(np.where(known[..., None], rgb, fitted + error), 0, 1)
 

@@ -15,14 +15,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..errors import QilError
 from ..parallel import each
 from ..progress import Progress, silent
+from .builtin.working import Floats, Mask
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Place = tuple[slice, slice]
 
 BAND_SHARE, MIN_BAND_PX = 1 / 160, 6

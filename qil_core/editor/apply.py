@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 
 from ..composite import composite
-from ..files.layered import Layered, Look, Whole
+from ..files.layered import Content, Layered, Look
 from ..progress import Progress, silent
 from ..stack import Box, LayerStack
-from .content import Content, content_of, edited, flattened, hull, keeps_pixels, kept_around, overlap
+from .content import content_of, edited, flattened, keeps_pixels, kept_around
 from .fingerprint import fingerprints
 from .items import Items, arrange_items, is_copy
 from .state import Edit, Edits, original_of
@@ -55,11 +55,9 @@ class Edited:
         return Layered(LayerStack(pixels, tuple(layer.name for layer in self.layers)), look)
 
 
-def _beyond(content: Content, canvas: Box) -> Whole | None:
-    """All of a content that reaches beyond the canvas, for files that keep it."""
-    if not content.image.numel() or hull(content.box, canvas) == canvas:
-        return None
-    return Whole(content.image, content.left, content.top)
+def _beyond(content: Content, canvas: Box) -> Content | None:
+    """A content that reaches beyond the canvas, for files that keep it; None of one that does not."""
+    return None if not content.image.numel() or content.box.hull(canvas) == canvas else content
 
 
 def apply_edits(stack: LayerStack, edits: Edits, progress: Progress = silent) -> Edited:
@@ -115,7 +113,7 @@ class _Work:
 
 def _cut(content: Content, box: Box) -> Content:
     """What lies in a box; nothing, 0 x 0 pixels, of a content that lies outside of it."""
-    seen = overlap(content.box, box)
+    seen = content.box.overlap(box)
     if seen is None:
         return Content(content.image[:0, :0], box.left, box.top)
     return Content(content.within(seen), seen.left, seen.top)

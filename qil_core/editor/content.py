@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..color import parse_color
-from ..files.layered import Whole
+from ..files.layered import Content
 from ..recolor import Colorize, HueTurn, Recolor, mean_lightness, recolor
 from ..stack import Box, LayerStack, content_box
 from ..transform import Placement, transform_layer
@@ -23,44 +22,10 @@ KERNEL_RADIUS = 2
 """Pixels that the bicubic kernel reaches (resample.KERNELS)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Content(Whole):
-    """Pixels float32 (h, w, 4), straight alpha, and the place of their left top corner on the canvas, in pixels."""
-
-    def within(self, box: Box) -> Tensor:
-        """The pixels on a sheet (h, w, 4) that shows a box of the canvas; the rest of it is clear."""
-        if self.box == box:
-            return self.image
-        sheet = self.image.new_zeros(box.height, box.width, 4)
-        seen = overlap(self.box, box)
-        if seen:
-            sheet[_part(seen, box)] = self.image[_part(seen, self.box)]
-        return sheet
-
-
-def _part(inner: Box, outer: Box) -> tuple[slice, slice]:
-    """Rows and columns of a box inside another one."""
-    rows = slice(inner.top - outer.top, inner.bottom - outer.top)
-    return rows, slice(inner.left - outer.left, inner.right - outer.left)
-
-
 def content_of(layer: Tensor, left: int = 0, top: int = 0) -> Content:
     """The content of a sheet (h, w, 4) whose corner lies at a place of the canvas; of a clear one 0 x 0 pixels."""
     box = content_box(layer[..., 3]) or Box(0, 0, 0, 0)
     return Content(layer[box.top : box.bottom, box.left : box.right], left + box.left, top + box.top)
-
-
-def overlap(one: Box, other: Box) -> Box | None:
-    """What two boxes share."""
-    left, top = max(one.left, other.left), max(one.top, other.top)
-    right, bottom = min(one.right, other.right), min(one.bottom, other.bottom)
-    return Box(left, top, right, bottom) if left < right and top < bottom else None
-
-
-def hull(one: Box, other: Box) -> Box:
-    """The smallest box that holds both."""
-    left, top = min(one.left, other.left), min(one.top, other.top)
-    return Box(left, top, max(one.right, other.right), max(one.bottom, other.bottom))
 
 
 def kept_around(width: int, height: int) -> Box:
@@ -95,17 +60,17 @@ def _moved(content: Content, edit: Edit, canvas: tuple[int, int]) -> Content:
     dx, dy, box = round(edit.dx), round(edit.dy), content.box
     if _only_moves(edit) and (dx, dy) == (edit.dx, edit.dy):
         return Content(content.image, content.left + dx, content.top + dy)
-    goal = overlap(_goal(box, edit), kept_around(*canvas))
+    goal = _goal(box, edit).overlap(kept_around(*canvas))
     if goal is None:
         return Content(content.image[:0, :0], content.left, content.top)
-    room = hull(box, goal)
-    pivot = (box.left + box.right) / 2 - room.left, (box.top + box.bottom) / 2 - room.top
+    room = box.hull(goal)
+    x, y = box.center
+    pivot = x - room.left, y - room.top
     placement = Placement(
         edit.dx, edit.dy, edit.scale_x, edit.scale_y, edit.rotation, edit.flip_x, edit.flip_y, pivot=pivot
     )
     sheet = transform_layer(content.within(room), placement)
-    inner = sheet[goal.top - room.top : goal.bottom - room.top, goal.left - room.left : goal.right - room.left]
-    return content_of(inner, goal.left, goal.top)
+    return content_of(sheet[goal.within(room)], goal.left, goal.top)
 
 
 def _only_moves(edit: Edit) -> bool:
@@ -120,7 +85,7 @@ def _goal(box: Box, edit: Edit) -> Box:
     half_x = (box.width / 2 + KERNEL_RADIUS * max(1, 1 / edit.scale_x)) * edit.scale_x
     half_y = (box.height / 2 + KERNEL_RADIUS * max(1, 1 / edit.scale_y)) * edit.scale_y
     reach_x, reach_y = cos * half_x + sin * half_y + 1, sin * half_x + cos * half_y + 1
-    x, y = (box.left + box.right) / 2 + edit.dx, (box.top + box.bottom) / 2 + edit.dy
+    x, y = box.center[0] + edit.dx, box.center[1] + edit.dy
     return Box(math.floor(x - reach_x), math.floor(y - reach_y), math.ceil(x + reach_x), math.ceil(y + reach_y))
 
 
@@ -128,7 +93,7 @@ def flattened(contents: list[Content], opacities: list[float]) -> tuple[Tensor, 
     """Contents as the layers (n, h, w, 4) of one sheet that holds them all, opacity in alpha; and where it lies."""
     box = contents[0].box
     for content in contents[1:]:
-        box = hull(box, content.box)
+        box = box.hull(content.box)
     pixels = torch.stack([content.within(box) for content in contents])
     pixels[..., 3] *= pixels.new_tensor(opacities)[:, None, None]
     return pixels, box

@@ -15,8 +15,11 @@ from ..stack import Box, LayerStack
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
-    """All of a layer that reaches beyond its canvas: pixels (h, w, 4), and where their left top corner is on it."""
+class Content:
+    """A layer without the empty canvas around it, which it may reach beyond.
+
+    Pixels float32 (h, w, 4), straight alpha, and the place of their left top corner on the canvas, in pixels.
+    """
 
     image: Tensor
     left: int
@@ -27,16 +30,18 @@ class Whole:
         height, width = self.image.shape[:2]
         return Box(self.left, self.top, self.left + width, self.top + height)
 
+    def within(self, box: Box) -> Tensor:
+        """The pixels on a sheet (h, w, 4) that shows a box of the canvas; the rest of it is clear."""
+        if self.box == box:
+            return self.image
+        sheet = self.image.new_zeros(box.height, box.width, 4)
+        if seen := self.box.overlap(box):
+            sheet[seen.within(box)] = self.image[seen.within(self.box)]
+        return sheet
+
     def is_of(self, layer: Tensor) -> bool:
         """Whether a layer (H, W, 4) is still what of this is on its canvas: a later edit makes it another one."""
-        canvas = layer.new_zeros(layer.shape)
-        box = self.box
-        left, top = max(box.left, 0), max(box.top, 0)
-        right, bottom = min(box.right, layer.shape[1]), min(box.bottom, layer.shape[0])
-        if left < right and top < bottom:
-            seen = self.image[top - box.top : bottom - box.top, left - box.left : right - box.left]
-            canvas[top:bottom, left:right] = seen
-        return torch.equal(canvas, layer)
+        return torch.equal(self.within(Box(0, 0, layer.shape[1], layer.shape[0])), layer)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Look:
     modes: tuple[str, ...] = ()
     opacities: tuple[float, ...] = ()
     visible: tuple[bool, ...] = ()
-    whole: tuple[Whole | None, ...] = ()
+    whole: tuple[Content | None, ...] = ()
 
     def of(self, count: int) -> Look:
         """The same with every value written out, for `count` layers. Raises QilError: wrong counts, unknown modes."""

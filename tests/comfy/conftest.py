@@ -7,19 +7,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from unittest import mock
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests: pytest leaves sys.path alone
 
+from comfy_browser import front_end, missing
 from comfy_client import Client
 from comfy_pictures import put_pictures
 from comfy_server import Server, ServerError, running
 from finder import PLACES, Checkout, find_checkout
 from studio_server import KEY, Studio
 from studio_server import running as running_studio
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SKIPPED = pytest.StashKey[list[str]]()
 
@@ -95,3 +99,12 @@ def with_diffusers(checkout: Checkout, skip_loudly: Callable[[str], NoReturn]) -
     pytest.importorskip("diffusers")
     if subprocess.run([checkout.python, "-c", "import diffusers, accelerate"], capture_output=True).returncode:
         skip_loudly("model tests in ComfyUI SKIPPED: its Python has no diffusers and accelerate (requirements.txt)")
+
+
+@pytest.fixture(scope="module")
+def page(skip_loudly: Callable[[str], NoReturn], server: Server) -> Iterator[Page]:
+    """ComfyUI's own front end in Chromium."""
+    if lack := missing():
+        skip_loudly(f"ComfyUI browser tests SKIPPED: {lack}")
+    with front_end(server) as opened:
+        yield opened

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from comfy_browser import FIT, front_end, load, missing, run, screenshot
+from comfy_browser import FIT, load, run, screenshot
 from comfy_client import Client
 from comfy_graphs import NAMES, WORKFLOWS, workflow
 from comfy_pictures import slides
@@ -31,14 +31,6 @@ TITLE = f"""() => {{
   const node = {EXPORT}, box = app.canvas.canvas.getBoundingClientRect(), {{ scale, offset }} = app.canvas.ds;
   return [box.x + (node.pos[0] + 60 + offset[0]) * scale, box.y + (node.pos[1] - 15 + offset[1]) * scale];
 }}"""
-
-
-@pytest.fixture(scope="module")
-def page(skip_loudly: Callable[[str], None], server: Server) -> Iterator[Page]:
-    if lack := missing():
-        skip_loudly(f"ComfyUI browser tests SKIPPED: {lack}")
-    with front_end(server) as opened:
-        yield opened
 
 
 def ui_form(name: str) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from comfy_browser import front_end, load, missing, run
+from comfy_browser import load, run
 from comfy_client import Client
 from comfy_graphs import node, stack_of, taken_apart
-from comfy_server import Server
 from test_comfy_browser import ui_form
 
 if TYPE_CHECKING:
@@ -18,14 +16,6 @@ if TYPE_CHECKING:
 
 VUE = "on => app.ui.settings.setSettingValueAsync('Comfy.VueNodes.Enabled', on)"
 CARDS, SHADE, COMPARED = ".qls-card", ".qls-shade", ".qls-compare img"
-
-
-@pytest.fixture(scope="module")
-def page(skip_loudly: Callable[[str], None], server: Server) -> Iterator[Page]:
-    if lack := missing():
-        skip_loudly(f"ComfyUI browser tests SKIPPED: {lack}")
-    with front_end(server) as opened:
-        yield opened
 
 
 def test_preview_layers_gives_every_layer_with_its_name_and_picture(client: Client) -> None:

@@ -17,7 +17,7 @@ from psd_tools import PSDImage
 from qil_core.errors import QilError
 from qil_core.files import ora, pptx, psd
 from qil_core.files.format import Options
-from qil_core.files.layered import Layered, Look, Whole
+from qil_core.files.layered import Content, Layered, Look
 from qil_core.stack import Box, LayerStack, quantize, to_bytes
 
 WIDTH, HEIGHT = 30, 20
@@ -30,11 +30,11 @@ def moved() -> Layered:
     pixels = torch.zeros(2, HEIGHT, WIDTH, 4)
     pixels[0] = 1
     pixels[1, :5, :6] = image[3:, 4:]
-    look = Look(("normal", "normal"), (1.0, 0.5), (True, False), (None, Whole(image, -4, -3)))
+    look = Look(("normal", "normal"), (1.0, 0.5), (True, False), (None, Content(image, -4, -3)))
     return Layered(LayerStack.from_image(pixels, "paper\ngirl"), look)
 
 
-def whole(layered: Layered) -> Whole:
+def whole(layered: Layered) -> Content:
     found = layered.look.whole[1]
     assert found is not None
     return found

@@ -14,6 +14,12 @@ export function element(tag, { data = {}, ...properties } = {}, ...children) {
   return made;
 }
 
+/** A style sheet for the page, added once. */
+export function addStyles(href) {
+  if (document.querySelector(`link[href="${href}"]`)) return;
+  document.head.append(element("link", { rel: "stylesheet", href }));
+}
+
 const PATHS = {
   undo: "M6 4 3 7l3 3M3 7h6.5a3.5 3.5 0 0 1 0 7H7",
   redo: "m10 4 3 3-3 3M13 7H6.5a3.5 3.5 0 0 0 0 7H9",

@@ -64,7 +64,7 @@ def occlusion_order(
 ) -> NDArray[np.int64]:
     """Units bottom first, 0 (the background) leading, for a label map (h, w).
 
-    known: (n, n), further evidence that unit i lies below unit j, in pixels of hidden area.
+    known: (n, n), further evidence that unit i lies below unit j, in pixels of hidden area; negative: above.
     """
     small = labels[::2, ::2]  # half as fine is enough for areas; a thin unit may have no pixel there
     count = len(kinds)
