@@ -13,13 +13,14 @@ from ..qil_core.decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from ..qil_core.decompose.automatic import MAX_DEPTH, Limits, decompose_automatically
 from ..qil_core.decompose.recursive import split
 from ..qil_core.decompose.run import Report, decompose
+from ..qil_core.elements import parse_elements
 from ..qil_core.errors import QilError
 from ..qil_core.order import find_one
 from ..qil_core.progress import Progress, part
 from ..qil_core.request import LANGUAGES, MAX_TOTAL
 from ..qil_core.stack import LayerStack, check_image
 from . import host
-from .door import Node
+from .door import Node, refusal
 from .remember import remembered
 from .shown import in_short
 from .sockets import CATEGORY, LayeredModel, WhichLayer, layers_input, layers_output, names_input, names_output
@@ -80,11 +81,20 @@ def _sampling_inputs() -> list[io.Input]:
     ]
 
 
-def _request(layers: int, seed: int, prompt: str, sampling: dict[str, Any] | None) -> Request:
+def _elements_input(where: str) -> io.Input:
+    tooltip = (
+        f"The layers that are wanted, one a line, bottom first: girl, or: the red car at 120,40,380,300 (left, top, "
+        f"right, bottom in pixels of {where}). Words in quotes are a text. For decomposers that can; the number of "
+        "layers is then theirs. Empty: the decomposer decides."
+    )
+    return io.String.Input("elements", default="", multiline=True, optional=True, tooltip=tooltip)
+
+
+def _request(layers: int, seed: int, prompt: str, sampling: dict[str, Any] | None, elements: str | None) -> Request:
     custom = {name: value for name, value in (sampling or {}).items() if name != "sampling"}
     if "resolution" in custom:
         custom["resolution"] = int(custom["resolution"])
-    return Request(layers, seed, prompt or "", **custom)
+    return Request(layers, seed, prompt or "", elements=parse_elements(elements or ""), **custom)
 
 
 class DecomposeToLayers(Node):
@@ -126,6 +136,7 @@ class DecomposeToLayers(Node):
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Load Image's mask, for transparent pictures: 1 is transparent."
                 ),
+                _elements_input("the picture"),
             ],
             outputs=[
                 io.Image.Output("layers", is_output_list=True, tooltip="RGBA, bottom first."),
@@ -135,6 +146,11 @@ class DecomposeToLayers(Node):
                 io.String.Output("prompt", is_output_list=True, tooltip="The prompt, or the model's own caption."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, elements: str | None = None, count: Any = None, sampling: Any = None) -> bool | str:
+        """The elements, before anything runs. ComfyUI always adds the dynamic combos."""
+        return refusal(parse_elements, elements)
 
     @classmethod
     def execute(
@@ -147,9 +163,10 @@ class DecomposeToLayers(Node):
         prompt: str = "",
         sampling: dict[str, Any] | None = None,
         mask: torch.Tensor | None = None,
+        elements: str = "",
     ) -> io.NodeOutput:
         pictures = with_mask(image, mask)
-        request = _request(layers, seed, prompt, sampling)
+        request = _request(layers, seed, prompt, sampling, elements)
         show = host.progress()
         results = []
         for i, picture in enumerate(pictures):
@@ -215,6 +232,7 @@ class SplitLayer(Node):
                 _seed_input(),
                 names_input(),
                 *_model_inputs(),
+                _elements_input("the stack's canvas"),
             ],
             outputs=[
                 layers_output(),
@@ -222,6 +240,11 @@ class SplitLayer(Node):
                 io.String.Output("report", tooltip="What was done, and the measured error."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, elements: str | None = None, sampling: Any = None) -> bool | str:
+        """As Decompose to Layers has it."""
+        return refusal(parse_elements, elements)
 
     @classmethod
     def execute(
@@ -234,9 +257,10 @@ class SplitLayer(Node):
         names: str = "",
         prompt: str = "",
         sampling: dict[str, Any] | None = None,
+        elements: str = "",
     ) -> io.NodeOutput:
         stack = LayerStack.from_image(layers, names or "")
-        request, show = _request(count, seed, prompt, sampling), host.progress()
+        request, show = _request(count, seed, prompt, sampling, elements), host.progress()
         at = find_one(stack, index)
         given = ["split", stack.pixels, stack.names, at]
         result, report = remembered(model, request, given, lambda: split(model, stack, at, request, show))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .elements import Element, check_elements
 from .errors import QilError
 from .text import MAX_PROMPT
 
@@ -26,6 +27,7 @@ class Request:
     true_cfg_scale: 1..20, 1 is without guidance (twice as fast). cfg_normalize: keep the length of the prediction.
 
     at_most: as many layers as the picture has, up to `layers`, 2..50, of a decomposer that counts them (`Decomposer`).
+    elements: the layers that are wanted, in words, of a decomposer that takes them; `layers` then counts for nothing.
     """
 
     layers: int = 4
@@ -38,6 +40,7 @@ class Request:
     true_cfg_scale: float = 4.0
     cfg_normalize: bool = True
     at_most: bool = False
+    elements: tuple[Element, ...] = ()
 
     def check(self) -> None:
         """QilError when a value is out of its range."""
@@ -49,6 +52,7 @@ class Request:
         one_of("Caption language", self.language, LANGUAGES)
         readable("The prompt", self.prompt, MAX_PROMPT)
         readable("The negative prompt", self.negative_prompt, MAX_PROMPT)
+        check_elements(self.elements)
 
 
 def within(what: str, value: float, low: float, high: float) -> None:

@@ -32,6 +32,7 @@ from ..decompose import Request
 from ..decompose.automatic import Limits
 from ..decompose.made import check_files, differences
 from ..decompose.registry import entry, open_by_name
+from ..elements import from_values
 from ..errors import QilError
 from ..options import read_all
 from . import decompose
@@ -41,6 +42,9 @@ LOCAL, RAY = "local", "ray"
 
 UNDONE = 2
 """Exit status when nothing was begun, as argparse has it for what it cannot read."""
+
+LATER = {"elements"}
+"""What reports of older versions do not say of a request: its default."""
 
 NAMED = 20
 """Failed pictures that the table at the end lists; the manifest has all of them."""
@@ -126,7 +130,7 @@ def _made(path: Path) -> dict[str, Any]:
         made = json.loads(path.read_text(encoding="utf-8")).get("made")
     except (OSError, ValueError, AttributeError) as error:
         raise QilError(f"{path} cannot be read as a report: {error}.") from None
-    known = {"decomposer", "options", "files", "versions", *(field.name for field in fields(Request))}
+    known = {"decomposer", "options", "files", "versions", *(field.name for field in fields(Request))} - LATER
     if not isinstance(made, dict) or known - made.keys():
         raise QilError(f"{path} does not say how its layers were made: an older version wrote it, or it is no report.")
     return made
@@ -135,7 +139,8 @@ def _made(path: Path) -> dict[str, Any]:
 def _repeated(made: Mapping[str, Any], options: argparse.Namespace) -> tuple[str, list[str], Request, Limits | None]:
     """Decomposer, its options as texts, request and limits of a report. Raises QilError."""
     try:
-        request = Request(**{field.name: made[field.name] for field in fields(Request)})
+        asked = {field.name: made[field.name] for field in fields(Request) if field.name in made}
+        request = Request(**{**asked, "elements": from_values(made.get("elements", ()))})
         request.check()
         limits = Limits(**made["automatic"]) if "automatic" in made else None
         given = [f"{name}={value}" for name, value in made["options"].items()]
@@ -153,7 +158,7 @@ def _check_nothing_else(options: argparse.Namespace) -> None:
     parser = argparse.ArgumentParser()
     decompose.add_options(parser)
     usual = parser.parse_args([])
-    said = ("layers", "seed", "prompt", "steps", "resolution", "memory", "decomposer", "set")
+    said = ("layers", "seed", "prompt", "elements", "steps", "resolution", "memory", "decomposer", "set")
     twice = [f"--{name}" for name in said if getattr(options, name) != getattr(usual, name)]
     if twice:
         raise QilError(f"The report says {', '.join(twice)} already: leave that out, or leave out --from-report.")

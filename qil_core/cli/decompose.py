@@ -15,6 +15,7 @@ from ..decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from ..decompose.automatic import Limits, decompose_automatically
 from ..decompose.registry import DECOMPOSERS, open_by_name
 from ..decompose.run import Report, decompose
+from ..elements import parse_elements
 from ..errors import QilError
 from ..files.format import Format
 from ..files.picture import load_picture
@@ -55,6 +56,13 @@ def add_options(take: argparse.ArgumentParser) -> None:
     take.add_argument(
         "--prompt", default="", help="for the model: describes the whole picture (default: its own caption)"
     )
+    take.add_argument(
+        "--elements",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help='a layer that is wanted, such as "the red car at 120,40,380,300"; once for each, or a line each',
+    )
     take.add_argument("--steps", type=int, default=50, help="for the model (default 50)")
     take.add_argument("--resolution", type=int, default=640, help="for the model: 640 or 1024 (default 640)")
     take.add_argument("--memory", default="auto", help="for the model: auto, streamed, ... (default auto)")
@@ -84,7 +92,14 @@ def run(options: argparse.Namespace) -> None:
 def asked(options: argparse.Namespace) -> tuple[Request, Limits | None]:
     """The request, and the limits of an automatic count where one is asked for. Raises QilError: out of range."""
     layers = Request.layers if options.layers == AUTO else options.layers
-    request = Request(layers, options.seed, prompt=options.prompt, steps=options.steps, resolution=options.resolution)
+    request = Request(
+        layers,
+        options.seed,
+        prompt=options.prompt,
+        steps=options.steps,
+        resolution=options.resolution,
+        elements=parse_elements("\n".join(options.elements)),
+    )
     request.check()
     return request, Limits() if options.layers == AUTO else None
 

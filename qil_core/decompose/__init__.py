@@ -31,7 +31,8 @@ class Decomposer(Protocol):
     """Anything that takes a picture apart.
 
     One with `uses_seed = False` gives the same layers for every seed. One with `counts_layers = True` can tell how many
-    layers a picture has: it follows `Request.at_most`.
+    layers a picture has: it follows `Request.at_most`. One with `takes_elements = True` makes the layers that
+    `Request.elements` names, bottom first, above what is left; others are never asked for them.
     """
 
     label: str
@@ -40,7 +41,8 @@ class Decomposer(Protocol):
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4) float32 on the 8-bit grid and on the CPU.
 
-        The stack has 1..request.layers layers at the picture's size and is not yet exact (see `decompose.run`).
+        The stack has 1..request.layers layers at the picture's size and is not yet exact (see `decompose.run`). With
+        elements it has a layer for each and one for what lies below; their boxes lie within the picture.
         Raises QilError.
         """
         ...
@@ -67,9 +69,11 @@ class Entry:
 
     name: for the command line. label: for people, and in saved workflows, so it must not change. options: what can be
     set. open: makes the decomposer from the options' values and the place; heavy imports belong in there.
+    takes_elements: what the decomposer says of itself, known before it is opened.
     """
 
     name: str
     label: str
     options: tuple[Option, ...]
     open: Callable[[Mapping[str, Any], Place], Decomposer]
+    takes_elements: bool = False

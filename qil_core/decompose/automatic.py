@@ -75,6 +75,8 @@ def decompose_automatically(
     picture: float32 (H, W, 3 or 4) in [0, 1]. The names are a tree ("girl/hair"). Raises QilError.
     """
     limits.check()
+    if request.elements:
+        raise QilError("The elements say how many layers there are: leave them out, or do not count automatically.")
     if getattr(decomposer, "counts_layers", False):
         wanted = replace(request, layers=limits.max_layers, at_most=True)
         stack, report = decompose(decomposer, picture, wanted, progress)

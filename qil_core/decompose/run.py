@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..elements import cut_to
+from ..errors import QilError
 from ..exact import EdgeChanges, Recomposition, edge_changes, make_exact, recomposition
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
-from ..stack import LayerStack, check_image, quantized
+from ..stack import Box, LayerStack, check_image, quantized
 from . import Decomposer, Request
 from .made import how_made
 
@@ -74,10 +76,12 @@ def decompose(
     """
     picture = check_image(picture[None])[0]
     request.check()
+    check_takes(decomposer, request)
     check_opencv()
     started = time.perf_counter()
     target = with_alpha(picture)
-    stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), request, part(progress, 0, 0.8))
+    inside = replace(request, elements=cut_to(request.elements, Box(0, 0, picture.shape[1], picture.shape[0])))
+    stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), inside, part(progress, 0, 0.8))
     stack = LayerStack(stack.pixels.to(target.device), stack.names)
     exact = make_exact(stack, target, part(progress, 0.8, 0.9))
     before = recomposition(stack, target, part(progress, 0.9, 0.94))
@@ -88,6 +92,19 @@ def decompose(
     seconds = time.perf_counter() - started
     made = how_made(decomposer, request)
     return exact, Report(decomposer.label, len(exact), size, seconds, before, after, edges, notes, prompt, made)
+
+
+def check_takes(decomposer: Decomposer, request: Request) -> None:
+    """QilError when elements are asked of a decomposer that takes none; it says which ones do."""
+    if not request.elements or getattr(decomposer, "takes_elements", False):
+        return
+    from .registry import DECOMPOSERS
+
+    able = ", ".join(f'"{each.label}"' for each in DECOMPOSERS if each.takes_elements)
+    raise QilError(
+        f"{decomposer.label} cannot be told which elements become layers: leave the elements out"
+        + (f", or load a decomposer that can: {able}." if able else ".")
+    )
 
 
 def with_alpha(picture: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from batch_fakes import draw, draw_many
 from PIL import Image
 
 from qil_core.cli import batch, main
+from qil_core.decompose.builtin import Builtin
 
 FAKES = Path(__file__).parent.parent / "helpers" / "batch_fakes.py"
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -180,12 +181,26 @@ def test_a_report_of_other_versions_is_repeated_with_a_warning_and_not_asked_twi
     report = json.loads(path.read_text())
     assert report["made"]["automatic"] == {"max_layers": 12, "depth": 1}
     report["made"]["versions"]["torch"] = "1.13"
+    del report["made"]["elements"]  # which older versions did not know
     path.write_text(json.dumps(report))
     assert main([*asked, "-o", str(tmp_path / "two"), "--from-report", str(path)]) == 0
     assert "qil: torch 1.13 made it, here is 2." in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main([*asked, "-o", str(tmp_path / "two"), "--from-report", str(path), "--seed", "3"])
     assert "The report says --seed already" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here")
+def test_elements_that_the_decomposer_cannot_take_fail_every_picture_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Builtin, "takes_elements", False, raising=False)
+    asked = ["batch", str(draw(tmp_path / "x.png")), "--format", "zip"]
+    assert main([*asked, "-o", str(tmp_path / "one"), "--elements", "girl"]) == 1
+    assert "cannot be told which elements become layers" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main([*asked, "-o", str(tmp_path / "one"), "--elements", "girl at 1,2"])
+    assert "Elements, line 1: " in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -171,3 +171,14 @@ def test_arranging_keeps_every_layer_until_an_order_is_given(client: Client) -> 
     see = {"before": node("PreviewImage", images=["stack", 0]), "after": node("PreviewImage", images=["arranged", 0])}
     run = client.succeed({**graph, "arranged": arranged, **see})
     assert (client.pictures(run, "before") == client.pictures(run, "after")).all()
+
+
+@pytest.mark.parametrize("name", ["DecomposeToLayers", "SplitLayer"])
+def test_elements_that_cannot_be_meant_are_refused_before_anything_runs(client: Client, name: str) -> None:
+    graph = taken_apart("example.png")
+    split = {"model": ["model", 0], "layers": ["decompose", 0], "index": 1, "count": 2, "seed": 0}
+    graph["split"] = node("SplitLayer", **split)
+    key = "split" if name == "SplitLayer" else "decompose"
+    graph[key]["inputs"]["elements"] = "sun\ncar at 1,2,3"
+    with pytest.raises(Refused, match=r"Elements, line 2: .*four whole numbers"):
+        client.run({**graph, "see": node("PreviewAny", source=[key, 2])})
