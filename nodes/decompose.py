@@ -17,7 +17,7 @@ from ..qil_core.elements import parse_elements
 from ..qil_core.errors import QilError
 from ..qil_core.order import find_one
 from ..qil_core.progress import Progress, part
-from ..qil_core.request import LANGUAGES, MAX_TOTAL
+from ..qil_core.request import LANGUAGES, MAX_TOTAL, SAMPLERS
 from ..qil_core.stack import LayerStack, check_image
 from . import host
 from .door import Node, refusal
@@ -71,6 +71,10 @@ def _model_inputs() -> list[io.Input]:
 
 def _sampling_inputs() -> list[io.Input]:
     scale = "True classifier-free guidance. 1 is without, and twice as fast."
+    sampler = (
+        "euler: as the model's authors have it. heun: second order, nearly twice the time; the LoRA Stable-Layers "
+        "wants it, with true_cfg_scale 1."
+    )
     return [
         io.Combo.Input("resolution", options=["640", "1024"], tooltip="Side of the square that the model sees."),
         io.Int.Input("steps", default=50, min=1, max=200, tooltip="More steps take longer and look better."),
@@ -78,6 +82,7 @@ def _sampling_inputs() -> list[io.Input]:
         io.Boolean.Input("cfg_normalize", default=True, tooltip="Keep the length of the conditional prediction."),
         io.String.Input("negative_prompt", default=" ", tooltip="What the picture is not. One blank is the default."),
         io.Combo.Input("language", options=list(LANGUAGES), tooltip="Of the automatic caption."),
+        io.Combo.Input("sampler", options=list(SAMPLERS), optional=True, tooltip=sampler),
     ]
 
 

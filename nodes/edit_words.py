@@ -11,7 +11,7 @@ from ..qil_core.edit import Editor
 from ..qil_core.edit.answer import ALPHAS
 from ..qil_core.edit.run import edit_image, edit_layer
 from ..qil_core.edit.studio_address import check_picture_url
-from ..qil_core.edit_request import MAX_SEED, MAX_VARIANTS, EditRequest
+from ..qil_core.edit_request import MAX_SEED, MAX_VARIANTS, SCHEDULES, EditRequest
 from ..qil_core.errors import QilError
 from ..qil_core.order import find_one
 from ..qil_core.progress import part
@@ -64,6 +64,14 @@ def _reference_inputs() -> list[io.Input]:
     ]
 
 
+def _schedule_input() -> io.Input:
+    tooltip = (
+        "lightning: for a LoRA of few steps, such as Qwen-Image-Edit-2511-Lightning, which Load Edit Model takes: "
+        "shift 3, without guidance. Steps and true_cfg_scale then count for nothing. Not for Model Studio."
+    )
+    return io.Combo.Input("schedule", options=list(SCHEDULES), optional=True, tooltip=tooltip, advanced=True)
+
+
 def _references(second: torch.Tensor | None, third: torch.Tensor | None) -> list[torch.Tensor]:
     """The pictures (H, W, 3 or 4) that are linked. Raises QilError for a gap, and for several on one input."""
     if second is None and third is not None:
@@ -110,6 +118,7 @@ class EditLayer(Node):
                 *_asked_inputs(),
                 names_input(),
                 *_reference_inputs(),
+                _schedule_input(),
             ],
             outputs=[
                 io.Image.Output("layers", is_output_list=True, tooltip="A whole stack a variant, bottom layer first."),
@@ -166,6 +175,7 @@ class EditImage(Node):
                 *_asked_inputs(),
                 io.Mask.Input("mask", optional=True, tooltip=mask),
                 *_reference_inputs(),
+                _schedule_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="Edited pictures, all variants of the first one first."),

@@ -14,6 +14,7 @@ MAX_TOTAL = 50
 """Largest number of layers in all, of what is counted or split again."""
 
 RESOLUTIONS = (640, 1024)
+SAMPLERS = ("euler", "heun")
 LANGUAGES = ("English", "Chinese")
 Language = Literal["English", "Chinese"]
 
@@ -25,6 +26,7 @@ class Request:
     The rest is for models. prompt: describes the whole picture, hidden parts too; "" asks for an automatic caption in
     `language`. resolution: 640 or 1024, the side of the square with as many pixels as the model sees. steps: 1..200.
     true_cfg_scale: 1..20, 1 is without guidance (twice as fast). cfg_normalize: keep the length of the prediction.
+    sampler: one of SAMPLERS; heun asks the model twice a step, but for the last one.
 
     at_most: as many layers as the picture has, up to `layers`, 2..50, of a decomposer that counts them (`Decomposer`).
     elements: the layers that are wanted, in words, of a decomposer that takes them; `layers` then counts for nothing.
@@ -41,6 +43,7 @@ class Request:
     cfg_normalize: bool = True
     at_most: bool = False
     elements: tuple[Element, ...] = ()
+    sampler: str = "euler"
 
     def check(self) -> None:
         """QilError when a value is out of its range."""
@@ -49,6 +52,7 @@ class Request:
         within("Steps", self.steps, 1, 200)
         within("True CFG scale", self.true_cfg_scale, 1, 20)
         one_of("Resolution", self.resolution, RESOLUTIONS)
+        one_of("Sampler", self.sampler, SAMPLERS)
         one_of("Caption language", self.language, LANGUAGES)
         readable("The prompt", self.prompt, MAX_PROMPT)
         readable("The negative prompt", self.negative_prompt, MAX_PROMPT)

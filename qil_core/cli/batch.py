@@ -43,7 +43,7 @@ LOCAL, RAY = "local", "ray"
 UNDONE = 2
 """Exit status when nothing was begun, as argparse has it for what it cannot read."""
 
-LATER = {"elements"}
+LATER = {"elements", "sampler"}
 """What reports of older versions do not say of a request: its default."""
 
 NAMED = 20
@@ -158,7 +158,8 @@ def _check_nothing_else(options: argparse.Namespace) -> None:
     parser = argparse.ArgumentParser()
     decompose.add_options(parser)
     usual = parser.parse_args([])
-    said = ("layers", "seed", "prompt", "elements", "steps", "resolution", "memory", "decomposer", "set")
+    told_otherwise = {"format", "model", "device"}
+    said = [name for name in vars(usual) if name not in told_otherwise]
     twice = [f"--{name}" for name in said if getattr(options, name) != getattr(usual, name)]
     if twice:
         raise QilError(f"The report says {', '.join(twice)} already: leave that out, or leave out --from-report.")

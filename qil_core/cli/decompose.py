@@ -20,6 +20,7 @@ from ..errors import QilError
 from ..files.format import Format
 from ..files.picture import load_picture
 from ..files.registry import FORMATS
+from ..request import SAMPLERS
 from ..stack import LayerStack
 from . import masks
 from .shell import Shell, bar
@@ -65,6 +66,8 @@ def add_options(take: argparse.ArgumentParser) -> None:
     )
     take.add_argument("--steps", type=int, default=50, help="for the model (default 50)")
     take.add_argument("--resolution", type=int, default=640, help="for the model: 640 or 1024 (default 640)")
+    take.add_argument("--sampler", choices=SAMPLERS, default="euler", help="for the model (default euler)")
+    take.add_argument("--guidance", type=float, default=4.0, metavar="X", help="for the model: 1 is none (default 4)")
     take.add_argument("--memory", default="auto", help="for the model: auto, streamed, ... (default auto)")
     take.add_argument("--device", metavar="NAME", help="for the model: cuda:1, xpu, mps, cpu, ... (default: the GPU)")
 
@@ -98,6 +101,8 @@ def asked(options: argparse.Namespace) -> tuple[Request, Limits | None]:
         prompt=options.prompt,
         steps=options.steps,
         resolution=options.resolution,
+        true_cfg_scale=options.guidance,
+        sampler=options.sampler,
         elements=parse_elements("\n".join(options.elements)),
     )
     request.check()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..edit_request import MAX_VARIANTS, EditRequest
+from ..edit_request import LIGHTNING, MAX_VARIANTS, EditRequest
 from ..errors import QilError
 from ..progress import Progress
 from ..request import within
@@ -98,6 +98,8 @@ def check(pictures: Sequence[Tensor], request: EditRequest, options: Options) ->
     if not given:
         raise QilError("The picture to edit must be given as pixels; addresses are for further pictures.")
     request.check()
+    if request.schedule in LIGHTNING:
+        raise QilError(f"Model Studio has a schedule of its own: set it to default, got {request.schedule}.")
     _at_most("The instruction", request.instruction, LONGEST_TEXT)
     _at_most("The negative prompt", request.negative_prompt, LONGEST_NEGATIVE)
     if request.variants > options.abilities.variants:

@@ -1,8 +1,12 @@
-"""The denoising loop: diffusers' transformer, scheduler and arithmetic; both guidance passes block by block."""
+"""The denoising loop: diffusers' transformer, scheduler and arithmetic; both guidance passes block by block.
+
+A schedule has n timesteps. `euler` asks the model for its velocity once a step; `heun` twice, but for the last step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +30,10 @@ LEAST_EDIT_STEPS = 2
 
 BASE_TOKENS = 256
 """Condition tokens at which the schedule's shift is 1."""
+
+LIGHTNING_SHIFT = 3.0
+"""At every size: few-step LoRAs for Qwen-Image-Edit are distilled with it (lightx2v's Qwen-Image-Lightning,
+generate_with_diffusers.py)."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,13 @@ def edit_schedule(scheduler: Any, steps: int, tokens: int, device: torch.device)
     slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
     mu = tokens * slope + (config.base_shift - slope * config.base_image_seq_len)
     return _set_up(scheduler, np.linspace(1.0, 1 / steps, steps), mu, device)
+
+
+def lightning_scheduler(scheduler: Any) -> Any:
+    """A scheduler as LoRAs for few steps want it: LIGHTNING_SHIFT at every size, and no terminal shift."""
+    mu = math.log(LIGHTNING_SHIFT)
+    changes = {"base_shift": mu, "max_shift": mu, "shift_terminal": None, "time_shift_type": "exponential"}
+    return type(scheduler).from_config(scheduler.config, **changes)
 
 
 def _set_up(scheduler: Any, sigmas: np.ndarray, mu: float, device: torch.device) -> Tensor:
@@ -162,6 +177,35 @@ def guide(predictions: Sequence[Tensor], guidance: Guidance) -> Tensor:
     return joined * (wanted / length)
 
 
+Velocity = Callable[[int, Tensor], Tensor]
+"""velocity(i, latents): what the model predicts at timestep i."""
+
+
+def euler(scheduler: Any, velocity: Velocity, i: int, latents: Tensor) -> Tensor:
+    """Latents after step i, by the velocity at its beginning."""
+    step: Tensor = scheduler.step(velocity(i, latents), scheduler.timesteps[i], latents, return_dict=False)[0]
+    return step
+
+
+def heun(scheduler: Any, velocity: Velocity, i: int, latents: Tensor) -> Tensor:
+    """Latents after step i, by the mean of the velocities at its beginning and where an Euler step would end.
+
+    Heun's method: second order. At the end of the last step sigma is 0, where the model knows no velocity: it is an
+    Euler step, so that n steps take 2n - 1 evaluations. In float32, as the scheduler's own steps.
+    """
+    span = scheduler.sigmas[i + 1] - scheduler.sigmas[i]
+    first = velocity(i, latents)
+    there = (latents.float() + span * first.float()).to(first.dtype)
+    if i + 1 == len(scheduler.timesteps):
+        return there
+    mean = (first.float() + velocity(i + 1, there).float()) / 2
+    return (latents.float() + span * mean).to(first.dtype)
+
+
+METHODS: Mapping[str, Callable[[Any, Velocity, int, Tensor], Tensor]] = {"euler": euler, "heun": heun}
+"""By the name in `request.SAMPLERS`."""
+
+
 def denoise(
     transformer: Any,
     blocks: FirstBlockCache,
@@ -171,17 +215,21 @@ def denoise(
     step: Step,
     each: Callable[[int, Tensor], None],
     real_rotary: bool = False,
+    sampler: str = "euler",
 ) -> Tensor:
     """Latents after the scheduler's last timestep. each(i, latents) is called before step i; it may raise to stop.
 
-    real_rotary: for compiled blocks.
+    real_rotary: for compiled blocks. sampler: one of METHODS.
     """
     device = latents.device
     tables = [rotary(transformer, problem.shapes, prompt.shape[1], device, real_rotary) for prompt in problem.prompts]
-    for i, timestep in enumerate(scheduler.timesteps):
-        each(i, latents)
+
+    def velocity(i: int, latents: Tensor) -> Tensor:
         step.now.fill_(i)
-        temb = condition(transformer, timestep, latents)
-        velocity = guide(predict(transformer, blocks, latents, problem, temb, tables), problem.guidance)
-        latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+        temb = condition(transformer, scheduler.timesteps[i], latents)
+        return guide(predict(transformer, blocks, latents, problem, temb, tables), problem.guidance)
+
+    for i in range(len(scheduler.timesteps)):
+        each(i, latents)
+        latents = METHODS[sampler](scheduler, velocity, i, latents)
     return latents

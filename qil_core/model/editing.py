@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..edit_request import EditRequest
+from ..edit_request import LIGHTNING, EditRequest
 from ..errors import QilError
 from ..progress import Preview, Progress, part, unseen
 from . import denoise, words
@@ -47,6 +47,7 @@ class EditModel(Runtime):
         Raises QilError for more pictures than this edition takes.
         """
         self._check(pictures)
+        request = request.as_scheduled()
         run = Run(request.instruction)
         sizes = [(picture.shape[1], picture.shape[0]) for picture in pictures]
         seen = sum(tokens(size, RESOLUTION) for size in [sizes[0], *sizes])
@@ -72,6 +73,8 @@ class EditModel(Runtime):
         with run.stage("decoding"):
             edited = self._decode(torch.cat(latents), run, part(progress, DENOISED, 1), "picture")
         run.notes.append(f"Model: {self.parts.model.label}.")
+        if request.schedule in LIGHTNING:
+            run.notes.append(f"Schedule: {request.schedule}, without guidance.")
         return edited
 
     def _problem(self, pictures: Sequence[Tensor], request: EditRequest, run: Run, progress: Progress) -> Problem:
@@ -107,6 +110,9 @@ class EditModel(Runtime):
         """Latents (1, z, 1, h, w) of variant i of the request's."""
         one_of_them = part(progress, i / request.variants, (i + 1) / request.variants)
         tokens = problem.rows * problem.columns
-        timesteps = denoise.edit_schedule(self.parts.scheduler, request.steps, tokens, self.device)
-        latents = self._denoise(problem, timesteps, request.seed + i, run, one_of_them, preview)
+        scheduler = self.parts.scheduler
+        if request.schedule in LIGHTNING:
+            scheduler = denoise.lightning_scheduler(scheduler)
+        denoise.edit_schedule(scheduler, request.steps, tokens, self.device)
+        latents = self._denoise(problem, scheduler, request.seed + i, run, one_of_them, preview)
         return self._frames(latents, problem)

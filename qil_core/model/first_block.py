@@ -17,7 +17,9 @@ States = Sequence[tuple[Tensor, Tensor]]
 
 
 class FirstBlockCache:
-    """The blocks of one denoising run. `steps` and `computed` count its steps, and those done in full."""
+    """The blocks of one denoising run. `steps` and `computed` count the model's evaluations, and those done in full:
+    one a step, or with Heun's method two.
+    """
 
     def __init__(self, blocks: Iterable[Any], threshold: float = 0.0) -> None:
         """threshold: mean |change| of the first block's residual over its mean size, up to which a step is cut short.
@@ -33,7 +35,7 @@ class FirstBlockCache:
     @property
     def note(self) -> str:
         """For the report."""
-        return f"First block cache (lossy): {self.computed} of {self.steps} steps were computed in full."
+        return f"First block cache (lossy): {self.computed} of {self.steps} evaluations were computed in full."
 
     def run(self, states: States, through: Callable[[Any, States], States]) -> list[Tensor]:
         """Image tokens after the last block. through(block, states) gives the states after a block."""

@@ -52,8 +52,9 @@ class LayeredModel(Runtime):
         guidance = Guidance(request.true_cfg_scale, request.cfg_normalize)
         problem = Problem(embeddings, tokens, rows, columns, request.layers + 1, guidance)
         with run.stage("denoising"):
-            timesteps = denoise.schedule(self.parts.scheduler, request.steps, tokens.shape[1], self.device)
-            latents = self._denoise(problem, timesteps, request.seed, run, part(progress, ENCODED, DENOISED), preview)
+            scheduler, forming = self.parts.scheduler, part(progress, ENCODED, DENOISED)
+            denoise.schedule(scheduler, request.steps, tokens.shape[1], self.device)
+            latents = self._denoise(problem, scheduler, request.seed, run, forming, preview, request.sampler)
         with run.stage("decoding"):
             layers = self._decode(self._frames(latents, problem), run, part(progress, DENOISED, 1))
         return layers

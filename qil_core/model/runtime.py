@@ -218,11 +218,18 @@ class Runtime:
         return denoise.unpack(tokens, problem.rows, problem.columns)[self.unseen_frames :]
 
     def _denoise(
-        self, problem: Problem, timesteps: Tensor, seed: int, run: Run, progress: Progress, preview: Preview
+        self,
+        problem: Problem,
+        scheduler: Any,
+        seed: int,
+        run: Run,
+        progress: Progress,
+        preview: Preview,
+        sampler: str = "euler",
     ) -> Tensor:
-        """Tokens after the last of the timesteps, for which the scheduler has just been set up."""
-        transformer, scheduler, steps = self.parts.transformer, self.parts.scheduler, len(timesteps)
-        self._modulate(timesteps, problem.image, part(progress, 0, PREPARED))
+        """Tokens after the last timestep of a scheduler that is set up. sampler: one of `denoise.METHODS`."""
+        transformer, steps = self.parts.transformer, len(scheduler.timesteps)
+        self._modulate(scheduler.timesteps, problem.image, part(progress, 0, PREPARED))
         blocks = FirstBlockCache(self.placement.blocks(), self.settings.reuse)
         step = self.parts.modulation.step
         before = start = denoise.noise(problem, self.parts.vae.config.z_dim, seed)
@@ -234,7 +241,8 @@ class Runtime:
                 preview(partial(self._glimpse, problem, before, latents, scheduler.sigmas[i - 1 : i + 1]))
             before = latents
 
-        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, self.settings.compile)
+        compiled = self.settings.compile
+        latents = denoise.denoise(transformer, blocks, scheduler, start, problem, step, each, compiled, sampler)
         run.notes += [blocks.note] if self.settings.reuse else []
         if self.settings.attention.lower().startswith(LOSSY_BACKENDS):
             run.notes.append(f"Attention (lossy): {self.settings.attention} computes in 8 bits.")

@@ -92,7 +92,7 @@ def test_lossy_options_are_named_in_the_report(client: Client, folder: Path) -> 
     run = client.succeed(graph)
     report = run.output("report")["text"][0]
     assert "Memory: nf4 storage (lossy)" in report
-    assert re.search(r"First block cache \(lossy\): \d of 4 steps were computed in full\.", report)
+    assert re.search(r"First block cache \(lossy\): \d of 4 evaluations were computed in full\.", report)
     whole = taken_apart("second.png") | saving({}, whole=["picture", 0])
     error = np.abs(over(client.pictures(run, "layers"))[..., :3] - client.pictures(client.succeed(whole), "whole")[0])
     assert error.max() <= 1, "the layers are lossy, their composite never is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from PIL import Image
 pytest.importorskip("diffusers")
 
 import tiny_model
+from diffusers import FlowMatchEulerDiscreteScheduler
 from stock import Spy, stock_pipeline
 from torch import Tensor
 
 from qil_core.checkpoints.folders import Files
+from qil_core.edit import studio_request
 from qil_core.edit.local import LocalEditor
 from qil_core.edit_request import EditRequest
 from qil_core.errors import QilError
@@ -178,6 +181,37 @@ def test_every_control_agrees_with_stock(
     assert (got[0] - want).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("steps", "sigmas"), [(4, [1, 0.9, 0.75, 0.5, 0]), (8, None)])
+def test_lightning_has_the_sigmas_of_its_authors_scheduler_and_no_guidance(
+    folders: dict[str, Path], small: None, pictures: list[Tensor], steps: int, sigmas: list[float] | None
+) -> None:
+    """ModelTC/Qwen-Image-Lightning, generate_with_diffusers.py."""
+    mu = math.log(3)
+    theirs = FlowMatchEulerDiscreteScheduler(
+        base_image_seq_len=256, base_shift=mu, max_image_seq_len=8192, max_shift=mu, num_train_timesteps=1000,
+        shift=1.0, shift_terminal=None, time_shift_type="exponential", use_dynamic_shifting=True,
+    )  # fmt: skip
+    parts = opened(folders[EDIT_2511.label])
+    stock = stock_editor(folders[EDIT_2511.label], parts)
+    stock.scheduler = theirs
+    plain = replace(ASKED, steps=steps, true_cfg_scale=1.0)
+    want, _ = stock_edit(stock, pictures[:1], plain)
+    model = EditModel(parts, CPU)
+    got, run = model.edit(pictures[:1], replace(ASKED, schedule=f"lightning, {steps} steps"), silent)
+    assert (got[0] - want).abs().max() < 1e-5
+    assert f"Schedule: lightning, {steps} steps, without guidance." in run.notes
+    assert sigmas is None or torch.allclose(theirs.sigmas, torch.tensor(sigmas).float())
+    again, _ = model.edit(pictures[:1], plain, silent)
+    assert not torch.equal(again, got), "the next call has the model's own schedule again"
+
+
+def test_lightning_is_one_of_two_and_for_models_on_this_machine(pictures: list[Tensor]) -> None:
+    with pytest.raises(QilError, match="Schedule must be one of default, lightning, 4 steps, "):
+        replace(ASKED, schedule="turbo").check()
+    with pytest.raises(QilError, match="Model Studio has a schedule of its own: set it to default"):
+        studio_request.check(pictures[:1], replace(ASKED, schedule="lightning, 4 steps"), studio_request.Options())
+
+
 def test_patches_have_places_in_their_picture_which_stock_forgets_with_transformers_5(
     folders: dict[str, Path], parts: Parts, pictures: list[Tensor]
 ) -> None:
@@ -281,7 +315,7 @@ def test_the_first_block_cache_leaves_steps_out_and_counts_them(parts_2511: Part
     want, _ = model.edit(pictures, asked, silent)
     model.tune(reuse=10.0)
     got, run = model.edit(pictures, asked, silent)
-    assert "First block cache (lossy): 1 of 6 steps were computed in full." in run.notes
+    assert "First block cache (lossy): 1 of 6 evaluations were computed in full." in run.notes
     assert 0 < (got - want).abs().mean() < 0.1
 
 
