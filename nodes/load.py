@@ -30,14 +30,15 @@ class LoadLayeredModel(Node):
             display_name="Load Layered Model",
             category=CATEGORY,
             description="Chooses what takes pictures apart into layers: the built-in decomposer, which needs no "
-            "weights, or Qwen-Image-Layered.",
-            search_aliases=["qwen image layered", "layer decomposition model", "layer loader"],
+            "weights, Qwen-Image-Layered, or Qwen-Image-Layered-Control for layers that you name.",
+            search_aliases=["qwen image layered", "layered control", "layer decomposition model", "layer loader"],
             inputs=[
                 io.DynamicCombo.Input(
                     "source",
                     options=dynamic_options({each.label: each.options for each in DECOMPOSERS}),
-                    tooltip="built-in: no weights, CPU, seconds; strong on posters, slides, icons and flat art. The "
-                    "others: Qwen-Image-Layered, 20 billion parameters, for any picture.",
+                    tooltip="built-in: no weights, CPU, seconds; strong on posters, slides, icons and flat art. "
+                    "Layered-Control: the layers that you name under elements. The others: Qwen-Image-Layered, 20 "
+                    "billion parameters, for any picture.",
                 )
             ],
             outputs=[LayeredModel.Output("model", tooltip="For Decompose to Layers and Split Layer.")],
@@ -99,7 +100,8 @@ def _files(choice: Mapping[str, Any], wanted: Wanted, progress: Progress) -> Any
         return Files.of_folder(host.model_folder(choice["folder"], wanted.repository), loras)
     if choice["source"] == DOWNLOAD:
         origin = Origin(choice["from"], choice["repository"].strip(), (choice.get("revision") or "").strip())
-        return Files.of_folder(download(origin, host.downloads_folder(), progress), loras)
+        rest = Origin(choice["from"], wanted.rest) if wanted.rest else None
+        return Files.of_folder(download(origin, host.downloads_folder(), progress, rest), loras)
     kinds = {"transformer": "diffusion_models", "text_encoder": "text_encoders", "vae": "vae"}
     paths = {part: host.model_file(folder, choice[part]) for part, folder in kinds.items()}
     return Files(tokenizer=host.tokenizer_folder(), loras=loras, **paths)

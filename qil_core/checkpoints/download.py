@@ -92,11 +92,12 @@ def _short(text: str) -> str:
     return ascii(text if len(text) <= ID_LETTERS else text[:ID_LETTERS] + "...")
 
 
-def download(origin: Origin, models: Path, progress: Progress = silent) -> Path:
+def download(origin: Origin, models: Path, progress: Progress = silent, rest: Origin | None = None) -> Path:
     """The folder of a downloaded diffusers repository: owner/name in the folder models.
 
     It is downloaded unless it is there. What an earlier, interrupted call downloaded is taken up again. progress is
-    called from the library's threads; it may raise to stop.
+    called from the library's threads; it may raise to stop. rest: has the other folders of a model of which origin has
+    no more than the transformer; they go to the same place.
     Raises QilError when another model lies at its place, when the library is not installed, or when the download
     fails, with the steps to do it by hand.
     """
@@ -105,6 +106,8 @@ def download(origin: Origin, models: Path, progress: Progress = silent) -> Path:
         return place
     hidden = Path(models) / origin.hidden_folder
     _fill(origin, hidden, place, progress)
+    if rest and missing_parts(hidden):
+        _fill(rest, hidden, place, progress, without="transformer/*")
     _move_in(origin, hidden, place)
     progress(1.0, f"Downloaded {origin.repository}")
     return place
@@ -144,7 +147,8 @@ def _described(recorded: Any) -> str:
         return f"files of another origin, by its {RECORD}"
 
 
-def _fill(origin: Origin, hidden: Path, place: Path, progress: Progress) -> None:
+def _fill(origin: Origin, hidden: Path, place: Path, progress: Progress, without: str = "") -> None:
+    """Download a repository into a hidden folder, but for what a pattern names. Raises QilError."""
     fetch = _fetcher(origin.source)
     stops: list[BaseException] = []
 
@@ -158,7 +162,7 @@ def _fill(origin: Origin, hidden: Path, place: Path, progress: Progress) -> None
     watched(0.0, f"Downloading {origin.repository}")
     try:
         hidden.mkdir(parents=True, exist_ok=True)
-        fetch(origin, hidden, _bar(watched, origin.repository))
+        fetch(origin, hidden, _bar(watched, origin.repository), [without] if without else None)
     except Exception as error:  # the libraries, and what they use for HTTP, have no common base
         if error in stops:
             raise
@@ -186,7 +190,7 @@ def _move_in(origin: Origin, hidden: Path, place: Path) -> None:
         ) from error
 
 
-Fetch = Callable[[Origin, Path, type], Any]
+Fetch = Callable[[Origin, Path, type, list[str] | None], Any]
 
 
 def _fetcher(source: Source) -> Fetch:
@@ -199,11 +203,12 @@ def _huggingface() -> Fetch:
     except ImportError as error:
         raise QilError("Downloading needs the Python package huggingface_hub: pip install huggingface_hub") from error
 
-    return lambda origin, folder, bar: snapshot_download(
+    return lambda origin, folder, bar, without: snapshot_download(
         origin.repository,
         revision=origin.revision or None,
         local_dir=folder,
         allow_patterns=NEEDED,
+        ignore_patterns=without,
         tqdm_class=bar,
     )
 
@@ -215,8 +220,12 @@ def _modelscope() -> Fetch:
         raise QilError("Downloading from ModelScope needs its Python package: pip install modelscope") from error
 
     # Its progress goes to the console only.
-    return lambda origin, folder, bar: snapshot_download(
-        origin.repository, revision=origin.revision or None, local_dir=str(folder), allow_patterns=NEEDED
+    return lambda origin, folder, bar, without: snapshot_download(
+        origin.repository,
+        revision=origin.revision or None,
+        local_dir=str(folder),
+        allow_patterns=NEEDED,
+        ignore_patterns=without,
     )
 
 

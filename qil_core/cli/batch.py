@@ -146,8 +146,9 @@ def _repeated(made: Mapping[str, Any], options: argparse.Namespace) -> tuple[str
         given = [f"{name}={value}" for name, value in made["options"].items()]
     except (TypeError, AttributeError) as error:
         raise QilError(f"The report's values cannot be used ({error}): it was changed by hand, or is broken.") from None
-    name = "qwen" if options.model else str(made["decomposer"])
+    name = str(made["decomposer"])
     if options.model:  # the weights lie elsewhere now, or came from ComfyUI's files
+        name = name.partition("-")[0]  # "qwen-files" and "qwen-download" lie in a folder here
         names = {option.name for option in entry(name).options} - {"folder"}
         given = [text for text in given if text.partition("=")[0] in names] + [f"folder={options.model}"]
     return name, given, request, limits

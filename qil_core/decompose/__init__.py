@@ -16,7 +16,10 @@ from ..progress import Progress
 from ..request import MAX_LAYERS, MIN_LAYERS, Request
 from ..stack import LayerStack
 
-__all__ = ["MAX_LAYERS", "MIN_LAYERS", "Decomposed", "Decomposer", "Entry", "Place", "Request"]
+__all__ = ["MAX_LAYERS", "MIN_COVERAGE", "MIN_LAYERS", "Decomposed", "Decomposer", "Entry", "Place", "Request"]
+
+MIN_COVERAGE = 0.001
+"""Mean alpha below which a layer is empty."""
 
 
 class Decomposed(NamedTuple):

@@ -27,12 +27,9 @@ from ..filters import shrink
 from ..progress import Progress, part, silent
 from ..request import MAX_TOTAL
 from ..stack import LayerStack
-from . import Decomposer, Request
+from . import MIN_COVERAGE, Decomposer, Request
 from .recursive import split
 from .run import Report, decompose, with_alpha
-
-MIN_COVERAGE = 0.001
-"""Mean alpha below which a layer is empty (rule 1)."""
 
 MAX_SAME = 0.02
 """Mean difference, in 0..1, below which two layers are the same (rule 2)."""

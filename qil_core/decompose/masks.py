@@ -103,7 +103,7 @@ class Masks:
     def _ground(self, rgb: Floats, cover: Floats, union: Mask) -> Floats:
         known = ~grown((cover > CLEAR) | union, EDGE_PX)
         if self.background is None:
-            return _filled(rgb, known)
+            return filled(rgb, known)
         plate = self.background[..., :3].cpu().numpy()
         if plate.shape != rgb.shape:
             sizes = f"{plate.shape[1]} x {plate.shape[0]} and the picture {rgb.shape[1]} x {rgb.shape[0]}"
@@ -161,7 +161,7 @@ def _colored(rgb: Floats, whole: Floats, alpha: Floats, above: Floats) -> Floats
     return np.clip(np.where(hidden[..., None], under, colors), 0, 1)
 
 
-def _filled(rgb: Floats, known: Mask) -> Floats:
+def filled(rgb: Floats, known: Mask) -> Floats:
     """The ground (H, W, 3): known colours stay; the others look like them."""
     if known.all():
         return rgb

@@ -11,11 +11,12 @@ from typing import Any
 
 from ..errors import QilError
 from ..options import read_all
-from . import Decomposer, Entry, Place, builtin, qwen
+from . import Decomposer, Entry, Place, builtin, layered_control, qwen
 
 DECOMPOSERS: tuple[Entry, ...] = (
     builtin.ENTRY,
     *qwen.ENTRIES,
+    *layered_control.ENTRIES,
 )
 
 

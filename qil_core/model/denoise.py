@@ -79,7 +79,7 @@ def edit_schedule(scheduler: Any, steps: int, tokens: int, device: torch.device)
     """
     config = scheduler.config
     if steps < LEAST_EDIT_STEPS and config.shift_terminal:
-        raise QilError(f"Qwen-Image-Edit needs {LEAST_EDIT_STEPS} steps at the least, got {steps}. 40 are usual.")
+        raise QilError(f"This model needs {LEAST_EDIT_STEPS} steps at the least, got {steps}. 40 are usual.")
     slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
     mu = tokens * slope + (config.base_shift - slope * config.base_image_seq_len)
     return _set_up(scheduler, np.linspace(1.0, 1 / steps, steps), mu, device)
@@ -89,6 +89,13 @@ def lightning_scheduler(scheduler: Any) -> Any:
     """A scheduler as LoRAs for few steps want it: LIGHTNING_SHIFT at every size, and no terminal shift."""
     mu = math.log(LIGHTNING_SHIFT)
     changes = {"base_shift": mu, "max_shift": mu, "shift_terminal": None, "time_shift_type": "exponential"}
+    return type(scheduler).from_config(scheduler.config, **changes)
+
+
+def control_scheduler(scheduler: Any) -> Any:
+    """A scheduler as the authors of Qwen-Image-Layered-Control have it: that of Qwen-Image-Edit."""
+    by_tokens = {"base_shift": 0.5, "max_shift": 0.9, "base_image_seq_len": 256, "max_image_seq_len": 8192}
+    changes = {**by_tokens, "shift_terminal": 0.02, "time_shift_type": "exponential"}
     return type(scheduler).from_config(scheduler.config, **changes)
 
 

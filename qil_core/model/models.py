@@ -33,6 +33,9 @@ class Model:
 
 LAYERED = Model("Qwen-Image-Layered", "QwenImageLayeredPipeline", Kind.LAYERED_TRANSFORMER, Kind.LAYERED_VAE)
 
+CONTROL = Model("Qwen-Image-Layered-Control", "QwenImageLayeredPipeline", Kind.LAYERED_TRANSFORMER, Kind.LAYERED_VAE)
+"""The same network as LAYERED's, with weights of the same names and shapes: only the file's name may tell which."""
+
 
 def _edit(label: str, stock: str, pictures: int, sight: int, zero_cond_t: bool = False) -> Model:
     settings: dict[str, dict[str, Any]] = {
@@ -55,6 +58,10 @@ NAMES = (("2511", EDIT_2511), ("2509", EDIT_2509), (r"edit(?!.*2[5-9]\d\d)", EDI
 """What an edition's file is called; the first pattern that fits counts. A month that is not listed here fits none."""
 
 
+LAYERED_NAMES = ((r"layered[-_ ]?control", CONTROL), (r"image[-_ ]?layered", LAYERED))
+"""What files of the layered model and of the control model are called; the first pattern that fits counts."""
+
+
 def edition(weights: Shapes, config: Mapping[str, Any], stock: str | None, name: str) -> Model | None:
     """Which edition of Qwen-Image-Edit a transformer is; None when nothing says so.
 
@@ -73,10 +80,33 @@ def _of_name(name: str) -> Model | None:
     return next((model for pattern, model in NAMES if re.search(pattern, name.lower())), None)
 
 
+def _name(transformer: Path) -> str:
+    return transformer.parent.name if transformer.is_dir() else transformer.name
+
+
+def _layered_by_name(transformer: Path) -> Model | None:
+    name = _name(transformer).lower()
+    return next((model for pattern, model in LAYERED_NAMES if re.search(pattern, name)), None)
+
+
 def named(transformer: Path) -> str | None:
-    """The edition that a transformer's file or folder is called by: where its content does not say it, this counts."""
-    found = _of_name(transformer.parent.name if transformer.is_dir() else transformer.name)
+    """The model that a transformer's file or folder is called by: where its content does not say it, this counts."""
+    found = _of_name(_name(transformer)) or _layered_by_name(transformer)
     return found.label if found else None
+
+
+def check_layered_name(transformer: Path, model: Model) -> None:
+    """QilError when a file is called by the one of LAYERED and CONTROL that was not chosen: each gives noise, or the
+    wrong layers, in the other's place, and the weights do not tell.
+    """
+    found = _layered_by_name(transformer)
+    if model in (LAYERED, CONTROL) and found not in (model, None):
+        makes = {LAYERED.label: "all layers of a picture", CONTROL.label: "the elements that are named"}
+        raise QilError(
+            f"{transformer} is called {found.label}, which makes {makes[found.label]}; chosen was {model.label}, which "
+            f"makes {makes[model.label]}. Choose a source for {found.label} in Load Layered Model, another file, or "
+            "rename this one if it is called wrongly."
+        )
 
 
 def edition_of(path: Path, weights: Shapes) -> Model:

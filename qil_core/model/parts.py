@@ -15,7 +15,7 @@ from ..checkpoints.recognize import Kind, expect
 from ..checkpoints.stored import NO_FLOATS, Readers, Stored
 from ..errors import QilError
 from ..progress import Progress, part, silent
-from .models import LAYERED, Model, edition_of
+from .models import CONTROL, LAYERED, Model, check_layered_name, edition_of
 
 TRANSFORMER_READ = 0.6
 """Share of the progress at which the transformer is loaded: without modulation it has 27 of all 44 GB."""
@@ -60,7 +60,8 @@ class Parts:
 def load(files: Files, dtype: torch.dtype, progress: Progress = silent, models: Sequence[Model] = (LAYERED,)) -> Parts:
     """Open, recognise and compare all files; only then read weights. progress may raise to stop.
 
-    models: what the files may be: (LAYERED,), one edition of Qwen-Image-Edit, or models.EDITIONS to find out which.
+    models: what the files may be: (LAYERED,), (CONTROL,), one edition of Qwen-Image-Edit, or models.EDITIONS to find
+    out which.
     Raises QilError that names the file for anything missing, broken, of another kind or of other sizes.
     """
     from .modulation import Modulation
@@ -111,6 +112,7 @@ def _transformer(files: Files, models: Sequence[Model]) -> tuple[_Opened, Model]
     readers = open_readers(files.transformer)
     expect(readers, models[0].transformer, files.transformer)
     model = models[0] if len(models) == 1 else edition_of(files.transformer, readers)
+    check_layered_name(files.transformer, model)
     loras = [(open_lora(path, readers), strength) for path, strength in files.loras]
     module = _empty(QwenImageTransformer2DModel, files.config("transformer", model.settings))
     check(module, readers, files.transformer)
@@ -138,7 +140,7 @@ def _text_encoder(files: Files, model: Model) -> _Opened:
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     readers = _with_eyes(text_encoder_names(readers, wanted), files, wanted)
     module.generation_config = GenerationConfig(**files.generation_config())
-    adapted = _without_speech if model.sight else _without_caption
+    adapted = _words_alone if model is CONTROL else _without_speech if model.sight else _without_caption
     notes = adapted(module, readers, files.text_encoder)
     check(module, readers, files.text_encoder)
     return _Opened(module, readers, notes)
@@ -166,6 +168,14 @@ def _without_speech(module: Any, readers: Readers, path: Path) -> tuple[str, ...
             f"as qwen_2.5_vl_7b_fp8_scaled.safetensors, in models/text_encoders.{_advice(path)}"
         )
     module.lm_head = nn.Identity()
+    return ()
+
+
+def _words_alone(module: Any, readers: Readers, path: Path) -> tuple[str, ...]:
+    """Drop what looks at pictures and what writes words, 2.4 GB: this model only has prompts read."""
+    from torch import nn
+
+    module.model.visual, module.lm_head = None, nn.Identity()
     return ()
 
 

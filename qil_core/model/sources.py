@@ -17,6 +17,7 @@ class Wanted(NamedTuple):
 
     repository: where it is downloaded from; its last part is the name of its folder. size: of the download.
     transformer, vae: what their files are called. advice: what goes where, for somebody who has no weights yet.
+    rest: the repository from which what the other one lacks is downloaded, where it has no more than a transformer.
     """
 
     repository: str
@@ -24,6 +25,7 @@ class Wanted(NamedTuple):
     transformer: str
     vae: str
     advice: str
+    rest: str = ""
 
 
 def sources(wanted: Wanted, more: Sequence[Option] = ()) -> dict[str, tuple[Option, ...]]:

@@ -236,3 +236,29 @@ def test_a_download_without_its_library_says_what_to_install(tmp_path: Path, mon
     monkeypatch.setitem(sys.modules, "modelscope", None)
     with pytest.raises(QilError, match="pip install modelscope"):
         download(Origin("modelscope", "Qwen/Some"), tmp_path)
+
+
+def test_what_a_repository_lacks_comes_from_another_one_into_the_same_folder(tmp_path: Path, library: Any) -> None:
+    fetched: list[tuple[str, str | None, list[str] | None]] = []
+
+    def transformer_alone(repo_id: str, local_dir: Any, revision: str | None, ignore_patterns: Any, **_: Any) -> None:
+        fetched.append((repo_id, revision, ignore_patterns))
+        for part in PARTS[:1] if repo_id == "Some/Control" else PARTS[1:]:
+            (Path(local_dir) / part).mkdir(parents=True)
+            (Path(local_dir) / part / "config.json").write_text(repo_id)
+
+    library(transformer_alone)
+    control = Origin("huggingface", "Some/Control", "v2")
+    place = download(control, tmp_path, rest=GENUINE)
+    assert place == tmp_path / "Some" / "Control@v2"
+    assert fetched == [("Some/Control", "v2", None), (GENUINE.repository, None, ["transformer/*"])]
+    read = {part: (place / part / "config.json").read_text() for part in PARTS}
+    assert read == {part: "Some/Control" if part == "transformer" else GENUINE.repository for part in PARTS}
+    library(no_site)
+    assert download(control, tmp_path, rest=GENUINE) == place
+
+
+def test_nothing_comes_from_another_repository_where_the_first_has_all(tmp_path: Path, library: Any) -> None:
+    library(site)
+    place = download(Origin("huggingface", "Some/Whole"), tmp_path, rest=GENUINE)
+    assert {(place / part / "config.json").read_text() for part in PARTS} == {"Some/Whole None"}

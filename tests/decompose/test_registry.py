@@ -28,6 +28,7 @@ def test_every_decomposer_has_a_name_and_a_label_of_its_own() -> None:
 
 def test_saved_workflows_find_their_decomposers_by_the_labels_that_they_hold() -> None:
     labels = ["built-in (no weights)", "diffusers folder", "ComfyUI files", "download"]
+    labels += [f"Layered-Control, {label}" for label in labels[1:]]
     assert [each.label for each in registry.DECOMPOSERS] == labels
 
 
