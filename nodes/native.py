@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import comfy.model_management
 import comfy.model_sampling
@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..qil_core.decompose import Decomposed, Request
+from ..qil_core.decompose.layered_control import assembled, prompts_of, said
 from ..qil_core.errors import QilError
 from ..qil_core.model.runtime import bucket
 from ..qil_core.progress import Progress, part
@@ -36,6 +37,9 @@ RIGHT_CLIP = "load qwen_2.5_vl_7b.safetensors (or its fp8 or GGUF version) with 
 
 OWN_SHIFT, TEMPLATE_SHIFT = 0.0, 1.0
 """What the widget has for the MODEL's own shift; and the shift of ComfyUI's template, for a MODEL that sets none."""
+
+WHOLE, NAMED = "all layers", "named elements (Layered-Control)"
+"""What a MODEL makes. The weights of Qwen-Image-Layered-Control do not tell it from Qwen-Image-Layered."""
 
 WORDS = "qwen25_7b"
 """Key of the tokens that CLIP type qwen_image makes."""
@@ -55,7 +59,7 @@ class NativeLayeredModel(Node):
             description="Makes a layered model of ComfyUI's own MODEL, CLIP and VAE: GGUF files, LoRAs and ComfyUI's "
             "memory management work with it.",
             search_aliases=["qwen image layered", "native layered", "layered from model clip vae", "gguf layered"],
-            inputs=[*_models(), *_texts(), *_sampling()],
+            inputs=[*_models(), *_texts(), *_sampling(), _makes()],
             outputs=[LayeredModel.Output("layered_model", tooltip="For Decompose to Layers and Split Layer.")],
         )
 
@@ -129,6 +133,14 @@ def _sampling() -> list[Any]:
     ]
 
 
+def _makes() -> Any:
+    tooltip = (
+        f"{NAMED}: for qwen_image_layered_control_bf16.safetensors, whose weights do not tell it. What you name under "
+        "elements in Decompose to Layers becomes a layer, in a pass of its own."
+    )
+    return io.Combo.Input("makes", options=[WHOLE, NAMED], optional=True, tooltip=tooltip)
+
+
 def check_model(model: Any) -> None:
     """QilError unless a MODEL is Qwen-Image-Layered, told by its second timestep condition, which no other has."""
     core = getattr(model, "model", None)
@@ -183,6 +195,7 @@ class Sampling:
     sampler: str = "euler"
     scheduler: str = "simple"
     shift: float = OWN_SHIFT
+    makes: str = WHOLE
 
     def __str__(self) -> str:
         return f"{self.steps} steps of {self.sampler}, {self.scheduler}, cfg {self.cfg:g}"
@@ -198,24 +211,54 @@ class Native:
     sampling: Sampling
     _held: dict[str, tuple[Conditioning, Conditioning]] = field(default_factory=dict, init=False, repr=False)
 
-    label: ClassVar[str] = "Qwen-Image-Layered (ComfyUI)"
+    @property
+    def takes_elements(self) -> bool:
+        return self.sampling.makes == NAMED
+
+    @property
+    def label(self) -> str:
+        return f"Qwen-Image-Layered{'-Control' if self.takes_elements else ''} (ComfyUI)"
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """Layers of picture (H, W, 4), bottom first, restored from the model's resolution, and notes for the report.
 
-        Of the request it takes layers, seed and, where there is one, the prompt; all else is set on the node.
+        Of the request it takes layers or elements, seed and, where there is one, the prompt; all else is set on the
+        node.
         """
         progress(0.0, "encoding the picture")
         seen = at_bucket(picture, self.sampling.resolution)
         reference = self.vae.encode(seen)
-        progress(0.05, "reading the prompt")
-        prompts = [refer(words, reference) for words in self._read(request.prompt or self.sampling.prompt)]
         model = with_shift(self.model, self.sampling.shift)
-        latents = self._sample(model, reference, prompts, request, part(progress, 0.1, 0.9))
-        frames = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
-        stack = restore(LayerStack.from_image(frames), picture)
-        notes = (f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}, {shift_of(model)}.",)
-        return Decomposed(stack, notes, request.prompt or self.sampling.prompt)
+        note = f"The model saw {seen.shape[2]} x {seen.shape[1]} px; {self.sampling}, {shift_of(model)}."
+        if self.takes_elements:
+            return self._elements(picture, reference, model, request, note, part(progress, 0.05, 1))
+        prompt, frames = request.prompt or self.sampling.prompt, request.layers + 1
+        latents = self._latents(model, reference, prompt, frames, request.seed, part(progress, 0.05, 0.9))
+        made = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
+        stack = restore(LayerStack.from_image(made), picture)
+        return Decomposed(stack, (note,), prompt)
+
+    def _elements(
+        self, picture: Tensor, reference: Tensor, model: Any, request: Request, note: str, progress: Progress
+    ) -> Decomposed:
+        """As the control model's own decomposer: a single frame for each element, which is its layer."""
+        prompts = prompts_of(request)
+        latents = []
+        for i, prompt in enumerate(prompts):
+            share = part(progress, 0.9 * i / len(prompts), 0.9 * (i + 1) / len(prompts))
+            latents.append(self._latents(model, reference, prompt, 1, request.seed, share))
+        made = self._decode(torch.cat(latents, dim=2), part(progress, 0.9, 0.95))
+        asked = replace(request, prompt=request.prompt or self.sampling.prompt)
+        stack, notes = assembled(made, asked, picture, part(progress, 0.95, 1))
+        return Decomposed(stack, (*notes, note), said(request))
+
+    def _latents(
+        self, model: Any, reference: Tensor, prompt: str, frames: int, seed: int, progress: Progress
+    ) -> Tensor:
+        """Latents (1, 16, frames, h, w) that the model makes of a prompt and the picture's latent."""
+        progress(0.0, "reading the prompt")
+        words = [refer(each, reference) for each in self._read(prompt)]
+        return self._sample(model, reference, words, frames, seed, part(progress, 0.05, 1))
 
     def _read(self, prompt: str) -> tuple[Conditioning, Conditioning]:
         """Conditioning of a prompt and of the negative prompt: the last one is kept, for all pictures and layers."""
@@ -228,16 +271,16 @@ class Native:
         return self._held[prompt]
 
     def _sample(
-        self, model: Any, reference: Tensor, prompts: list[Conditioning], request: Request, progress: Progress
+        self, model: Any, reference: Tensor, prompts: list[Conditioning], frames: int, seed: int, progress: Progress
     ) -> Tensor:
-        """Latents (1, 16, layers + 1, h, w), frame 0 the whole picture, by core's KSampler."""
+        """Latents (1, 16, frames, h, w), by core's KSampler."""
         from comfy import sample
 
         chosen = self.sampling
-        start = empty_latent(reference, request.layers + 1)
+        start = empty_latent(reference, frames)
         return sample.sample(
             model,
-            sample.prepare_noise(start, request.seed),
+            sample.prepare_noise(start, seed),
             chosen.steps,
             chosen.cfg,
             chosen.sampler,
@@ -246,7 +289,7 @@ class Native:
             start,
             callback=reporter(self.model, progress),
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-            seed=request.seed,
+            seed=seed,
         )
 
     def _decode(self, latents: Tensor, progress: Progress) -> Tensor:

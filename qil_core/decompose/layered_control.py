@@ -63,14 +63,21 @@ class LayeredControl(Qwen):
         """
         from ..model.runtime import report_lines
 
-        check_named(request)
-        prompts = [prompt_of(element) for element in request.elements]
-        distinct = list(dict.fromkeys(prompts))
-        made, run = self.model.elements(picture, distinct, request, part(progress, 0, DENOISING), self.preview)
-        layers = made[[distinct.index(prompt) for prompt in prompts]]
-        stack = assembled(layers, request.elements, picture, part(progress, DENOISING, 1))
-        notes = (*explained(stack), *unused(request), *report_lines(run))
-        return Decomposed(stack, notes, "\n".join(map(str, request.elements)))
+        prompts = prompts_of(request)
+        layers, run = self.model.elements(picture, prompts, request, part(progress, 0, DENOISING), self.preview)
+        stack, notes = assembled(layers, request, picture, part(progress, DENOISING, 1))
+        return Decomposed(stack, (*notes, *report_lines(run)), said(request))
+
+
+def prompts_of(request: Request) -> list[str]:
+    """What the model is told, each once: a pass serves all elements of the same words. Raises QilError without any."""
+    check_named(request)
+    return list(dict.fromkeys(map(prompt_of, request.elements)))
+
+
+def said(request: Request) -> str:
+    """The elements as text, a line each."""
+    return "\n".join(map(str, request.elements))
 
 
 def check_named(request: Request) -> None:
@@ -92,17 +99,24 @@ def prompt_of(element: Element) -> str:
     return f"Text '{element.text}'" if element.name == element.text else element.name
 
 
-def assembled(small: Tensor, elements: Sequence[Element], picture: Tensor, progress: Progress) -> LayerStack:
-    """A stack at the size of picture (H, W, 4): the background, and the layers (N, h, w, 4) of the elements on it."""
+def assembled(
+    made: Tensor, request: Request, picture: Tensor, progress: Progress
+) -> tuple[LayerStack, tuple[str, ...]]:
+    """A stack at the size of picture (H, W, 4), the background and the elements' layers on it, and notes.
+
+    made: a layer (h, w, 4) for each of `prompts_of`.
+    """
+    elements, prompts = request.elements, prompts_of(request)
     height, width = picture.shape[:2]
-    layers = _cut(small, elements, width, height)
-    seen = resize(picture[None], *small.shape[1:3])[0]
+    layers = _cut(made[[prompts.index(prompt_of(each)) for each in elements]], elements, width, height)
+    seen = resize(picture[None], *made.shape[1:3])[0]
     names = ("background", *unique(element.name for element in elements))
     whole = LayerStack(torch.cat([_ground(layers, seen)[None], layers]), names)
     restored = restore(whole, picture, part(progress, 0, 0.7)).pixels
     above = _cut(restored[1:], elements, width, height)
     progress(0.7, "completing the background")
-    return LayerStack(torch.cat([_ground(above, picture)[None], above]), names)
+    stack = LayerStack(torch.cat([_ground(above, picture)[None], above]), names)
+    return stack, (*explained(stack), *unused(request))
 
 
 def _cut(layers: Tensor, elements: Sequence[Element], width: int, height: int) -> Tensor:
