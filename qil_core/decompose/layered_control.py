@@ -19,7 +19,7 @@ from ..errors import QilError
 from ..model.sources import DOWNLOAD, FILES, FOLDER, Wanted, sources
 from ..progress import Preview, Progress, part, unseen
 from ..resample import resize
-from ..restore import restore
+from ..restore import restore, settled
 from ..stack import LayerStack
 from . import MIN_COVERAGE, Decomposed, Entry, Place, Request
 from .builtin.shapes import grown
@@ -132,8 +132,14 @@ def _cut(layers: Tensor, elements: Sequence[Element], width: int, height: int) -
 
 
 def _ground(layers: Tensor, picture: Tensor) -> Tensor:
-    """An opaque layer (h, w, 4): what the layers (N, h, w, 4) leave of a picture (h, w, 4), carried on under them."""
-    cover = 1 - (1 - layers[..., 3]).prod(0)
+    """An opaque layer (h, w, 4): what the layers (N, h, w, 4) leave of a picture (h, w, 4), carried on under them.
+
+    The model's alpha wavers, so it is settled first: else all of the picture would count as covered a little.
+    """
+    through = torch.ones_like(layers[0, ..., 3])
+    for layer in layers:
+        through *= 1 - settled(layer)[1][..., 3]
+    cover = 1 - through
     known = ~grown((cover > CLEAR).cpu().numpy(), EDGE_PX)
     colors = torch.from_numpy(filled(picture[..., :3].cpu().numpy(), known)).to(picture)
     return torch.cat([colors, torch.ones_like(colors[..., :1])], dim=2)

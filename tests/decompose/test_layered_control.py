@@ -227,6 +227,18 @@ def test_what_lies_below_is_completed_and_shares_are_told(side: int) -> None:
     assert "empty" not in str(report)
 
 
+@pytest.mark.parametrize("side", [64, 200], ids=["enlarged", "as large as the picture"])
+def test_alpha_that_wavers_hides_nothing_of_the_ground(side: int) -> None:
+    """As a model gives it: 2 % of noise in the alpha of every layer."""
+    decomposer, true = ready(side), scene(200)
+    noise = 0.02 * torch.randn(side, side, generator=torch.Generator().manual_seed(0))
+    for layer in decomposer.model.layers.values():  # type: ignore[attr-defined]
+        layer[..., 3] = (layer[..., 3] + noise).clamp(0, 1)
+    stack, _ = decompose(decomposer, composite(true)[..., :3], asked("blue disc\nred disc"))
+    hidden = true.pixels[1:, ..., 3].amax(0) > 0.99
+    assert (stack.pixels[0, ..., :3] - torch.tensor(SAND)).abs().amax(-1)[hidden].max() < 0.04
+
+
 def test_the_last_line_lies_on_top() -> None:
     true = composite(scene(200))[..., :3]
     upper, _ = decompose(ready(), true, asked("blue disc\nred disc"))
