@@ -13,9 +13,9 @@ from finder import Checkout
 
 ATTACK = Path(__file__).with_name("attack.py")
 NEED_WEIGHTS = {
-    f"{node} {i}" for node, first in (("LoadLayeredModel", 1), ("LoadEditModel", 0)) for i in range(first, first + 3)
+    f"{node} {i}" for node, which in (("LoadLayeredModel", range(1, 7)), ("LoadEditModel", range(3))) for i in which
 }
-"""Settings of the loaders whose model files are not there: folder, files, download."""
+"""Settings of the loaders whose model files are not there: folder, files, download, of two layered models and one."""
 
 
 @pytest.fixture(scope="module")
