@@ -17,14 +17,14 @@ from torch import Tensor
 from ..elements import Element
 from ..errors import QilError
 from ..model.sources import DOWNLOAD, FILES, FOLDER, Wanted, sources
-from ..progress import Preview, Progress, part, unseen
+from ..progress import Progress, part
 from ..resample import resize
 from ..restore import restore, settled
 from ..stack import LayerStack
 from . import MIN_COVERAGE, Decomposed, Entry, Place, Request
 from .builtin.shapes import grown
 from .builtin.step14_names import unique
-from .masks import CLEAR, EDGE_PX, filled
+from .masks import CLEAR, EDGE_PX, SOLID, filled
 from .qwen import Qwen
 
 if TYPE_CHECKING:
@@ -51,10 +51,6 @@ class LayeredControl(Qwen):
     label = "Qwen-Image-Layered-Control"
     takes_elements = True
     model: ControlModel
-
-    def __init__(self, model: ControlModel, preview: Preview = unseen) -> None:
-        """preview: is shown each element while it forms."""
-        super().__init__(model, preview)
 
     def decompose(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """The background and a layer for each element of the request, in their order, bottom first.
@@ -108,27 +104,26 @@ def assembled(
     """
     elements, prompts = request.elements, prompts_of(request)
     height, width = picture.shape[:2]
-    layers = _cut(made[[prompts.index(prompt_of(each)) for each in elements]], elements, width, height)
+    layers = made[[prompts.index(prompt_of(each)) for each in elements]]
+    _cut(layers, elements, width, height)
     seen = resize(picture[None], *made.shape[1:3])[0]
     names = ("background", *unique(element.name for element in elements))
     whole = LayerStack(torch.cat([_ground(layers, seen)[None], layers]), names)
-    restored = restore(whole, picture, part(progress, 0, 0.7)).pixels
-    above = _cut(restored[1:], elements, width, height)
+    stack = restore(whole, picture, part(progress, 0, 0.7))
+    _cut(stack.pixels[1:], elements, width, height)
     progress(0.7, "completing the background")
-    stack = LayerStack(torch.cat([_ground(above, picture)[None], above]), names)
+    stack.pixels[0] = _ground(stack.pixels[1:], picture)
     return stack, (*explained(stack), *unused(request))
 
 
-def _cut(layers: Tensor, elements: Sequence[Element], width: int, height: int) -> Tensor:
-    """A copy of layers (N, h, w, 4) without what lies outside of the elements' boxes, in pixels of width x height."""
-    out = layers.clone()
+def _cut(layers: Tensor, elements: Sequence[Element], width: int, height: int) -> None:
+    """Take out of layers (N, h, w, 4) what lies outside of the elements' boxes, in pixels of width x height."""
     y = (torch.arange(layers.shape[1]) + 0.5) * height / layers.shape[1]
     x = (torch.arange(layers.shape[2]) + 0.5) * width / layers.shape[2]
-    for layer, element in zip(out, elements, strict=True):
+    for layer, element in zip(layers, elements, strict=True):
         if box := element.box:
             inside = ((y >= box.top) & (y < box.bottom))[:, None] & (x >= box.left) & (x < box.right)
             layer[..., 3] *= inside.to(layer)
-    return out
 
 
 def _ground(layers: Tensor, picture: Tensor) -> Tensor:
@@ -139,9 +134,9 @@ def _ground(layers: Tensor, picture: Tensor) -> Tensor:
     through = torch.ones_like(layers[0, ..., 3])
     for layer in layers:
         through *= 1 - settled(layer)[1][..., 3]
-    cover = 1 - through
-    known = ~grown((cover > CLEAR).cpu().numpy(), EDGE_PX)
-    colors = torch.from_numpy(filled(picture[..., :3].cpu().numpy(), known)).to(picture)
+    rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy() >= SOLID
+    known = ~grown((through < 1 - CLEAR).cpu().numpy(), EDGE_PX) & shown
+    colors = torch.from_numpy(filled(rgb, known)).to(picture)
     return torch.cat([colors, torch.ones_like(colors[..., :1])], dim=2)
 
 

@@ -278,11 +278,15 @@ def test_a_text_that_stands_alone_is_called_one_for_the_model() -> None:
     assert stack.names == ("background", "SALE", 'a "SALE" sign')
 
 
-def test_a_transparent_picture_stays_exact() -> None:
-    true = scene(120).pixels[1:]
-    stack, report = decompose(ready(), composite(LayerStack(true, ("a", "b"))), asked("blue disc\nred disc"))
+def test_a_cut_out_stays_exact_and_its_clear_part_colours_nothing() -> None:
+    """The discs lie on a sand-coloured disc whose edge they cross; around it everything is clear, and black."""
+    plate = disc(200, 0.4, 0.4, 0.25, SAND)
+    plate[..., :3] *= (plate[..., 3:] > 0).float()
+    true = torch.stack([plate, *scene(200).pixels[1:]])
+    stack, report = decompose(ready(), composite(LayerStack(true, ("a", "b", "c"))), asked("blue disc\nred disc"))
     assert report.after.max_error <= 1
-    assert len(stack) == 3
+    hidden = (true[1, ..., 3] > 0.99) & (true[0, ..., 3] > 0.99)
+    assert (stack.pixels[0, ..., :3] - torch.tensor(SAND)).abs().amax(-1)[hidden].max() < 0.05
 
 
 def test_without_elements_it_says_what_to_write_and_a_prompt_is_not_ignored_in_silence() -> None:
