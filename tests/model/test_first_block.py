@@ -50,7 +50,7 @@ def test_a_first_block_that_does_the_same_again_adds_what_the_others_added_befor
     assert values(cache.run(states(5), blocks.through)) == pytest.approx([5 + 1.2 + 110, 6 + 1.2 + 110])
     assert blocks.calls == [2, 1, 1]
     assert (cache.steps, cache.computed) == (2, 1)
-    assert "1 of 2 steps" in cache.note
+    assert "1 of 2 evaluations" in cache.note
 
 
 def test_one_that_does_something_else_makes_the_whole_step() -> None:
