@@ -59,6 +59,10 @@ class Request:
         check_elements(self.elements)
 
 
+LATER = {"elements": Request.elements, "sampler": Request.sampler}
+"""What reports and batches of older versions do not say of a request, and its default, which counts for them."""
+
+
 def within(what: str, value: float, low: float, high: float) -> None:
     """QilError unless low <= value <= high."""
     if not low <= value <= high:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import QilError
 from ..files.atomic import atomic_path
 from ..manifest import Manifest, rows
+from ..request import LATER
 from . import places
 from .job import OK, Job, Work
 from .places import Folder, Output
@@ -60,9 +61,13 @@ class Summary:
 
 
 def settings_key(setup: Setup, recipe: Mapping[str, Any]) -> str:
-    """Names what is asked of all pictures: results that another key made are made anew. recipe: of the decomposer."""
+    """Names what is asked of all pictures: results that another key made are made anew. recipe: of the decomposer.
+
+    What older versions did not know, and nobody asks for, changes no key: their batches go on where they are.
+    """
     limits = asdict(setup.limits) if setup.limits else None
-    asked = {"recipe": recipe, "request": asdict(setup.request), "limits": limits, "formats": setup.formats}
+    request = {name: value for name, value in asdict(setup.request).items() if LATER.get(name) != value}
+    asked = {"recipe": recipe, "request": request, "limits": limits, "formats": setup.formats}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -35,6 +35,7 @@ from ..decompose.registry import entry, open_by_name
 from ..elements import from_values
 from ..errors import QilError
 from ..options import read_all
+from ..request import LATER
 from . import decompose
 from .shell import Shell
 
@@ -42,9 +43,6 @@ LOCAL, RAY = "local", "ray"
 
 UNDONE = 2
 """Exit status when nothing was begun, as argparse has it for what it cannot read."""
-
-LATER = {"elements", "sampler"}
-"""What reports of older versions do not say of a request: its default."""
 
 NAMED = 20
 """Failed pictures that the table at the end lists; the manifest has all of them."""
@@ -130,7 +128,7 @@ def _made(path: Path) -> dict[str, Any]:
         made = json.loads(path.read_text(encoding="utf-8")).get("made")
     except (OSError, ValueError, AttributeError) as error:
         raise QilError(f"{path} cannot be read as a report: {error}.") from None
-    known = {"decomposer", "options", "files", "versions", *(field.name for field in fields(Request))} - LATER
+    known = {"decomposer", "options", "files", "versions", *(field.name for field in fields(Request))} - LATER.keys()
     if not isinstance(made, dict) or known - made.keys():
         raise QilError(f"{path} does not say how its layers were made: an older version wrote it, or it is no report.")
     return made

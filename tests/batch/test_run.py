@@ -18,6 +18,7 @@ from qil_core.batch.job import Job, Work
 from qil_core.batch.run import NAME, PARQUET, Run, Summary, settings_key
 from qil_core.batch.stages import Setup
 from qil_core.batch.table import Table
+from qil_core.elements import parse_elements
 from qil_core.errors import QilError
 from qil_core.manifest import rows
 
@@ -205,3 +206,14 @@ def test_a_run_into_a_bucket_leaves_its_manifest_there_and_goes_on_from_it(tmp_p
     assert run(tmp_path / "in", again).there == 2
     assert again.given == []
     system.rm("/bucket", recursive=True)
+
+
+def test_a_batch_that_an_older_version_began_goes_on_and_what_is_new_is_made_anew(tmp_path: Path) -> None:
+    asked = setup(tmp_path)
+    assert settings_key(asked, {}) == "068755db2268fdbc", "as before there were elements and samplers"
+    plan = replace(asked, request=replace(asked.request, elements=parse_elements("girl")))
+    assert len({settings_key(each, {}) for each in (asked, plan, _with_heun(asked))}) == 3
+
+
+def _with_heun(asked: Setup) -> Setup:
+    return replace(asked, request=replace(asked.request, sampler="heun"))

@@ -55,6 +55,13 @@ def test_a_layer_goes_through_the_model_into_a_deck(client: Client, server: Serv
     assert "QwenImageEdit2509" in server.log.read_text(), "ComfyUI knows the model by its name"
 
 
+def test_a_lightning_schedule_has_its_own_steps(client: Client, folder: Path) -> None:
+    graph = model_graph(folder, schedule="lightning, 4 steps", steps=50, true_cfg_scale=4.0)
+    graph["report"] = node("PreviewAny", source=["edit", 3])
+    run = client.succeed(graph)
+    assert "Schedule: lightning, 4 steps, without guidance." in text(run, "report")[0]
+
+
 def test_a_folder_that_does_not_say_its_edition_needs_one(client: Client, folder: Path, tmp_path: Path) -> None:
     unnamed = Path(shutil.copytree(folder, tmp_path / "mystery", ignore=shutil.ignore_patterns("model_index.json")))
     graph = model_graph(unnamed) | {"report": node("PreviewAny", source=["edit", 3])}
