@@ -59,7 +59,7 @@ def test_a_lightning_schedule_has_its_own_steps(client: Client, folder: Path) ->
     graph = model_graph(folder, schedule="lightning, 4 steps", steps=50, true_cfg_scale=4.0)
     graph["report"] = node("PreviewAny", source=["edit", 3])
     run = client.succeed(graph)
-    assert "Schedule: lightning, 4 steps, without guidance." in text(run, "report")[0]
+    assert "Schedule: lightning, 4 steps, without guidance." in text(run, "report")
 
 
 def test_a_folder_that_does_not_say_its_edition_needs_one(client: Client, folder: Path, tmp_path: Path) -> None:
