@@ -84,14 +84,9 @@ def _name(transformer: Path) -> str:
     return transformer.parent.name if transformer.is_dir() else transformer.name
 
 
-def _layered_by_name(transformer: Path) -> Model | None:
-    name = _name(transformer).lower()
-    return next((model for pattern, model in LAYERED_NAMES if re.search(pattern, name)), None)
-
-
 def named(transformer: Path) -> str | None:
-    """The model that a transformer's file or folder is called by: where its content does not say it, this counts."""
-    found = _of_name(_name(transformer)) or _layered_by_name(transformer)
+    """The edition that a transformer's file or folder is called by: where its content does not say it, this counts."""
+    found = _of_name(_name(transformer))
     return found.label if found else None
 
 
@@ -99,7 +94,8 @@ def check_layered_name(transformer: Path, model: Model) -> None:
     """QilError when a file is called by the one of LAYERED and CONTROL that was not chosen: each gives noise, or the
     wrong layers, in the other's place, and the weights do not tell.
     """
-    found = _layered_by_name(transformer)
+    name = _name(transformer).lower()
+    found = next((each for pattern, each in LAYERED_NAMES if re.search(pattern, name)), None)
     if model in (LAYERED, CONTROL) and found not in (model, None):
         makes = {LAYERED.label: "all layers of a picture", CONTROL.label: "the elements that are named"}
         raise QilError(

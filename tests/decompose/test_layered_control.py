@@ -30,7 +30,7 @@ from qil_core.elements import parse_elements
 from qil_core.errors import QilError
 from qil_core.model import control, denoise, vae
 from qil_core.model.control import ControlModel
-from qil_core.model.models import CONTROL, LAYERED, Model, named
+from qil_core.model.models import CONTROL, LAYERED, Model
 from qil_core.model.parts import Parts, load
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.runtime import Run, bucket, fit
@@ -332,11 +332,6 @@ def test_a_file_is_refused_as_the_model_that_it_is_not_called(
                 load(Files.of_folder(tmp_path / name), torch.float32, models=(model,))
         else:
             assert load(Files.of_folder(tmp_path / name), torch.float32, models=(model,)).model is model
-
-
-def test_files_of_the_same_content_are_told_apart_by_their_names() -> None:
-    names = ("qwen_image_layered_control_bf16.safetensors", "qwen_image_layered_bf16.safetensors", "mine.safetensors")
-    assert [named(Path(name)) for name in names] == [CONTROL.label, LAYERED.label, None]
 
 
 def test_the_layered_model_has_all_its_frames_still(folder: Path, tmp_path: Path, picture: Tensor) -> None:
