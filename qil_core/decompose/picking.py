@@ -1,70 +1,230 @@
-"""Picking things of a picture without weights: boxes that share out its pixels, and clicks that correct a mask."""
+"""Picking things of a picture without weights: boxes that share out its pixels, and clicks that correct masks.
+
+1. `likeness`: the picture in superpixels, and what is alike among them.
+2. `_enclosed`: a superpixel in a box belongs to the thing the more, the stronger the edges on every way from it to the
+   outside of the box (geodesic distance: Bai and Sapiro, 2007). A click claims what no edge parts it from (`_near`).
+3. `Picking.settled`: all things and the background compete for each superpixel. By turns, colours are learned from who
+   has which superpixel, and superpixels are shared out anew: claims times colours, evened out between neighbours.
+4. `Picking._stretched`: a thing reaches all sides of its box (tightness: Lempitsky et al., 2009). Where it does not,
+   its claim beyond its end is raised, and 3 goes on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..opencv import check_opencv
 from ..stack import Box
-from .builtin.working import Floats, Mask, reduced
+from .builtin.working import Floats, Mask
+from .likeness import Likeness, Point, Values
+from .superpixels import CELL_PX
 
-SIDE_PX = 512
-"""Longest side on which pixels are shared out."""
+PARTED = 12.0
+"""Sum of edges on the way to the outside, in Lab, from which a superpixel is rather inside: standard deviation."""
 
+COLOR_POWER = 0.7
+"""Exponent of colours against claims."""
 
-class Point(NamedTuple):
-    """A click, in pixels of the picture; (0.5, 0.5) is the middle of the first one."""
+GROUND_CLAIM = 0.3
+"""Claim of the background, beside 1 of a box of the picture's size."""
 
-    x: float
-    y: float
+SMALL_BOX = 0.35
+"""A box's claim grows with this power of how much smaller than the picture it is: things lie on larger things."""
+
+LEAST_CLAIM = 0.02
+"""What a box claims at the least of the superpixels in it."""
+
+MOSTLY = 0.6
+"""Share of a superpixel in a box from which the thing may have it."""
+
+WHOLE = 0.98
+"""Share of the picture from which a box has no outside that could be asked."""
+
+NEAR_BOX = 0.1
+"""Width of the surroundings of a box, in roots of its area."""
+
+ROUNDS, STRETCHES, CLICK_ROUNDS = 5, 8, 3
+"""Rounds of learning colours and sharing out; more rounds at the most while things are stretched; after a click."""
+
+STRETCHED = 3.0
+"""Factor of the claim beyond the end of a thing that does not reach its box's side."""
+
+REACHES = 0.04
+"""Distance to the side, as a share of the box's side, up to which a thing reaches it."""
+
+CLICK_PARTED = 40.0
+"""Sum of edges up to which a click claims, in Lab: standard deviation."""
+
+CLICK_REACH = 3.0
+"""The same for the distance in space, in distances from the click to the border of the mask: people click into the
+middle of what is wrong."""
+
+GAIN, OTHERS_LOSS, LOSS = 5.0, 0.8, 0.98
+"""What a click into a thing adds to its claim, and takes from the others'; what one beside it takes from its claim: as
+shares of these claims."""
+
+UNKNOWN = 0.4
+"""How enclosed all of a box is that covers the picture, where nothing else is known."""
+
+TOUCHED = 0.05
+"""How far a click must reach for a given mask to change."""
+
+SURE = 0.98
+"""Claim of a given mask on what it holds."""
 
 
 class Picker:
-    """What is known of one picture, float32 (H, W, 3) in [0, 1]: made once, used for every box and click.
+    """Picks things of one picture, float32 (H, W, 3) in [0, 1]: made once, for any number of boxes and clicks.
 
-    Nothing is random, and nothing of earlier calls is kept: the same boxes and clicks give the same masks.
+    Nothing is random: the same boxes and clicks give the same masks.
     """
 
     def __init__(self, rgb: Floats) -> None:
-        """Raises QilError without OpenCV."""
-        check_opencv()
-        self.shape = rgb.shape[:2]
-        self.small = reduced(rgb * 255, SIDE_PX).clip(0, 255).astype(np.uint8)
+        """Raises QilError without OpenCV or PyMatting (which brings SciPy)."""
+        self._like = Likeness(rgb)
 
-    def boxes(self, boxes: Sequence[Box]) -> list[Mask]:
-        """A mask (H, W) for each thing that a box (left, top, right, bottom, pixels) holds; none share a pixel."""
-        taken = np.zeros(self.shape, bool)
-        found: dict[int, Mask] = {}
-        for i in sorted(range(len(boxes)), key=lambda i: boxes[i].width * boxes[i].height):
-            marks = np.zeros(self.shape, np.uint8)
-            marks[boxes[i].within(Box(0, 0, *self.shape[::-1]))] = 3
-            found[i] = self._cut(marks) & ~taken
-            taken |= found[i]
-        return [found[i] for i in range(len(boxes))]
+    def boxes(self, boxes: Sequence[Box]) -> Picking:
+        """A thing for each box (left, top, right, bottom, pixels of the picture): all compete for its pixels."""
+        height, width = self._like.shape
+        inside = np.stack([self._like.share(box) for box in boxes], 1)
+        allowed = np.column_stack([np.ones(len(inside)), inside > MOSTLY])
+        sizes = [max(1e-9, box.width * box.height / (height * width)) for box in boxes]
+        enclosed = _enclosed(self._like, boxes, inside)
+        claims = np.maximum(enclosed, LEAST_CLAIM) * np.power(sizes, -SMALL_BOX)
+        ground = GROUND_CLAIM * np.sqrt(np.prod(1 - 0.95 * enclosed * allowed[:, 1:], axis=1))
+        claims = np.column_stack([ground, claims]) * allowed
+        small = tuple(self._like.scaled(box) for box in boxes)
+        shares = _evened(self._like, claims, allowed)
+        return Picking(self._like, claims, allowed, shares, small).settled(ROUNDS, STRETCHES)
 
-    def clicked(self, mask: Mask | None, inside: Sequence[Point], outside: Sequence[Point]) -> Mask:
-        """A mask (H, W) with all points of `inside` in it, and none of `outside`: clicks one after another.
+    def mask(self, mask: Mask) -> Picking:
+        """One thing, as a mask (H, W) has it; clicks change it around themselves alone. An empty mask: clicks begin."""
+        inside = np.where(self._like.of_mask(mask) > 0.5, SURE, 1 - SURE)
+        claims = np.column_stack([1 - inside, inside])
+        return Picking(self._like, claims, np.ones_like(claims), claims, given=mask)
 
-        mask: what the clicks correct; None: the thing is found from the first click inside alone.
-        """
-        marks = np.full(self.shape, 2, np.uint8)
-        if mask is not None:
-            marks[mask] = 3
-        for points, mark in ((inside, 1), (outside, 0)):
-            for x, y in points:
-                marks[max(0, int(y) - 12) : int(y) + 13, max(0, int(x) - 12) : int(x) + 13] = mark
-        return self._cut(marks)
 
-    def _cut(self, marks: NDArray[np.uint8]) -> Mask:
+@dataclass(frozen=True, eq=False)
+class Picking:
+    """Things 0..k-1 of a picture, and how sure they are of each of its n superpixels.
+
+    claims: (n, 1 + k), of the background and of each thing, colours apart. allowed: (n, 1 + k), 1 where they may have
+    a superpixel. boxes: of the things, in pixels of the superpixels' picture; none of a given mask. shares: (n, 1 + k),
+    the result so far, 1 in sum. touched: (n,), how far clicks reach.
+    """
+
+    like: Likeness
+    claims: Values
+    allowed: Values
+    shares: Values
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    given: Mask | None = None
+    touched: Values | None = None
+
+    def masks(self) -> list[Mask]:
+        """A mask (H, W) for each thing; none share a pixel."""
+        best, owner = self.like.full(self.shares[:, 0]), np.zeros(self.like.shape, np.int32)
+        for i in range(1, self.shares.shape[1]):
+            share = self.like.full(self.shares[:, i])
+            owner[share > best] = i
+            np.maximum(best, share, out=best)
+        found = [owner == i for i in range(1, self.shares.shape[1])]
+        if self.given is None:
+            return found
+        if self.touched is None:
+            return [self.given]
+        return [np.where(self.like.full(self.touched) > TOUCHED, found[0], self.given)]
+
+    def clicked(self, thing: int, point: Point, is_inside: bool) -> Picking:
+        """The same after a click into a thing, or into what of its mask does not belong to it."""
+        part, near = self.like.part_at(point), self._near(thing, point, is_inside)
+        claims, allowed = self.claims.copy(), self.allowed
+        own = np.arange(claims.shape[1]) == thing + 1
+        if is_inside:
+            claims[:, ~own] *= 1 - OTHERS_LOSS * near[:, None]
+            claims[:, own] *= 1 + GAIN * near[:, None]
+            allowed = allowed.copy()
+            allowed[part] = own
+            claims[part] = own
+        else:
+            claims[:, own] *= 1 - LOSS * near[:, None]
+            claims[part, own] = 0
+        touched = near if self.touched is None else np.maximum(self.touched, near)
+        return replace(self, claims=claims, allowed=allowed, touched=touched).settled(CLICK_ROUNDS)
+
+    def _near(self, thing: int, point: Point, is_inside: bool) -> Values:
+        """How far a click reaches: (n,) in 0..1, 1 at the click."""
         import cv2
 
-        height, width = self.small.shape[:2]
-        small = cv2.resize(marks, (width, height), interpolation=cv2.INTER_NEAREST)
-        cv2.setRNGSeed(0)
-        cv2.grabCut(self.small, small, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-        cut = (small % 2).astype(np.float32)
-        return np.asarray(cv2.resize(cut, self.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
+        like = self.like
+        part = like.part_at(point)
+        mask = self.masks()[thing]
+        wrong = np.pad(mask != is_inside, 1)
+        deep = cv2.distanceTransform(wrong.astype(np.uint8), cv2.DIST_L2, 5)
+        row, column = min(int(point.y), mask.shape[0] - 1), min(int(point.x), mask.shape[1] - 1)
+        reach = CLICK_REACH * max(1.0, float(deep[row + 1, column + 1]) * like.scale[0])
+        away = np.linalg.norm(like.parts.place - like.parts.place[part], axis=1)
+        edges = like.parted(part, 4 * CLICK_PARTED) / CLICK_PARTED
+        return np.exp(-0.5 * (edges**2 + (np.maximum(away - CELL_PX, 0) / reach) ** 2))
+
+    def settled(self, rounds: int, stretches: int = 0) -> Picking:
+        """Colours learned and superpixels shared out by turns."""
+        claims = self.claims
+        shares = self.shares
+        for number in range(rounds + stretches):
+            goal = claims * self.like.density(shares**2) ** COLOR_POWER
+            shares = _evened(self.like, goal, self.allowed)
+            if number >= 2 and not self._stretched(claims, shares) and number + 1 >= rounds:
+                break
+        return replace(self, claims=claims, shares=shares)
+
+    def _stretched(self, claims: Values, shares: Values) -> bool:
+        """Raise claims beyond the ends of things that do not reach a side of their box; whether there were any."""
+        owner, ends, any_short = shares.argmax(1), self.like.parts.box, False
+        for i, box in enumerate(self.boxes, 1):
+            own = ends[owner == i]
+            middle = [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
+            reached = [*own[:, :2].min(0), *own[:, 2:].max(0)] if len(own) else middle * 2
+            for side in range(4):
+                length = box[2 + side % 2] - box[side % 2]
+                if abs(box[side] - reached[side]) > max(REACHES * length, CELL_PX * 0.7):
+                    beyond = ends[:, side] < reached[side] if side < 2 else ends[:, side] > reached[side]
+                    claims[beyond, i] *= STRETCHED
+                    any_short = True
+        return any_short
+
+
+def _evened(like: Likeness, goal: Values, allowed: Values) -> Values:
+    """Shares (n, 1 + k), 1 in sum, that are near the goal and much the same for neighbours that are alike."""
+    shares = like.evened(goal / (goal.sum(1, keepdims=True) + 1e-30))
+    shares = np.clip(shares, 0, 1) * allowed
+    return np.asarray(shares / (shares.sum(1, keepdims=True) + 1e-12))
+
+
+def _enclosed(like: Likeness, boxes: Sequence[Box], inside: Values) -> Values:
+    """How surely edges part a superpixel from the outside of each box: (n, boxes) in 0..1."""
+    enclosed = np.zeros_like(inside)
+    whole = [i for i in range(len(boxes)) if inside[:, i] @ like.parts.area > WHOLE * like.parts.area.sum()]
+    others = [i for i in range(len(boxes)) if i not in whole]
+    for i in others:
+        way = like.parted(np.flatnonzero(inside[:, i] < 0.5), 6 * PARTED)
+        enclosed[:, i] = 1 - np.exp(-0.5 * (way / PARTED) ** 2)
+    for i in whole:
+        enclosed[:, i] = _unlike_surroundings(like, [boxes[k] for k in others], (enclosed * inside)[:, others])
+    return enclosed
+
+
+def _unlike_surroundings(like: Likeness, boxes: Sequence[Box], taken: Values) -> Values:
+    """For a box without an outside: how rare a superpixel's colour is around all other boxes, (n,) in 0..1."""
+    if not boxes:
+        return np.full(len(like.parts), UNKNOWN)
+    around = np.zeros(len(like.parts))
+    for i, box in enumerate(boxes):
+        margin = NEAR_BOX * (box.width * box.height) ** 0.5
+        wide = Box(*(edge + sign * margin for edge, sign in zip(box, (-1, -1, 1, 1), strict=True)))
+        near = (like.share(wide) > 0.5) * (1 - taken[:, i])
+        around += near / max(float(near @ like.parts.area), 1e-6)
+    found, all_over = like.density(np.column_stack([around, np.ones_like(around)])).T
+    return np.asarray(all_over / (found + all_over + 1e-12))
