@@ -19,6 +19,7 @@ BENCHMARKS = {
     "filling": "filling.run",
     "matting": "matting.run",
     "masks": "masks.run",
+    "picking": "picking.run",
     "scores": "scores.run",
     "drawn": "drawn_scores.tuning",
     "held_back": "drawn_scores.held_back",

@@ -28,7 +28,7 @@ COLOR_POWER = 0.7
 """Exponent of colours against claims."""
 
 GROUND_CLAIM = 0.3
-"""Claim of the background, beside 1 of a box of the picture's size."""
+"""Claim of the background, and of a box without an outside, beside 1 of a box hardly smaller than the picture."""
 
 SMALL_BOX = 0.35
 """A box's claim grows with this power of how much smaller than the picture it is: things lie on larger things."""
@@ -45,7 +45,7 @@ WHOLE = 0.98
 NEAR_BOX = 0.1
 """Width of the surroundings of a box, in roots of its area."""
 
-ROUNDS, STRETCHES, CLICK_ROUNDS = 5, 8, 3
+ROUNDS, STRETCHES, CLICK_ROUNDS = 5, 3, 3
 """Rounds of learning colours and sharing out; more rounds at the most while things are stretched; after a click."""
 
 STRETCHED = 3.0
@@ -71,7 +71,7 @@ UNKNOWN = 0.4
 TOUCHED = 0.05
 """How far a click must reach for a given mask to change."""
 
-SURE = 0.98
+SURE = 0.9
 """Claim of a given mask on what it holds."""
 
 
@@ -91,8 +91,10 @@ class Picker:
         inside = np.stack([self._like.share(box) for box in boxes], 1)
         allowed = np.column_stack([np.ones(len(inside)), inside > MOSTLY])
         sizes = [max(1e-9, box.width * box.height / (height * width)) for box in boxes]
-        enclosed = _enclosed(self._like, boxes, inside)
-        claims = np.maximum(enclosed, LEAST_CLAIM) * np.power(sizes, -SMALL_BOX)
+        whole = self._like.parts.area @ inside > WHOLE * self._like.parts.area.sum()
+        strengths = np.where(whole, GROUND_CLAIM, np.power(sizes, -SMALL_BOX))
+        enclosed = _enclosed(self._like, boxes, inside, whole)
+        claims = np.maximum(enclosed, LEAST_CLAIM) * strengths
         ground = GROUND_CLAIM * np.sqrt(np.prod(1 - 0.95 * enclosed * allowed[:, 1:], axis=1))
         claims = np.column_stack([ground, claims]) * allowed
         small = tuple(self._like.scaled(box) for box in boxes)
@@ -112,7 +114,7 @@ class Picking:
 
     claims: (n, 1 + k), of the background and of each thing, colours apart. allowed: (n, 1 + k), 1 where they may have
     a superpixel. boxes: of the things, in pixels of the superpixels' picture; none of a given mask. shares: (n, 1 + k),
-    the result so far, 1 in sum. touched: (n,), how far clicks reach.
+    the result so far, 1 in sum. given: a mask (H, W) that clicks correct.
     """
 
     like: Likeness
@@ -121,38 +123,48 @@ class Picking:
     shares: Values
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     given: Mask | None = None
-    touched: Values | None = None
 
     def masks(self) -> list[Mask]:
         """A mask (H, W) for each thing; none share a pixel."""
+        return self._owned() if self.given is None else [self.given]
+
+    def clicked(self, thing: int, point: Point, is_inside: bool) -> Picking:
+        """The same after a click into a thing, or into what of its mask does not belong to it.
+
+        A given mask only grows by a click into the thing, and only shrinks by the other.
+        """
+        part, near = self.like.part_at(point), self._near(thing, point, is_inside)
+        claims, allowed, shares = self.claims.copy(), self.allowed.copy(), self.shares.copy()
+        own, others = thing + 1, np.arange(claims.shape[1]) != thing + 1
+        if is_inside:
+            if not allowed[part, own]:  # outside of the box
+                beyond = (allowed[:, own] == 0) & (near > TOUCHED)
+                allowed[beyond, own] = 1
+                claims[beyond, own] = (near * claims.max(1))[beyond]
+            claims[:, own] *= 1 + GAIN * near
+            claims[:, others] *= 1 - OTHERS_LOSS * near[:, None]
+            allowed[part] = claims[part] = ~others
+            shares += near[:, None] * (~others - shares)
+        else:
+            claims[:, own] *= 1 - LOSS * near
+            if not allowed[part, others].any():  # an earlier click was into the thing just here
+                allowed[part, others] = claims[part, others] = 1
+            allowed[part, own] = 0
+            shares[:, own] *= 1 - near
+        after = replace(self, claims=claims, allowed=allowed, shares=shares).settled(CLICK_ROUNDS)
+        if self.given is None:
+            return after
+        changed = (self.like.full(near) > TOUCHED) & (after._owned()[thing] == is_inside)
+        return replace(after, given=np.where(changed, is_inside, self.given))
+
+    def _owned(self) -> list[Mask]:
+        """For each thing the pixels (H, W) of which it has the largest share."""
         best, owner = self.like.full(self.shares[:, 0]), np.zeros(self.like.shape, np.int32)
         for i in range(1, self.shares.shape[1]):
             share = self.like.full(self.shares[:, i])
             owner[share > best] = i
             np.maximum(best, share, out=best)
-        found = [owner == i for i in range(1, self.shares.shape[1])]
-        if self.given is None:
-            return found
-        if self.touched is None:
-            return [self.given]
-        return [np.where(self.like.full(self.touched) > TOUCHED, found[0], self.given)]
-
-    def clicked(self, thing: int, point: Point, is_inside: bool) -> Picking:
-        """The same after a click into a thing, or into what of its mask does not belong to it."""
-        part, near = self.like.part_at(point), self._near(thing, point, is_inside)
-        claims, allowed = self.claims.copy(), self.allowed
-        own = np.arange(claims.shape[1]) == thing + 1
-        if is_inside:
-            claims[:, ~own] *= 1 - OTHERS_LOSS * near[:, None]
-            claims[:, own] *= 1 + GAIN * near[:, None]
-            allowed = allowed.copy()
-            allowed[part] = own
-            claims[part] = own
-        else:
-            claims[:, own] *= 1 - LOSS * near[:, None]
-            claims[part, own] = 0
-        touched = near if self.touched is None else np.maximum(self.touched, near)
-        return replace(self, claims=claims, allowed=allowed, touched=touched).settled(CLICK_ROUNDS)
+        return [owner == i for i in range(1, self.shares.shape[1])]
 
     def _near(self, thing: int, point: Point, is_inside: bool) -> Values:
         """How far a click reaches: (n,) in 0..1, 1 at the click."""
@@ -203,15 +215,17 @@ def _evened(like: Likeness, goal: Values, allowed: Values) -> Values:
     return np.asarray(shares / (shares.sum(1, keepdims=True) + 1e-12))
 
 
-def _enclosed(like: Likeness, boxes: Sequence[Box], inside: Values) -> Values:
-    """How surely edges part a superpixel from the outside of each box: (n, boxes) in 0..1."""
+def _enclosed(like: Likeness, boxes: Sequence[Box], inside: Values, whole: Mask) -> Values:
+    """How surely edges part a superpixel from the outside of each box: (n, boxes) in 0..1.
+
+    whole: (boxes,), which have no outside.
+    """
     enclosed = np.zeros_like(inside)
-    whole = [i for i in range(len(boxes)) if inside[:, i] @ like.parts.area > WHOLE * like.parts.area.sum()]
-    others = [i for i in range(len(boxes)) if i not in whole]
+    others: list[int] = np.flatnonzero(~whole).tolist()
     for i in others:
         way = like.parted(np.flatnonzero(inside[:, i] < 0.5), 6 * PARTED)
         enclosed[:, i] = 1 - np.exp(-0.5 * (way / PARTED) ** 2)
-    for i in whole:
+    for i in np.flatnonzero(whole).tolist():
         enclosed[:, i] = _unlike_surroundings(like, [boxes[k] for k in others], (enclosed * inside)[:, others])
     return enclosed
 

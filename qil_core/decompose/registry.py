@@ -11,10 +11,10 @@ from typing import Any
 
 from ..errors import QilError
 from ..options import read_all
-from . import Decomposer, Entry, Place, builtin, layered_control, qwen
+from . import Decomposer, Entry, Place, asked, layered_control, qwen
 
 DECOMPOSERS: tuple[Entry, ...] = (
-    builtin.ENTRY,
+    asked.ENTRY,
     *qwen.ENTRIES,
     *layered_control.ENTRIES,
 )

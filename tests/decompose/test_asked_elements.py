@@ -10,8 +10,8 @@ from torch import Tensor
 
 from qil_core.cli import decompose as command
 from qil_core.decompose import Decomposed, Request, registry, run
+from qil_core.decompose.asked import Asked
 from qil_core.decompose.automatic import Limits, decompose_automatically
-from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.elements import Element, parse_elements
@@ -65,7 +65,8 @@ def test_a_decomposer_that_cannot_be_told_refuses_and_says_who_can(monkeypatch: 
 
 
 def test_the_list_of_decomposers_says_the_same_as_they_do() -> None:
-    assert registry.entry("builtin").takes_elements == getattr(Builtin(), "takes_elements", False)
+    assert registry.entry("builtin").takes_elements
+    assert Asked.takes_elements
 
 
 def test_elements_and_an_automatic_count_contradict_each_other() -> None:

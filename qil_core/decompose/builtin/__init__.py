@@ -37,7 +37,7 @@ from torch import Tensor
 
 from ...progress import Progress, part
 from ...stack import LayerStack
-from .. import Decomposed, Entry, Request
+from .. import Decomposed, Request
 from .step01_look import MIN_EVEN, evenness, working_copy
 from .step02_strokes import Strokes, find_strokes
 from .step03_ground import Background, behind_land, find_background, is_cut_out, salient_background
@@ -162,6 +162,3 @@ def _largest_region(regions: Labels) -> tuple[int, float]:
     sizes = np.bincount(regions.ravel(), minlength=2)
     sizes[0] = 0
     return int(sizes.argmax()), float(sizes.max()) / regions.size
-
-
-ENTRY = Entry("builtin", "built-in (no weights)", (), lambda values, place: Builtin())
