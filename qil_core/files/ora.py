@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,9 +24,20 @@ from .archive import SIGNATURE, member, opened
 from .atomic import atomic_path
 from .format import NONE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
-from .limits import MAX_PIXELS, check_count, check_modes, check_size
+from .limits import check_canvas_in, check_count, check_modes, check_packing, check_pixels, check_size
 from .names import Group, Leaf, nest
-from .png import HEADER_BYTES, METADATA_BYTES, encode, parallel, png_size, read_bounded, read_picture, reading
+from .png import (
+    CHANNELS,
+    HEADER_BYTES,
+    METADATA_BYTES,
+    UNREADABLE,
+    encode,
+    parallel,
+    png_size,
+    read_bounded,
+    read_picture,
+    reading,
+)
 from .tree import Folder, Sheet, Style, flatten
 
 VERSION = "0.0.6"
@@ -138,8 +150,12 @@ def read(path: Path, hidden: bool = True) -> Layered:
             root = image.find("stack")
             if image.tag != "image" or root is None:
                 raise QilError("it describes no stack of layers")
-        check_size(width, height, max(1, sum(1 for _ in root.iter("layer"))), path)
-        tree = _Reader(archive, path, hidden).items(root, MAX_DEPTH)
+        count = max(1, sum(1 for _ in root.iter("layer")))
+        check_size(width, height, count, path)
+        check_canvas_in(path.stat().st_size, width, height, count, path)  # every such file holds MERGED
+        reader = _Reader(archive, path, hidden)
+        reader.check_amount(root, width * height)
+        tree = reader.items(root, MAX_DEPTH)
         return flatten(tree, width, height, path, hidden)
 
 
@@ -169,13 +185,30 @@ def _number(element: ElementTree.Element, key: str, default: int | None) -> int:
 
 
 class _Reader:
-    """Builds the tree of one file, and counts the pixels that it unpacks."""
+    """Builds the tree of one file."""
 
     def __init__(self, archive: zipfile.ZipFile, path: Path, hidden: bool) -> None:
         self.archive = archive
         self.path = path
         self.hidden = hidden
-        self.pixels = 0
+
+    def check_amount(self, root: ElementTree.Element, canvas: int) -> None:
+        """QilError for more pixels in all layers than memory takes, or than such a file can honestly hold.
+
+        canvas: its pixels, which the merged picture has. What has no size is refused where it is read.
+        """
+        pixels = 0
+        for element in root.iter("layer"):
+            with suppress(QilError, *UNREADABLE):
+                width, height = self._size(element.get("src", ""))
+                pixels += width * height
+        check_pixels(pixels, "its layers hold", self.path)
+        check_packing(CHANNELS * (canvas + pixels), self.path.stat().st_size, self.path)
+
+    def _size(self, file: str) -> tuple[int, int]:
+        """Width and height that the PNG of a layer declares."""
+        with self.archive.open(file) as member:
+            return png_size(member.read(HEADER_BYTES))
 
     def items(self, stack: ElementTree.Element, depth: int) -> tuple[Sheet | Folder, ...]:
         """The layers and groups of a stack element, bottom first."""
@@ -198,15 +231,10 @@ class _Reader:
             return Sheet(name, image, _number(element, "x", 0), _number(element, "y", 0), style)
 
     def _image(self, element: ElementTree.Element) -> Tensor:
-        """A layer's pixels (h, w, 4). The size that its file declares bounds what is unpacked."""
+        """A layer's pixels (h, w, 4). The size that its file declares, checked before, bounds what is unpacked."""
         file = element.get("src", "")
         with reading(self.path, file or "a layer without a file"):
-            with self.archive.open(file) as member:
-                width, height = png_size(member.read(HEADER_BYTES))
-            self.pixels += width * height
-            if self.pixels > MAX_PIXELS:
-                raise QilError(f"with it the layers hold more than {MAX_PIXELS // 10**6} megapixels")
-            return read_picture(self.archive.open, file, (width, height))
+            return read_picture(self.archive.open, file, self._size(file))
 
 
 def _style(element: ElementTree.Element) -> Style:

@@ -21,6 +21,7 @@ from torch import Tensor
 from ..errors import QilError
 from ..stack import GRID, to_bytes
 from .atomic import atomic_path
+from .limits import DEFLATE_RATIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of every PNG (PNG specification, 5.2)."""
@@ -31,6 +32,12 @@ HEADER_BYTES = 25
 BYTES_A_PIXEL = 5
 """Most bytes that a pixel is taken to need in a file: its 4 channels where nothing compresses, and a fifth for the
 filter byte of each row (a picture 1 pixel wide has one a pixel) and what zlib adds."""
+
+CHANNELS = 4
+"""Of a layer: red, green, blue and alpha, a byte each."""
+
+LEAST_BITS_A_PIXEL = 1
+"""A PNG of two colours has one bit a pixel (PNG specification, 11.2.2)."""
 
 METADATA_BYTES = 1 << 22
 """Bytes (4 MiB) that a picture may hold beside its pixels, such as an editor's metadata; it bounds what is unpacked."""
@@ -100,6 +107,8 @@ def decode(data: bytes, size: tuple[int, int]) -> Tensor:
     width, height = png_size(data)
     if (width, height) != size:
         raise QilError(f"it is {width}x{height}, the canvas is {size[0]}x{size[1]}")
+    if width * height * LEAST_BITS_A_PIXEL // 8 > DEFLATE_RATIO * len(data):
+        raise QilError(f"its {len(data)} bytes have no room for {width}x{height} pixels: it is cut off")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
         return torch.from_numpy(np.array(picture.convert("RGBA"))).float().div_(GRID)
 

@@ -27,7 +27,8 @@ from .limits import check_count, check_modes
 from .names import Group, Leaf, nest
 from .png import parallel
 from .profile import srgb_profile
-from .psd_reader import SIGNATURE, read_document
+from .psd_header import PSB, PSD, SIGNATURE
+from .psd_reader import read_document
 from .psd_record import FULL, MODES
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
     Entry = tuple[LayerRecord, ChannelDataList]
     """A layer's record and the data of its channels."""
-
-PSD, PSB = 1, 2
-"""Versions of the format, as the file's header has them (specification, "File Header Section")."""
 
 MAX_SIDE = 30_000
 """Pixels of a side that a PSD takes; a PSB takes 300000 (specification, "File Header Section")."""

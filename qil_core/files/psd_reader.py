@@ -6,13 +6,11 @@ memory is taken. What has no pixels to read (adjustments, live effects) is an er
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +19,10 @@ from torch import Tensor
 
 from ..errors import QilError
 from .layered import Layered
-from .limits import MAX_PIXELS, check_size
+from .limits import check_canvas_in, check_packing, check_pixels
+from .png import CHANNELS
+from .psd_channels import check_length, decode, unpacked
+from .psd_header import CLEAR_INDEX, GREY, HEADER_BYTES, INDEXED, NO_INDEX, PALETTE, PLANES, Header, read_header
 from .psd_record import (
     ALPHA,
     CLOSES,
@@ -50,44 +51,8 @@ if TYPE_CHECKING:
     Records = Sequence[tuple[LayerRecord, Sequence[ChannelData]]]
     Channels = Sequence[ChannelData]
 
-SIGNATURE = b"8BPS"
-"""The first bytes of a PSD or PSB (specification, "File Header Section", as all that follows up to HEADER_BYTES)."""
-
-VERSIONS = (1, 2)
-"""PSD and PSB."""
-
-DEPTHS = (8, 16)
-"""Bits a channel that are read; 1 is for bitmaps, and 32 for light, which this package does not keep."""
-
-HEADER_BYTES = 26
-
-RAW, RUNS, DEFLATED, DEFLATED_DIFFERENCES = 0, 1, 2, 3
-"""How a channel is compressed (specification, "Channel Image Data")."""
-
-GREY, INDEXED, RGB = 1, 2, 3
-PLANES = {GREY: 1, INDEXED: 1, RGB: 3}
-"""Colour channels of the modes that are read; further ones are alpha and spot colours."""
-
-COLOR_MODES = {0: "bitmap", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
-PALETTE = 256
-"""Colours of a palette: its reds come first, then its greens, then its blues ("Color Mode Data Section")."""
-
-CLEAR_INDEX, NO_INDEX = 1047, PALETTE
-"""The image resource that names the palette's clear index, and an index that no pixel has, for files without it."""
-
 MAX_DEPTH = 64
 """Groups inside groups that are read: four times what this package writes (names.MAX_DEPTH)."""
-
-
-class Header(NamedTuple):
-    """A PSD's first HEADER_BYTES: version 1 (PSD) or 2 (PSB), channels, size in pixels, bits a channel, colour mode."""
-
-    version: int
-    channels: int
-    height: int
-    width: int
-    depth: int
-    mode: int
 
 
 def read_document(path: Path, hidden: bool) -> Layered:
@@ -97,9 +62,12 @@ def read_document(path: Path, hidden: bool) -> Layered:
     except (OSError, ValueError) as error:
         raise QilError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
     with file, _reading(path):
-        header = _header(file.read(HEADER_BYTES), path)
+        header = read_header(file.read(HEADER_BYTES), path)
+        size = path.stat().st_size
+        # A PSD always holds the merged picture; not every program writes one that is whole, but all write its rows.
+        check_canvas_in(size, header.width, header.height, 1, path)
         file.seek(0)
-        return _flattened(_parse(file), header, path, hidden)
+        return _flattened(_parse(file), header, path, size, hidden)
 
 
 @contextmanager
@@ -115,42 +83,21 @@ def _reading(path: Path) -> Iterator[None]:
         raise QilError(f"Cannot read {path}: it is broken or cut off ({type(error).__name__}: {error}).") from error
 
 
-def _header(data: bytes, path: Path) -> Header:
-    if len(data) < HEADER_BYTES or not data.startswith(SIGNATURE):
-        raise QilError(f"Cannot read {path}: it is not a Photoshop file, or it is cut off.")
-    header = Header(*struct.unpack(">H6xHIIHH", data[4:]))
-    if header.version not in VERSIONS:
-        raise QilError(f"Cannot read {path}: it has version {header.version}, expected 1 (PSD) or 2 (PSB).")
-    if header.mode not in PLANES:
-        mode = COLOR_MODES.get(header.mode, f"unknown ({header.mode})")
-        raise QilError(f"Cannot read {path}: its colours are {mode}. In Photoshop choose Image > Mode > RGB, and save.")
-    if header.depth not in DEPTHS:
-        raise QilError(
-            f"Cannot read {path}: it has {header.depth} bits a channel. Choose Image > Mode > 8 Bits/Channel, and save."
-        )
-    check_size(header.width, header.height, 1, path)
-    return header
-
-
 def _parse(file: Any) -> PSD:
     from psd_tools.psd import PSD
 
     return PSD.read(file)
 
 
-def _flattened(document: PSD, header: Header, path: Path, hidden: bool) -> Layered:
+def _flattened(document: PSD, header: Header, path: Path, size: int, hidden: bool) -> Layered:
+    """size: bytes of the file."""
     records = _records(document)
     if not records or header.mode == INDEXED:
+        _check_merged(document, header, path, size)
         return flatten([_background(document, header)], header.width, header.height, path)
-    canvas = header.width * header.height
-    area = sum(canvas if solid_color(record) else record.width * record.height for record, _ in records)
-    if area > MAX_PIXELS:
-        raise QilError(
-            f"Cannot read {path}: its layers hold {area / 1e6:.0f} megapixels, more than the {MAX_PIXELS // 10**6} "
-            "that are read at once. Scale it down or merge layers."
-        )
-    tree = _Reader(header, path, hidden).tree(records)
-    return flatten(tree, header.width, header.height, path, hidden)
+    reader = _Reader(header, path, hidden)
+    reader.check_amount(records, size)
+    return flatten(reader.tree(records), header.width, header.height, path, hidden)
 
 
 def _records(document: PSD) -> Records:
@@ -166,13 +113,21 @@ def _records(document: PSD) -> Records:
     return list(zip(info.layer_records, info.channel_image_data, strict=True))
 
 
+def _check_merged(document: PSD, header: Header, path: Path, size: int) -> None:
+    """What the merged picture takes, before it does. Raises QilError, ValueError: too much for its data."""
+    rows = header.height * header.channels
+    check_packing(unpacked(header.width, rows, header), size, path)
+    data = document.image_data
+    check_length(data.data, int(data.compression), header.width, rows, header)
+
+
 def _background(document: PSD, header: Header) -> Sheet:
     """The one layer of a file without layers: its merged picture, opaque but for the clear index of a palette."""
     data, wanted = document.image_data, PLANES[header.mode]
     if header.channels < wanted:
         raise ValueError(f"{header.channels} channels for {wanted} colours")
     rows = header.height * header.channels
-    planes = _decode(data.data, int(data.compression), header.width, rows, header)
+    planes = decode(data.data, int(data.compression), header.width, rows, header)
     colors = planes.reshape(header.channels, header.height, header.width)[:wanted]
     image = torch.ones(header.height, header.width, 4)
     if header.mode == INDEXED:
@@ -189,25 +144,6 @@ def _looked_up(indices: NDArray[np.uint8], palette: bytes) -> NDArray[np.float32
     return table[:, indices]
 
 
-def _decode(data: bytes, compression: int, width: int, height: int, header: Header) -> NDArray[np.float32]:
-    """A channel as float32 (height, width) in [0, 1]. Raises ValueError, zlib.error: broken or cut off."""
-    from psd_tools.compression import decode_prediction, decode_rle
-
-    size = width * height * header.depth // 8
-    if compression == RAW:
-        raw = data[:size]
-    elif compression == RUNS:
-        raw = decode_rle(data, width, height, header.depth, header.version)
-    else:
-        raw = zlib.decompressobj().decompress(data, size)
-        raw = decode_prediction(raw, width, height, header.depth) if compression == DEFLATED_DIFFERENCES else raw
-    if len(raw) != size:
-        raise ValueError(f"a channel holds {len(raw)} bytes, expected {size}")
-    kind, top = (np.dtype(np.uint8), 255) if header.depth == 8 else (np.dtype(">u2"), 65535)
-    # Division, not a product with 1/255: k/255 must come out as everywhere in the package.
-    return np.frombuffer(raw, kind).reshape(height, width).astype(np.float32) / np.float32(top)
-
-
 class _Reader:
     """Builds the tree of one file; the pixels of hidden layers are decoded only when they are wanted."""
 
@@ -216,6 +152,30 @@ class _Reader:
         self.path = path
         self.hidden = hidden
         self.mask_pixels = 0
+
+    def check_amount(self, records: Records, size: int) -> None:
+        """What all layers take, before any does. size: bytes of the file.
+
+        Raises QilError, ValueError: more than memory takes, or than the channels have room for.
+        """
+        header, canvas = self.header, self.header.width * self.header.height
+        area = sum(canvas if solid_color(record) else record.width * record.height for record, _ in records)
+        check_pixels(area, "its layers hold", self.path)
+        masks = [mask for record, _ in records if (mask := stored_mask(record))]
+        check_pixels(sum(mask.width * mask.height for mask in masks), "its masks hold", self.path)
+        packed = unpacked(header.width, header.height * header.channels, header)
+        packed += sum(unpacked(record.width, record.height, header) * len(channels) for record, channels in records)
+        packed += sum(unpacked(mask.width, mask.height, header) * CHANNELS for mask in masks)  # each counts as a layer
+        check_packing(packed, size, self.path)
+        for record, channels in records:
+            for info, channel in zip(record.channel_info, channels, strict=True):
+                wanted = int(info.id) in self._wanted() and (record.flags.visible or self.hidden)
+                if wanted and record.width and record.height:
+                    check_length(channel.data, int(channel.compression), record.width, record.height, header)
+
+    def _wanted(self) -> dict[int, int]:
+        """Where in a pixel each channel goes, by its id; masks and spot colours are not among them."""
+        return {ALPHA: 3} | {color: color for color in range(PLANES[self.header.mode])}
 
     def tree(self, records: Records) -> tuple[Sheet | Folder, ...]:
         """Groups and layers, bottom first. A file that closes more groups than it opens ends in the innermost one."""
@@ -290,7 +250,7 @@ class _Reader:
         image[..., 3] = 1
         if not width or not height:
             return image
-        wanted = {ALPHA: 3} | {color: color for color in range(PLANES[self.header.mode])}
+        wanted = self._wanted()
         for info, channel in zip(record.channel_info, channels, strict=True):
             if int(info.id) in wanted:
                 image[..., wanted[int(info.id)]] = self._plane(channel, width, height)
@@ -299,14 +259,14 @@ class _Reader:
         return image
 
     def _plane(self, channel: ChannelData, width: int, height: int) -> Tensor:
-        return torch.from_numpy(_decode(channel.data, int(channel.compression), width, height, self.header))
+        return torch.from_numpy(decode(channel.data, int(channel.compression), width, height, self.header))
 
     def _mask(self, record: LayerRecord, channels: Channels) -> Mask | None:
         """The mask that the pixels of a layer still lack, with its density worked in."""
         mask = stored_mask(record)
         if mask is None:
             return None
-        width, height = max(mask.right - mask.left, 0), max(mask.bottom - mask.top, 0)
+        width, height = mask.width, mask.height
         self._count(width * height)
         ids = [int(info.id) for info in record.channel_info]
         plane = torch.zeros(0, 0)
@@ -318,11 +278,7 @@ class _Reader:
     def _count(self, pixels: int) -> None:
         """Add up the pixels of masks before they take memory. Raises QilError: too many."""
         self.mask_pixels += pixels
-        if self.mask_pixels > MAX_PIXELS:
-            raise QilError(
-                f"Cannot read {self.path}: its masks hold more than {MAX_PIXELS // 10**6} megapixels. "
-                "Apply some of them, then save."
-            )
+        check_pixels(self.mask_pixels, "its masks hold", self.path)
 
 
 def _filled(color: tuple[float, float, float], width: int, height: int) -> Tensor:

@@ -74,6 +74,14 @@ class StoredMask(NamedTuple):
     outside: int
     density: float
 
+    @property
+    def width(self) -> int:
+        return max(self.right - self.left, 0)
+
+    @property
+    def height(self) -> int:
+        return max(self.bottom - self.top, 0)
+
 
 class Board(NamedTuple):
     """An artboard: its edges on the canvas, and its colour (0..1), or None where it is clear."""
