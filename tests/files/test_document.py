@@ -130,7 +130,7 @@ def test_without_a_canvas_it_holds_all_layers() -> None:
         (document({"image": torch.zeros(1, 1, 1, 3), "mask": torch.zeros(2, 2)}), "shape .N, H, W."),
         (
             document({"image": torch.zeros(1, 1, 1, 3)}, canvas=(30_000, 30_000)),
-            "900 megapixels, which take 32",
+            "900 megapixels, which take 36",
         ),
     ],
 )
