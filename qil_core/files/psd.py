@@ -18,7 +18,7 @@ from torch import Tensor
 from ..progress import Progress, silent
 from ..stack import LayerStack, to_bytes
 from .atomic import atomic_path
-from .format import NONE, Dpi, Format, Options
+from .format import NONE, REFUSE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
 from .limits import check_count, check_modes
 from .names import Group, Leaf, nest
@@ -246,12 +246,13 @@ def _add_entries(document: Document, entries: Iterator[Entry]) -> None:
     document.layer_and_mask_information.layer_info = info
 
 
-def read(path: Path, hidden: bool = True) -> Layered:
+def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     """The layers of a PSD or PSB, bottom first, with groups as names; see psd_reader.py for what becomes of them.
 
-    hidden: keep hidden layers too. Raises QilError: broken files, other colour modes, layers that cannot be drawn.
+    hidden: keep hidden layers too. unsupported: see format.UNSUPPORTED. Raises QilError: broken files, multichannel
+    files, layers that cannot be drawn.
     """
-    return read_document(path, hidden)
+    return read_document(path, hidden, unsupported)
 
 
 FORMAT = Format(

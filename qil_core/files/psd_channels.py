@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .limits import DEFLATE_RATIO
-from .psd_header import PSB, Header
+from .psd_header import BITMAP_DEPTH, LIGHT_DEPTH, PSB, Header
 
 RAW, RUNS, DEFLATED, DEFLATED_DIFFERENCES = 0, 1, 2, 3
 """How a channel is compressed (specification, "Channel Image Data")."""
@@ -48,7 +48,10 @@ def check_length(data: bytes, compression: int, width: int, height: int, header:
 
 
 def decode(data: bytes, compression: int, width: int, height: int, header: Header) -> NDArray[np.float32]:
-    """A channel as float32 (height, width) in [0, 1]. Raises ValueError, zlib.error: broken or cut off."""
+    """A channel as float32 (height, width) in [0, 1], or above it where 32 bits are light.
+
+    Raises ValueError, zlib.error: broken or cut off.
+    """
     from psd_tools.compression import decode_prediction, decode_rle
 
     check_length(data, compression, width, height, header)
@@ -62,6 +65,16 @@ def decode(data: bytes, compression: int, width: int, height: int, header: Heade
         raw = decode_prediction(raw, width, height, header.depth) if compression == DEFLATED_DIFFERENCES else raw
     if len(raw) != size:
         raise ValueError(f"a channel holds {len(raw)} bytes, expected {size}")
-    kind, top = (np.dtype(np.uint8), 255) if header.depth == 8 else (np.dtype(">u2"), 65535)
-    # Division, not a product with 1/255: k/255 must come out as everywhere in the package.
-    return np.frombuffer(raw, kind).reshape(height, width).astype(np.float32) / np.float32(top)
+    return _numbers(raw, width, height, header.depth)
+
+
+def _numbers(raw: bytes, width: int, height: int, depth: int) -> NDArray[np.float32]:
+    if depth == BITMAP_DEPTH:  # a set bit is ink
+        bits = np.unpackbits(np.frombuffer(raw, np.uint8).reshape(height, -1), axis=1)[:, :width]
+        return (1 - bits).astype(np.float32)
+    if depth == LIGHT_DEPTH:
+        return np.frombuffer(raw, ">f4").reshape(height, width).astype(np.float32)
+    kind, top = (np.dtype(np.uint8), 255) if depth == 8 else (np.dtype(">u2"), 65535)
+    values = np.frombuffer(raw, kind).reshape(height, width).astype(np.float32)
+    values /= np.float32(top)  # not a product with 1/255: k/255 must come out as everywhere in the package
+    return values

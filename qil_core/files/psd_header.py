@@ -18,16 +18,21 @@ SIGNATURE = b"8BPS"
 PSD, PSB = VERSIONS = (1, 2)
 """Of the format: PSB is for pictures above 30000 pixels."""
 
-DEPTHS = (8, 16)
-"""Bits a channel that are read; 1 is for bitmaps, and 32 for light, which this package does not keep."""
+BITMAP_DEPTH, LIGHT_DEPTH = 1, 32
+DEPTHS = (BITMAP_DEPTH, 8, 16, LIGHT_DEPTH)
+"""Bits a channel: 1 for black and white, 32 for numbers of light, in which 1 is white and more is brighter."""
 
 HEADER_BYTES = 26
 
-GREY, INDEXED, RGB = 1, 2, 3
-PLANES = {GREY: 1, INDEXED: 1, RGB: 3}
+BITMAP, GREY, INDEXED, RGB, CMYK, DUOTONE, LAB = 0, 1, 2, 3, 4, 8, 9
+PLANES = {BITMAP: 1, GREY: 1, INDEXED: 1, RGB: 3, CMYK: 4, DUOTONE: 1, LAB: 3}
 """Colour channels of the modes that are read; further ones are alpha and spot colours."""
 
-COLOR_MODES = {0: "bitmap", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
+MULTICHANNEL = 7
+MODE_NAMES = {
+    BITMAP: "bitmap", GREY: "grey", INDEXED: "a palette", RGB: "RGB", CMYK: "CMYK", MULTICHANNEL: "multichannel",
+    DUOTONE: "duotone", LAB: "Lab",
+}  # fmt: skip
 PALETTE = 256
 """Colours of a palette: its reds come first, then its greens, then its blues ("Color Mode Data Section")."""
 
@@ -53,9 +58,9 @@ def read_header(data: bytes, path: Path) -> Header:
     if header.version not in VERSIONS:
         raise QilError(f"Cannot read {path}: it has version {header.version}, expected 1 (PSD) or 2 (PSB).")
     if header.mode not in PLANES:
-        mode = COLOR_MODES.get(header.mode, f"unknown ({header.mode})")
+        mode = MODE_NAMES.get(header.mode, f"unknown ({header.mode})")
         raise QilError(f"Cannot read {path}: its colours are {mode}. In Photoshop choose Image > Mode > RGB, and save.")
-    if header.depth not in DEPTHS:
+    if header.depth not in DEPTHS or (header.depth == BITMAP_DEPTH) != (header.mode == BITMAP):
         raise QilError(
             f"Cannot read {path}: it has {header.depth} bits a channel. Choose Image > Mode > 8 Bits/Channel, and save."
         )

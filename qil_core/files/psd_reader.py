@@ -18,11 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import QilError
+from .format import MERGED, SKIP
 from .layered import Layered
 from .limits import check_canvas_in, check_packing, check_pixels
 from .png import CHANNELS
 from .psd_channels import check_length, decode, unpacked
-from .psd_header import CLEAR_INDEX, GREY, HEADER_BYTES, INDEXED, NO_INDEX, PALETTE, PLANES, Header, read_header
+from .psd_color import Colors
+from .psd_fill import CannotDraw, Drawings
+from .psd_header import BITMAP, HEADER_BYTES, INDEXED, PLANES, read_header
+from .psd_merged import background, check_merged, merged_picture
 from .psd_record import (
     ALPHA,
     CLOSES,
@@ -30,19 +34,22 @@ from .psd_record import (
     OPENS,
     Board,
     artboard,
-    cannot_draw,
     clips_apart,
     divider_kind,
     fill_opacity,
     fill_problem,
     group_mode,
+    has_stroke,
+    is_fill,
+    lacks_drawn_mask,
     lacks_pixels,
     layer_name,
     mode_name,
+    problems_of,
     solid_color,
     stored_mask,
 )
-from .tree import Folder, Mask, Sheet, Style, flatten
+from .tree import Folder, Mask, Problem, Sheet, Style, Unsupported, flatten, merged_layer
 
 if TYPE_CHECKING:
     from psd_tools.psd import PSD
@@ -51,11 +58,14 @@ if TYPE_CHECKING:
     Records = Sequence[tuple[LayerRecord, Sequence[ChannelData]]]
     Channels = Sequence[ChannelData]
 
+ICC = 1039
+"""The image resource that holds the colour profile."""
+
 MAX_DEPTH = 64
 """Groups inside groups that are read: four times what this package writes (names.MAX_DEPTH)."""
 
 
-def read_document(path: Path, hidden: bool) -> Layered:
+def read_document(path: Path, hidden: bool, unsupported: str) -> Layered:
     """See psd.read()."""
     try:
         file = path.open("rb")
@@ -64,10 +74,23 @@ def read_document(path: Path, hidden: bool) -> Layered:
     with file, _reading(path):
         header = read_header(file.read(HEADER_BYTES), path)
         size = path.stat().st_size
-        # A PSD always holds the merged picture; not every program writes one that is whole, but all write its rows.
-        check_canvas_in(size, header.width, header.height, 1, path)
+        check_canvas_in(size, header.width, header.height, 1, path)  # every such file has room for the merged picture
         file.seek(0)
-        return _flattened(_parse(file), header, path, size, hidden)
+        document = _parse(file)
+        colors = Colors(header, _profile(document))
+        try:
+            layered = _flattened(document, colors, path, size, hidden, skip=unsupported == SKIP)
+        except Unsupported as error:
+            if unsupported != MERGED:
+                raise
+            check_merged(document, header, path, size)
+            layered = merged_layer(merged_picture(document, header, colors, path), str(error))
+        return replace(layered, notes=(*colors.notes, *layered.notes))
+
+
+def _profile(document: PSD) -> bytes | None:
+    resource = document.image_resources.get(ICC)
+    return bytes(resource.data) if resource is not None and isinstance(resource.data, bytes) else None
 
 
 @contextmanager
@@ -89,68 +112,41 @@ def _parse(file: Any) -> PSD:
     return PSD.read(file)
 
 
-def _flattened(document: PSD, header: Header, path: Path, size: int, hidden: bool) -> Layered:
-    """size: bytes of the file."""
-    records = _records(document)
-    if not records or header.mode == INDEXED:
-        _check_merged(document, header, path, size)
-        return flatten([_background(document, header)], header.width, header.height, path)
-    reader = _Reader(header, path, hidden)
+def _flattened(document: PSD, colors: Colors, path: Path, size: int, hidden: bool, skip: bool) -> Layered:
+    """size: bytes of the file. skip: leave out what cannot be drawn, instead of an error."""
+    header, records = colors.header, _records(document)
+    if not records or header.mode in (INDEXED, BITMAP):
+        check_merged(document, header, path, size)
+        whole = Sheet("Background", background(document, header, colors), 0, 0, Style())
+        return flatten([whole], header.width, header.height, path)
+    reader = _Reader(document, colors, path, hidden, skip)
     reader.check_amount(records, size)
-    return flatten(reader.tree(records), header.width, header.height, path, hidden)
+    return flatten(reader.tree(records), header.width, header.height, path, hidden, skip)
 
 
 def _records(document: PSD) -> Records:
-    """The layers' records and channels, bottom first; 16-bit files keep them in a block of their own."""
+    """The layers' records and channels, bottom first; files of 16 and 32 bits keep them in a block of their own."""
     from psd_tools.constants import Tag
 
     section = document.layer_and_mask_information
     blocks = section.tagged_blocks
-    deep = blocks.get_data(Tag.LAYER_16) if blocks is not None and Tag.LAYER_16 in blocks else None
-    info = deep or section.layer_info
+    tags = [tag for tag in (Tag.LAYER_16, Tag.LAYER_32) if blocks is not None and tag in blocks]
+    info = (blocks.get_data(tags[0]) if blocks is not None and tags else None) or section.layer_info
     if info is None or not info.layer_records:
         return []
     return list(zip(info.layer_records, info.channel_image_data, strict=True))
 
 
-def _check_merged(document: PSD, header: Header, path: Path, size: int) -> None:
-    """What the merged picture takes, before it does. Raises QilError, ValueError: too much for its data."""
-    rows = header.height * header.channels
-    check_packing(unpacked(header.width, rows, header), size, path)
-    data = document.image_data
-    check_length(data.data, int(data.compression), header.width, rows, header)
-
-
-def _background(document: PSD, header: Header) -> Sheet:
-    """The one layer of a file without layers: its merged picture, opaque but for the clear index of a palette."""
-    data, wanted = document.image_data, PLANES[header.mode]
-    if header.channels < wanted:
-        raise ValueError(f"{header.channels} channels for {wanted} colours")
-    rows = header.height * header.channels
-    planes = decode(data.data, int(data.compression), header.width, rows, header)
-    colors = planes.reshape(header.channels, header.height, header.width)[:wanted]
-    image = torch.ones(header.height, header.width, 4)
-    if header.mode == INDEXED:
-        indices = np.rint(colors[0] * FULL).astype(np.uint8)  # they were read as k/255
-        image[..., 3] = torch.from_numpy(indices != document.image_resources.get_data(CLEAR_INDEX, NO_INDEX))
-        colors = _looked_up(indices, document.color_mode_data.value)
-    image[..., :3] = torch.from_numpy(colors).permute(1, 2, 0)  # one plane of grey serves all three
-    return Sheet("Background", image, 0, 0, Style())
-
-
-def _looked_up(indices: NDArray[np.uint8], palette: bytes) -> NDArray[np.float32]:
-    """The colours (3, H, W) of indices (H, W). palette: bytes, see PALETTE."""
-    table = np.frombuffer(palette, np.uint8).reshape(3, PALETTE).astype(np.float32) / np.float32(FULL)
-    return table[:, indices]
-
-
 class _Reader:
     """Builds the tree of one file; the pixels of hidden layers are decoded only when they are wanted."""
 
-    def __init__(self, header: Header, path: Path, hidden: bool) -> None:
-        self.header = header
+    def __init__(self, document: PSD, colors: Colors, path: Path, hidden: bool, skip: bool) -> None:
+        self.header = colors.header
+        self.colors = colors
+        self.drawings = Drawings(document, colors, path)
         self.path = path
         self.hidden = hidden
+        self.skip = skip
         self.mask_pixels = 0
 
     def check_amount(self, records: Records, size: int) -> None:
@@ -200,7 +196,8 @@ class _Reader:
         folder = Folder(layer_name(record), items, style, isolated=not passing)
         board = artboard(record, self.header.width, self.header.height)
         if board and style.mask:
-            raise QilError(f'Cannot read {self.path}: the artboard "{folder.name}" has a mask. Merge it, then save.')
+            problem = Problem("is an artboard with a mask", "drawn without the mask")
+            folder = replace(folder, style=replace(style, problems=(*style.problems, problem)))
         return self._framed(folder, board) if board else folder
 
     def _framed(self, folder: Folder, board: Board) -> Folder:
@@ -211,37 +208,73 @@ class _Reader:
         style = replace(folder.style, mask=frame)
         if board.color is None:
             return replace(folder, style=style)
-        ground = Sheet("background", _filled(board.color, width, height), board.left, board.top, Style())
+        ground = Sheet(
+            "background", _filled(self.colors.one(board.color), width, height), board.left, board.top, Style()
+        )
         # On an opaque ground it does not matter what lies below the group.
         isolated = folder.isolated and (style.mode, style.opacity) != ("normal", 1.0)
         return Folder(folder.name, (ground, *folder.items), style, isolated)
 
     def _sheet(self, record: LayerRecord, channels: Channels) -> Sheet:
-        style = self._style(record, channels, mode_name(record.blend_mode.value), lacks_pixels(record))
-        color = solid_color(record)
-        if style.problem or not (style.visible or self.hidden):
-            image = torch.zeros(0, 0, 4)
-        elif color:
-            return Sheet(layer_name(record), _filled(color, self.header.width, self.header.height), 0, 0, style)
-        else:
-            image = self._image(record, channels)
-        return Sheet(layer_name(record), image, record.left, record.top, style)
+        lacking = lacks_pixels(record)
+        style = self._style(record, channels, mode_name(record.blend_mode.value), [lacking] if lacking else [])
+        if not self._is_wanted(style):
+            return Sheet(layer_name(record), torch.zeros(0, 0, 4), record.left, record.top, style)
+        if is_fill(record):
+            return self._filled_sheet(record, style)
+        return Sheet(layer_name(record), self._image(record, channels), record.left, record.top, style)
 
-    def _style(self, record: LayerRecord, channels: Channels, mode: str | None, problem: str = "") -> Style:
-        """problem: why the layer cannot be drawn, if that is known already."""
+    def _filled_sheet(self, record: LayerRecord, style: Style) -> Sheet:
+        name, color = layer_name(record), solid_color(record)
+        if color:
+            pixels = _filled(self.colors.one(color), self.header.width, self.header.height)
+            return Sheet(name, pixels, 0, 0, style)
+        try:
+            pixels, box = self.drawings.fill(record)
+        except CannotDraw as error:
+            problem = Problem(f"is a fill layer without pixels that cannot be drawn ({error})")
+            return Sheet(name, torch.zeros(0, 0, 4), 0, 0, replace(style, problems=(*style.problems, problem)))
+        return Sheet(name, pixels, box.left, box.top, style)
+
+    def _style(
+        self, record: LayerRecord, channels: Channels, mode: str | None, problems: Sequence[Problem] = ()
+    ) -> Style:
+        """problems: those that are known already."""
+        found = [*problems, *problems_of(record)]
         if mode is None:
-            problem = f"has the blend mode {record.blend_mode.name.lower()}"
-        problem = problem or cannot_draw(record) or fill_problem(record, mode or "")
+            found.append(Problem(f"has the blend mode {record.blend_mode.name.lower()}", "drawn as Normal"))
+        if faded := fill_problem(record, mode or ""):
+            found.append(faded)
+        if is_fill(record) and has_stroke(record):
+            found.append(Problem("has a line along its path", "drawn without it"))
         visible = bool(record.flags.visible)
-        return Style(
+        style = Style(
             opacity=record.opacity / FULL * fill_opacity(record),
             mode=mode or "normal",
             visible=visible,
             clipped=int(record.clipping) == 1,
             apart=clips_apart(record),
-            mask=self._mask(record, channels) if not problem and (visible or self.hidden) else None,
-            problem=problem,
+            problems=tuple(found),
         )
+        return self._masked(record, channels, style) if self._is_wanted(style) else style
+
+    def _is_wanted(self, style: Style) -> bool:
+        """Whether pixels will be drawn: not of what is refused or left out."""
+        given_up = any(not (self.skip and problem.instead) for problem in style.problems)
+        return not given_up and (style.visible or self.hidden)
+
+    def _masked(self, record: LayerRecord, channels: Channels, style: Style) -> Style:
+        """The style with the mask that the pixels still lack, from the file or drawn of its path."""
+        mask = self._mask(record, channels)
+        if not lacks_drawn_mask(record):
+            return replace(style, mask=mask)
+        self._count(self.header.width * self.header.height)
+        try:
+            outline = self.drawings.path(record)
+        except CannotDraw as error:
+            problem = Problem(f"has a vector mask that cannot be drawn ({error})", "drawn without it")
+            return replace(style, mask=mask, problems=(*style.problems, problem))
+        return replace(style, mask=mask.on(outline) if mask else outline)
 
     def _image(self, record: LayerRecord, channels: Channels) -> Tensor:
         """Pixels float32 (h, w, 4); a missing alpha is opaque, one missing colour channel is black."""
@@ -251,15 +284,17 @@ class _Reader:
         if not width or not height:
             return image
         wanted = self._wanted()
+        colors = np.zeros((PLANES[self.header.mode], height, width), np.float32)
         for info, channel in zip(record.channel_info, channels, strict=True):
-            if int(info.id) in wanted:
-                image[..., wanted[int(info.id)]] = self._plane(channel, width, height)
-        if self.header.mode == GREY:
-            image[..., 1:3] = image[..., :1]
+            if int(info.id) == ALPHA:
+                image[..., 3] = torch.from_numpy(self._plane(channel, width, height))
+            elif int(info.id) in wanted:
+                colors[wanted[int(info.id)]] = self._plane(channel, width, height)
+        image[..., :3] = self.colors.rgb(colors)
         return image
 
-    def _plane(self, channel: ChannelData, width: int, height: int) -> Tensor:
-        return torch.from_numpy(decode(channel.data, int(channel.compression), width, height, self.header))
+    def _plane(self, channel: ChannelData, width: int, height: int) -> NDArray[np.float32]:
+        return decode(channel.data, int(channel.compression), width, height, self.header)
 
     def _mask(self, record: LayerRecord, channels: Channels) -> Mask | None:
         """The mask that the pixels of a layer still lack, with its density worked in."""
@@ -271,7 +306,7 @@ class _Reader:
         ids = [int(info.id) for info in record.channel_info]
         plane = torch.zeros(0, 0)
         if width and height:
-            plane = self._plane(channels[ids.index(mask.channel)], width, height)
+            plane = torch.from_numpy(self._plane(channels[ids.index(mask.channel)], width, height))
         # A density of 0 lets everything through.
         return Mask(1 - (1 - plane) * mask.density, mask.left, mask.top, 1 - (1 - mask.outside / FULL) * mask.density)
 

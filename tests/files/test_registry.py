@@ -116,7 +116,7 @@ class Numbers:
         return path
 
     @staticmethod
-    def read(path: Path, hidden: bool) -> Layered:
+    def read(path: Path, hidden: bool, unsupported: str) -> Layered:
         count = int(path.read_text().split()[1])
         return Layered(LayerStack.from_image(torch.zeros(count, 1, 1, 4)), PLAIN.of(count))
 

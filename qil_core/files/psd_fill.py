@@ -1,0 +1,96 @@
+"""Layers of a Photoshop file that say how they are drawn instead of holding pixels: fills, and masks that are paths.
+
+psd-tools draws them. Its gradients and outlines are within some steps of Photoshop's: test_other_programs.py holds them
+against Photoshop's merged pictures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..stack import Box
+from .limits import check_pixels
+from .psd_color import Colors
+from .tree import Mask
+
+if TYPE_CHECKING:
+    from psd_tools.api.layers import Layer
+    from psd_tools.psd import PSD
+    from psd_tools.psd.layer_and_mask import LayerRecord
+
+
+class CannotDraw(Exception):
+    """psd-tools does not draw a fill or a path; why."""
+
+
+class Drawings:
+    """Draws what one document describes."""
+
+    def __init__(self, document: PSD, colors: Colors, path: Path) -> None:
+        self._document = document
+        self._colors = colors
+        self._path = path
+        self._layers: dict[int, Layer] = {}
+
+    def fill(self, record: LayerRecord) -> tuple[Tensor, Box]:
+        """The pixels (h, w, 4) of a fill and where they lie. Raises CannotDraw; QilError: too large."""
+        layer = self._layer(record)
+        box = Box(*layer.bbox)
+        if box.width < 1 or box.height < 1:
+            return torch.zeros(0, 0, 4), box
+        check_pixels(box.width * box.height, "a fill of it has", self._path)
+        color, shape = self._drawn(lambda: _create_fill(layer, box))
+        if color is None:
+            raise CannotDraw("its pattern is not in the file")
+        planes = np.ascontiguousarray(color.transpose(2, 0, 1), np.float32)
+        rgb = self._colors.rgb(np.broadcast_to(planes, (planes.shape[0], box.height, box.width)))
+        alpha = torch.ones(box.height, box.width, 1)
+        if shape is not None:
+            alpha *= torch.from_numpy(np.asarray(shape, np.float32))
+        return torch.cat([rgb, alpha], dim=-1).clamp(0, 1), box
+
+    def path(self, record: LayerRecord) -> Mask:
+        """A vector mask over the whole canvas. Raises CannotDraw."""
+        layer = self._layer(record)
+        plane = self._drawn(lambda: _draw_path(layer))
+        return Mask(torch.from_numpy(np.asarray(plane[..., 0], np.float32)).clamp(0, 1))
+
+    def _drawn(self, draw: Any) -> Any:
+        """What psd-tools draws; on descriptors that it does not expect it raises whatever Python raises there."""
+        try:
+            return draw()
+        except ImportError as error:
+            missing = str(error).splitlines()[0]
+            raise CannotDraw(f"{missing.rstrip(':')}: pip install 'psd-tools[composite]'") from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise CannotDraw(f"{type(error).__name__}: {error}") from error
+
+    def _layer(self, record: LayerRecord) -> Layer:
+        """psd-tools' layer of a record. Raises CannotDraw: a tree that it does not build."""
+        from psd_tools import PSDImage
+
+        if not self._layers:
+            image = self._drawn(lambda: PSDImage(self._document))
+            self._layers = {id(layer._record): layer for layer in image.descendants(include_clip=True)}
+        if id(record) not in self._layers:
+            raise CannotDraw("it is in no group")
+        return self._layers[id(record)]
+
+
+def _create_fill(layer: Layer, box: Box) -> tuple[Any, Any]:
+    from psd_tools.composite.paint import create_fill
+
+    return create_fill(layer, (box.left, box.top, box.right, box.bottom))
+
+
+def _draw_path(layer: Layer) -> Any:
+    from psd_tools.composite.vector import draw_vector_mask
+
+    return draw_vector_mask(layer)
