@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ..stack import Box
 from .limits import check_pixels
+from .names import clean
 from .psd_color import Colors
+from .psd_record import layer_name
 from .tree import Mask
 
 if TYPE_CHECKING:
@@ -29,13 +31,14 @@ class CannotDraw(Exception):
 
 
 class Drawings:
-    """Draws what one document describes."""
+    """Draws what one document describes. notes: which layers were, for what was drawn is not Photoshop's pixels."""
 
     def __init__(self, document: PSD, colors: Colors, path: Path) -> None:
         self._document = document
         self._colors = colors
         self._path = path
         self._layers: dict[int, Layer] = {}
+        self.notes: list[str] = []
 
     def fill(self, record: LayerRecord) -> tuple[Tensor, Box]:
         """The pixels (h, w, 4) of a fill and where they lie. Raises CannotDraw; QilError: too large."""
@@ -49,6 +52,7 @@ class Drawings:
             raise CannotDraw("its pattern is not in the file")
         planes = np.ascontiguousarray(color.transpose(2, 0, 1), np.float32)
         rgb = self._colors.rgb(np.broadcast_to(planes, (planes.shape[0], box.height, box.width)))
+        self.notes.append(f'"{clean(layer_name(record))}" is a fill without pixels: drawn here, near to Photoshop\'s')
         alpha = torch.ones(box.height, box.width, 1)
         if shape is not None:
             alpha *= torch.from_numpy(np.asarray(shape, np.float32))

@@ -121,7 +121,8 @@ def _flattened(document: PSD, colors: Colors, path: Path, size: int, hidden: boo
         return flatten([whole], header.width, header.height, path)
     reader = _Reader(document, colors, path, hidden, skip)
     reader.check_amount(records, size)
-    return flatten(reader.tree(records), header.width, header.height, path, hidden, skip)
+    layered = flatten(reader.tree(records), header.width, header.height, path, hidden, skip)
+    return replace(layered, notes=(*layered.notes, *reader.drawings.notes))
 
 
 def _records(document: PSD) -> Records:

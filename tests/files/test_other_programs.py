@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,16 @@ import pytest
 import torch
 from PIL import Image
 from psd_tools import PSDImage
+from psd_tools.psd import PSD
 from torch import Tensor
 
 from qil_core.composite import onto_color
 from qil_core.errors import QilError
 from qil_core.files import ora, psd
 from qil_core.files.layered import Layered, Look
+from qil_core.files.psd_color import Colors
+from qil_core.files.psd_header import HEADER_BYTES, read_header
+from qil_core.files.psd_merged import merged_picture
 from qil_core.stack import LayerStack, quantize
 
 PSD_FILES = Path(os.environ.get("QIL_PSD_FILES", "nowhere"))
@@ -129,36 +134,93 @@ def photoshops_files() -> list[Path]:
     return sorted(path for kind in ("psd", "psb") for path in PSD_FILES.rglob(f"*.{kind}"))
 
 
+TYPE_GAMMA = "Photoshop drew its type with a gamma of 1.45, which is a setting of the program and not in the file"
 KNOWN = {
-    "masks2": "Photoshop drew its text with a gamma, which is a setting of the program and not in the file",
-    "unicode_pathname": "holds no merged picture, and psd-tools draws its colour of 203.997 as 203",
+    "masks2": TYPE_GAMMA,
+    "text": TYPE_GAMMA,
+    "artboard": TYPE_GAMMA,
+    "stroke-color-descriptors-lab": "mixes soft edges in Lab",
+    "stroke-color-descriptors-gray": "mixes soft edges in a dot gain of 15 %",
+    "4x4_8bit_grayscale": "mixes in a dot gain of 15 %",
 }
+"""Files that look otherwise, and why. Each differs in soft edges alone."""
 
 
-@pytest.mark.skipif(not photoshops_files(), reason="NOT CHECKED: QIL_PSD_FILES names no psd-tools test files")
+def merged_by_photoshop(path: Path) -> Tensor:
+    """The merged picture in a file over white (H, W, 3), as sRGB."""
+    with path.open("rb") as file:
+        header = read_header(file.read(HEADER_BYTES), path)
+        file.seek(0)
+        document = PSD.read(file)
+    profile = document.image_resources.get(1039)
+    colors = Colors(header, None if profile is None else profile.data)
+    return onto_color(merged_picture(document, header, colors, path), WHITE)[..., :3]
+
+
+def drawn_by_psd_tools(path: Path) -> Tensor:
+    picture = PSDImage.open(path).composite(force=True, color=1.0, apply_icc=True).convert("RGBA")
+    return onto_color(torch.from_numpy(np.array(picture)).float() / 255, WHITE)[..., :3]
+
+
+def differences(path: Path, document: Layered) -> list[Tensor]:
+    """From Photoshop's merged picture and psd-tools' own, in steps of 8 bits; from those that there are."""
+    # Photoshop adds up light in files of 32 bits.
+    light = any("32 bits a channel" in note for note in document.notes)
+    ours = onto_color(document.composite(linear=light), WHITE)[..., :3]
+    found = []
+    for draw in (merged_by_photoshop, drawn_by_psd_tools):
+        with suppress(QilError, ImportError, ValueError):  # there is none, or psd-tools lacks a library
+            found.append((ours - draw(path)).abs() * 255)
+    return found
+
+
+def looks_right(off: Tensor) -> bool:
+    return float(off.mean()) <= 0.5 and float(off.max()) <= 3
+
+
+needs_files = pytest.mark.skipif(
+    not photoshops_files(), reason="NOT CHECKED: QIL_PSD_FILES names no psd-tools test files"
+)
+
+
+@pytest.mark.slow
+@needs_files
 def test_photoshops_files_look_as_in_photoshop_or_say_why_not() -> None:
-    """Against the merged picture in the file or psd-tools' own drawing: 0.5/255 off on average, 3/255 anywhere."""
-    read, refused, wrong = 0, list[str](), list[str]()
+    """0.5/255 off on average and 3/255 anywhere, but for what the notes say is drawn here, or is light."""
+    read, noted, wrong = 0, 0, list[str]()
     for path in photoshops_files():
         try:
             document = psd.read(path, hidden=False)
-        except QilError as error:
-            refused.append(str(error))
+        except QilError:
             continue
         read += 1
-        ours = onto_color(document.composite(), WHITE)[..., :3]
-        off = [(ours - theirs).abs() * 255 for theirs in pictures_of(path)]
-        fine = any(float(each.mean()) <= 0.5 and float(each.max()) <= 3 for each in off)
-        wrong += [f"{path.name}: {[float(each.max()) for each in off]}"] if not fine and path.stem not in KNOWN else []
-    print(f"{read} read, {len(refused)} refused with a reason")
+        off = differences(path, document)
+        if not off or any(map(looks_right, off)) or path.stem in KNOWN:
+            continue
+        said = any("drawn here" in note or "32 bits a channel" in note for note in document.notes)
+        noted += said
+        wrong += [] if said else [f"{path.name}: {[float(each.max()) for each in off]}"]
+    print(f"{read} read whole, {noted} of them differ in what the notes name")
     assert not wrong
-    assert not [e for e in refused if not any(word in e for word in ("layer", "colours are", "bits a channel"))]
-    assert read >= 130
+    assert read >= 160
 
 
-def pictures_of(path: Path) -> list[Tensor]:
-    """The merged picture that the file holds, and psd-tools' composite, over white."""
-    document = PSDImage.open(path)
-    found = [document.topil(apply_icc=False), document.composite(force=True, color=1.0, apply_icc=False)]
-    rgba = [torch.from_numpy(np.array(picture.convert("RGBA"))).float() / 255 for picture in found if picture]
-    return [onto_color(picture, WHITE)[..., :3] for picture in rgba]
+@pytest.mark.slow
+@needs_files
+@pytest.mark.parametrize(("unsupported", "least"), [("skip", 0.85), ("merged", 0.95)])
+def test_most_of_photoshops_files_are_read_and_each_skipped_thing_is_named(unsupported: str, least: float) -> None:
+    read, unread = 0, list[str]()
+    for path in photoshops_files():
+        try:
+            document = psd.read(path, hidden=False, unsupported=unsupported)
+        except QilError as error:
+            unread.append(str(error))
+            continue
+        read += 1
+        with suppress(QilError):
+            psd.read(path, hidden=False)
+            continue
+        assert document.notes, path
+    print(f"{unsupported}: {read} read, {len(unread)} not")
+    assert read >= least * len(photoshops_files())
+    assert all("broken" not in error or unsupported == "merged" for error in unread)
