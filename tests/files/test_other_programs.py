@@ -137,11 +137,11 @@ def photoshops_files() -> list[Path]:
 TYPE_GAMMA = "Photoshop drew its type with a gamma of 1.45, which is a setting of the program and not in the file"
 KNOWN = {
     "masks2": TYPE_GAMMA,
-    "text": TYPE_GAMMA,
-    "artboard": TYPE_GAMMA,
     "stroke-color-descriptors-lab": "mixes soft edges in Lab",
     "stroke-color-descriptors-gray": "mixes soft edges in a dot gain of 15 %",
     "4x4_8bit_grayscale": "mixes in a dot gain of 15 %",
+    "gray1": "mixes soft edges in a grey of gamma 2.2",
+    "unicode_pathname": "holds no merged picture, and psd-tools draws its colour of 203.997 as 203",
 }
 """Files that look otherwise, and why. Each differs in soft edges alone."""
 
