@@ -47,7 +47,7 @@ def run() -> None:
 
 
 def _hostile() -> None:
-    """Each in a process of its own: the peak of all its memory (Python and torch take 230 MB), and the time of reading."""
+    """Each in a process of its own: all its memory at most (Python and torch take 230 MB), and the time of reading."""
     sys.path.insert(0, str(HELPERS))
     from hostile_files import HOSTILE
 

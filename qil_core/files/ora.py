@@ -149,7 +149,7 @@ def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     try:
         return _read_layers(path, hidden)
     except Unsupported as error:
-        return _read_merged(path, str(error))
+        return _read_merged(path, error.why)
 
 
 def _read_merged(path: Path, why: str) -> Layered:

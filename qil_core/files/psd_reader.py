@@ -84,7 +84,7 @@ def read_document(path: Path, hidden: bool, unsupported: str) -> Layered:
             if unsupported != MERGED:
                 raise
             check_merged(document, header, path, size)
-            layered = merged_layer(merged_picture(document, header, colors, path), str(error))
+            layered = merged_layer(merged_picture(document, header, colors, path), error.why)
         return replace(layered, notes=(*colors.notes, *layered.notes))
 
 

@@ -46,7 +46,11 @@ class Mask:
 
 
 class Unsupported(QilError):
-    """A file is whole, and holds something that layers of this package cannot show."""
+    """A file is whole, and holds something that layers of this package cannot show. why: what, in a few words."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class Problem(NamedTuple):
@@ -122,7 +126,8 @@ def flatten(
     flats = [flat for flat in room.flats(items) if hidden or flat.visible]
     if not flats:
         left_out = f" {'; '.join(room.notes)}. Take the merged picture instead." if room.notes else ""
-        raise Unsupported(f"Cannot read {source}: it holds no {'' if hidden else 'visible '}layer.{left_out}")
+        nothing = f"it holds no {'' if hidden else 'visible '}layer"
+        raise Unsupported(f"Cannot read {source}: {nothing}.{left_out}", nothing)
     check_size(width, height, len(flats), source)
     pixels = torch.zeros(len(flats), height, width, 4)
     for canvas, flat in zip(pixels, flats, strict=True):
@@ -134,7 +139,7 @@ def flatten(
 
 def merged_layer(picture: Tensor, why: str) -> Layered:
     """The merged picture (H, W, 4) of a file whose layers cannot be shown, as its one layer. why: for the notes."""
-    note = f"this is the merged picture, for {why.removesuffix(OTHERWISE).strip()}"
+    note = f"the merged picture was taken: {why}"
     return Layered(LayerStack.from_image(picture[None], [MERGED_NAME]), Look().of(1), (note,))
 
 
@@ -214,11 +219,12 @@ class _Canvas:
         if style.opacity == 1 and style.mask and style.mask.is_hard() and self._lets_through(item, inner):
             return [_masked(flat, style.mask) for flat in below]
         if not item.isolated and any(flat.mode != "normal" for flat in inner if flat.visible):
-            what = f'The group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask'
+            what = f'the group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask'
             if not self.skip:
                 raise Unsupported(
-                    f"{what}, which separate layers cannot show. Set the group's mode to Normal, or merge it, then "
-                    f"save. {OTHERWISE}"
+                    f"T{what[1:]}, which separate layers cannot show. Set the group's mode to Normal, or merge it, then "
+                    f"save. {OTHERWISE}",
+                    what,
                 )
             self.notes.append(f"{what}: merged as if its mode were Normal")
         merged = self._merge((level,), inner)
@@ -272,9 +278,9 @@ OTHERWISE = "Or choose, as unsupported, to skip what cannot be drawn or to take 
 
 
 def _refused(item: Sheet | Folder, problem: str) -> Unsupported:
-    return Unsupported(
-        f"The layer {_quoted(item)} {problem}. Rasterize it, merge it or hide it, then save. {OTHERWISE}"
-    )
+    why = f"the layer {_quoted(item)} {problem}"
+    mend = "Rasterize it, merge it or hide it, then save."
+    return Unsupported(f"T{why[1:]}. {mend} {OTHERWISE}", why)
 
 
 def _quoted(item: Sheet | Folder) -> str:
