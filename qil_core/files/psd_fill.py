@@ -1,7 +1,8 @@
 """Layers of a Photoshop file that say how they are drawn instead of holding pixels: fills, and masks that are paths.
 
-psd-tools draws them. Its gradients and outlines are within some steps of Photoshop's: test_other_programs.py holds them
-against Photoshop's merged pictures.
+psd-tools draws them. Its outlines are within 3 of 255 of Photoshop's. Its gradients are near where they are upright, and
+turned ones can be far off: held against the pixels in its own test files gradient-styles.psd and gradient-sizes.psd
+they differ by 2 to 11 of 255 on average. So every drawn fill is noted.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Drawings:
             raise CannotDraw("its pattern is not in the file")
         planes = np.ascontiguousarray(color.transpose(2, 0, 1), np.float32)
         rgb = self._colors.rgb(np.broadcast_to(planes, (planes.shape[0], box.height, box.width)))
-        self.notes.append(f'"{clean(layer_name(record))}" is a fill without pixels: drawn here, near to Photoshop\'s')
+        name = clean(layer_name(record))
+        self.notes.append(f'"{name}" is a fill without pixels: drawn by psd-tools, which can differ from Photoshop')
         alpha = torch.ones(box.height, box.width, 1)
         if shape is not None:
             alpha *= torch.from_numpy(np.asarray(shape, np.float32))

@@ -222,8 +222,8 @@ class _Canvas:
             what = f'the group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask'
             if not self.skip:
                 raise Unsupported(
-                    f"T{what[1:]}, which separate layers cannot show. Set the group's mode to Normal, or merge it, then "
-                    f"save. {OTHERWISE}",
+                    f"T{what[1:]}, which separate layers cannot show. Set the group's mode to Normal, or merge "
+                    f"it, then save. {OTHERWISE}",
                     what,
                 )
             self.notes.append(f"{what}: merged as if its mode were Normal")
