@@ -22,6 +22,7 @@ from ..errors import QilError
 from ..stack import GRID, to_bytes
 from .atomic import atomic_path
 from .limits import DEFLATE_RATIO
+from .profile import layer_as_srgb
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of every PNG (PNG specification, 5.2)."""
@@ -100,9 +101,10 @@ def png_size(head: bytes) -> tuple[int, int]:
 
 
 def decode(data: bytes, size: tuple[int, int]) -> Tensor:
-    """The bytes of an 8-bit PNG of size (width, height) as RGBA, float32 (H, W, 4), values k/255.
+    """The bytes of an 8-bit PNG of size (width, height) as sRGB and alpha, float32 (H, W, 4), values k/255.
 
-    Raises QilError for another size or depth, seen before anything is decoded; Pillow's errors for broken data.
+    Raises QilError for another size or depth, seen before anything is decoded; Pillow's errors for broken data, and
+    ValueError for a colour profile that cannot be used.
     """
     width, height = png_size(data)
     if (width, height) != size:
@@ -110,7 +112,8 @@ def decode(data: bytes, size: tuple[int, int]) -> Tensor:
     if width * height * LEAST_BITS_A_PIXEL // 8 > DEFLATE_RATIO * len(data):
         raise QilError(f"its {len(data)} bytes have no room for {width}x{height} pixels: it is cut off")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGBA"))).float().div_(GRID)
+        rgba = layer_as_srgb(np.array(picture.convert("RGBA")), picture.info.get("icc_profile"))
+    return torch.from_numpy(rgba).float().div_(GRID)
 
 
 def files_of(folder: Path) -> OpenFile:

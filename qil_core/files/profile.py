@@ -85,6 +85,18 @@ def conversion(mode: str, profile: bytes | None) -> Conversion | None:
     return Conversion("", _absorbed, fine=False) if mode == "CMYK" else None
 
 
+def layer_as_srgb(rgba: Bytes, profile: bytes | None) -> Bytes:
+    """A layer (H, W, 4) with its colours as sRGB. profile: of RGB or, where the layer is grey, of greys; None is sRGB.
+
+    Raises ValueError: a profile that cannot be used, with the reason.
+    """
+    if not profile:
+        return rgba
+    grey = space_of(profile) == SPACES["L"]
+    found = conversion("L" if grey else "RGB", profile)
+    return rgba if found is None else np.dstack([found.convert(rgba[..., : 1 if grey else 3]), rgba[..., 3]])
+
+
 SPACE = slice(16, 20)
 """Where an ICC profile names the colour space that it is for (ICC.1:2010, 7.2.6)."""
 

@@ -1,6 +1,6 @@
 """Layers of a Photoshop file that say how they are drawn instead of holding pixels: fills, and masks that are paths.
 
-psd-tools draws them. Its outlines are within 3 of 255 of Photoshop's. Its gradients are near where they are upright, and
+psd-tools draws them. Its outlines are within 3 of 255 of Photoshop's. Upright gradients are near to Photoshop's, and
 turned ones can be far off: held against the pixels in its own test files gradient-styles.psd and gradient-sizes.psd
 they differ by 2 to 11 of 255 on average. So every drawn fill is noted.
 """

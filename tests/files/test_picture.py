@@ -14,6 +14,7 @@ from profiles import display_p3, p3_as_srgb
 
 from qil_core.errors import QilError
 from qil_core.files import limits
+from qil_core.files.loading import load
 from qil_core.files.picture import load_picture
 from qil_core.files.profile import conversion, srgb_profile
 
@@ -113,3 +114,15 @@ def test_a_picture_that_memory_does_not_hold_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(limits, "free_ram", lambda: 100_000)
     with pytest.raises(QilError, match="megapixels, which take"):
         load_picture(path)
+
+
+def test_layers_in_a_wide_gamut_become_srgb_too(tmp_path: Path) -> None:
+    muted = (COLORS // 2 + 64).astype(np.uint8)
+    rgba = np.dstack([muted, np.arange(2000, dtype=np.uint8).reshape(40, 50)])
+    path = saved(tmp_path / "x.png", rgba, "RGBA", icc_profile=display_p3())
+    layer = (load([path]).stack.pixels[0] * 255).round().numpy()
+    assert off(layer[..., :3], p3_as_srgb(muted / 255)) <= 1.01
+    assert np.array_equal(layer[..., 3], rgba[..., 3])
+    path = saved(tmp_path / "broken.png", rgba, "RGBA", icc_profile=b"x" * 200)
+    with pytest.raises(QilError, match=r"broken\.png .*its colour profile"):
+        load([path])
