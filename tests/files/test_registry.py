@@ -33,13 +33,20 @@ def stack() -> LayerStack:
 
 def test_these_are_the_formats_and_what_a_stack_becomes(stack: LayerStack) -> None:
     endings = {key: format.suffix(stack) for key, format in FORMATS.items()}
-    assert endings == {"psd": ".psd", "ora": ".ora", "zip": ".zip", "png": "", "pptx": ".pptx"}
+    assert endings == {"psd": ".psd", "ora": ".ora", "zip": ".zip", "png": "", "pptx": ".pptx", "svg": ".svg"}
     assert loading.suffixes() == (".psd", ".psb", ".ora", ".zip", ".png")
     assert loading.kinds() == "PSD, PSB, ORA, ZIP or PNG"
 
 
 def test_the_names_that_saved_workflows_hold_stay() -> None:
-    assert [format.name for format in FORMATS.values()] == ["PSD", "OpenRaster", "ZIP", "PNG files", "PowerPoint"]
+    assert [format.name for format in FORMATS.values()] == [
+        "PSD",
+        "OpenRaster",
+        "ZIP",
+        "PNG files",
+        "PowerPoint",
+        "SVG",
+    ]
 
 
 @EVERY
@@ -67,8 +74,8 @@ def test_two_writes_of_the_same_stack_give_the_same_bytes(
 
 
 GIVEN = Options(dpi=100, notes=("a note",), originals=(torch.zeros(3, 4, 3),), build_up=True)
-LAVISH = {"psd": Options(100), "ora": Options(100), "zip": NONE, "png": NONE, "pptx": GIVEN}
-TAKES = {"psd": ["dpi"], "ora": ["dpi"], "zip": [], "png": [], "pptx": GIVEN.given()}
+LAVISH = {"psd": Options(100), "ora": Options(100), "zip": NONE, "png": NONE, "pptx": GIVEN, "svg": Options(100)}
+TAKES = {"psd": ["dpi"], "ora": ["dpi"], "zip": [], "png": [], "pptx": GIVEN.given(), "svg": ["dpi"]}
 
 
 @EVERY
