@@ -21,6 +21,12 @@ PILLOW = {GREY: "L", DUOTONE: "L", BITMAP: "L", INDEXED: "RGB", RGB: "RGB", CMYK
 MIXING = "what is mixed with soft edges or blend modes can differ by some steps"
 
 
+LIGHT_NOTE = (
+    "32 bits a channel: converted from light to sRGB, white at most; Photoshop mixes soft edges and half-clear parts "
+    "in light, so that they look different here"
+)
+
+
 class Colors:
     """From the channels of one document to sRGB. notes: what was converted and what had to be assumed."""
 
@@ -30,7 +36,7 @@ class Colors:
         self.notes: list[str] = []
         self._conversion = None if header.depth == LIGHT_DEPTH else self._chosen(profile)
         if header.depth == LIGHT_DEPTH:
-            self.notes.append(f"32 bits a channel: converted from light to sRGB, white at most; {MIXING}")
+            self.notes.append(LIGHT_NOTE)
         if header.mode == DUOTONE:
             self.notes.append("duotone: read as grey, for how its inks look is not in the file")
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from psd_tools.psd.layer_and_mask import LayerRecord
 
 
+BEYOND, SMALL = 4, 1_000_000
+"""Times the canvas, and pixels, that a drawn fill may cover: a path of a few bytes can be of any size."""
+
+
 class CannotDraw(Exception):
     """psd-tools does not draw a fill or a path; why."""
 
@@ -47,6 +51,9 @@ class Drawings:
         box = Box(*layer.bbox)
         if box.width < 1 or box.height < 1:
             return torch.zeros(0, 0, 4), box
+        header = self._colors.header
+        if box.width * box.height > max(BEYOND * header.width * header.height, SMALL):
+            raise CannotDraw("its path reaches far beyond the canvas")
         check_pixels(box.width * box.height, "a fill of it has", self._path)
         color, shape = self._drawn(lambda: _create_fill(layer, box))
         if color is None:

@@ -156,7 +156,7 @@ class _Reader:
         Raises QilError, ValueError: more than memory takes, or than the channels have room for.
         """
         header, canvas = self.header, self.header.width * self.header.height
-        area = sum(canvas if solid_color(record) else record.width * record.height for record, _ in records)
+        area = sum(canvas if is_fill(record) else record.width * record.height for record, _ in records)
         check_pixels(area, "its layers hold", self.path)
         masks = [mask for record, _ in records if (mask := stored_mask(record))]
         check_pixels(sum(mask.width * mask.height for mask in masks), "its masks hold", self.path)
