@@ -197,7 +197,7 @@ def test_photoshops_files_look_as_in_photoshop_or_say_why_not() -> None:
         off = differences(path, document)
         if not off or any(map(looks_right, off)) or path.stem in KNOWN:
             continue
-        said = any("drawn by psd-tools" in note or "32 bits a channel" in note for note in document.notes)
+        said = any("drawn here" in note or "32 bits a channel" in note for note in document.notes)
         noted += said
         wrong += [] if said else [f"{path.name}: {[float(each.max()) for each in off]}"]
     print(f"{read} read whole, {noted} of them differ in what the notes name")

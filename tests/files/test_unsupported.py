@@ -13,15 +13,13 @@ import pytest
 import torch
 from PIL import Image
 from profiles import display_p3, p3_as_srgb
-from psd_edits import SIDE, edited, flat, give_mask, give_path, pixels, soft
+from psd_edits import SIDE, edited, flat, give_mask, give_path, gradient_fill, pixels, soft
 from psd_tools.constants import BlendMode, Tag
 from psd_tools.psd import PSD
-from psd_tools.psd.descriptor import Descriptor, Double, Enumerated, Integer, List, UnitFloat
 from psd_tools.psd.image_resources import ImageResource
 from psd_tools.psd.layer_and_mask import MaskParameters
-from psd_tools.psd.tagged_blocks import DescriptorBlock, TaggedBlock
+from psd_tools.psd.tagged_blocks import TaggedBlock
 from psd_tools.psd.vector import ClosedKnotLinked, ClosedPath
-from psd_tools.terminology import Unit
 from torch import Tensor
 
 from qil_core.cli import main
@@ -279,32 +277,9 @@ def test_a_path_is_drawn_together_with_a_mask(tmp_path: Path) -> None:
 def give_gradient(entry: tuple[Any, Any]) -> None:
     """A fill from black to white, left to right, that holds no pixels."""
     pytest.importorskip("scipy", reason="NOT CHECKED: psd-tools draws gradients with scipy")
-
-    def stop(place: int, value: float) -> Descriptor:
-        color = Descriptor(classID=b"RGBC")
-        for key in (b"Rd  ", b"Grn ", b"Bl  "):
-            color[key] = Double(value)
-        made = Descriptor(classID=b"Clrt")
-        made[b"Clr "], made[b"Lctn"], made[b"Mdpn"] = color, Integer(place), Integer(50)
-        return made
-
-    def clear(place: int) -> Descriptor:
-        made = Descriptor(classID=b"TrnS")
-        made[b"Opct"], made[b"Lctn"], made[b"Mdpn"] = (
-            UnitFloat(unit=Unit.Percent, value=100.0),
-            Integer(place),
-            Integer(50),
-        )
-        return made
-
-    gradient = Descriptor(classID=b"Grdn")
-    gradient[b"GrdF"] = Enumerated(typeID=b"GrdF", enum=b"CstS")
-    gradient[b"Clrs"], gradient[b"Trns"] = List([stop(0, 0), stop(4096, 255)]), List([clear(0), clear(4096)])
-    fill = DescriptorBlock(version=16)
-    fill[b"Angl"], fill[b"Type"] = UnitFloat(unit=Unit.Angle, value=0.0), Enumerated(typeID=b"GrdT", enum=b"Lnr ")
-    fill[b"Grad"] = gradient
     record, channels = entry
-    record.tagged_blocks[Tag.GRADIENT_FILL_SETTING] = TaggedBlock(key=Tag.GRADIENT_FILL_SETTING, data=fill)
+    fill = TaggedBlock(key=Tag.GRADIENT_FILL_SETTING, data=gradient_fill(b"Lnr "))
+    record.tagged_blocks[Tag.GRADIENT_FILL_SETTING] = fill
     record.top = record.left = record.bottom = record.right = 0
     for channel in channels:
         channel.data = b""
@@ -316,4 +291,4 @@ def test_a_gradient_that_holds_no_pixels_is_drawn_and_noted(tmp_path: Path) -> N
     ramp = layered.stack.pixels[-1, 0, :, 0]
     assert torch.all(ramp.diff() > 0.1)
     assert torch.equal(layered.stack.pixels[-1, ..., 3], torch.ones(SIDE, SIDE))
-    assert layered.notes == ('"title" is a fill without pixels: drawn by psd-tools, which can differ from Photoshop',)
+    assert layered.notes == ('"title" is a fill without pixels: drawn here, which can differ from Photoshop',)

@@ -12,10 +12,13 @@ import torch
 from psd_tools.constants import ChannelID, Compression, Tag
 from psd_tools.psd import PSD
 from psd_tools.psd.color_mode_data import ColorModeData
+from psd_tools.psd.descriptor import Bool, Descriptor, Double, Enumerated, Integer, List, UnitFloat
 from psd_tools.psd.image_data import ImageData
 from psd_tools.psd.layer_and_mask import ChannelData, ChannelInfo, LayerRecord, MaskData, MaskFlags
+from psd_tools.psd.tagged_blocks import DescriptorBlock
 from psd_tools.psd.vector import ClosedPath, VectorMaskSetting
 from psd_tools.psd.vector import Path as Outline
+from psd_tools.terminology import Unit
 from torch import Tensor
 
 from qil_core.stack import quantize
@@ -86,3 +89,32 @@ def flat(path: Path, planes: np.ndarray, mode: int, palette: bytes = b"", resour
     between = struct.pack(">I", len(resources)) + resources + bytes(4)
     path.write_bytes(header + ColorModeData(palette).tobytes() + between + document)
     return path
+
+
+def gradient_fill(
+    kind: bytes, angle: float = 0, scale: float = 100, offset: float = 0, reverse: float = 0, smoothness: float = 0
+) -> DescriptorBlock:
+    """A gradient fill from black to white, as Photoshop describes it. scale, offset: percent. smoothness: 0..1."""
+    fill, gradient, place = DescriptorBlock(version=16), Descriptor(classID=b"Grdn"), Descriptor(classID=b"Pnt ")
+    gradient[b"GrdF"] = Enumerated(typeID=b"GrdF", enum=b"CstS")
+    gradient[b"Intr"] = Double(4096.0 * smoothness)
+    gradient[b"Clrs"] = List([_stop(b"Clrt", 0, 0), _stop(b"Clrt", 4096, 255)])
+    gradient[b"Trns"] = List([_stop(b"TrnS", 0, None), _stop(b"TrnS", 4096, None)])
+    place[b"Hrzn"], place[b"Vrtc"] = (UnitFloat(unit=Unit.Percent, value=value) for value in (offset, 0.0))
+    fill[b"Angl"], fill[b"Scl "] = UnitFloat(unit=Unit.Angle, value=angle), UnitFloat(unit=Unit.Percent, value=scale)
+    fill[b"Type"], fill[b"Rvrs"] = Enumerated(typeID=b"GrdT", enum=kind), Bool(bool(reverse))
+    fill[b"Ofst"], fill[b"Grad"] = place, gradient
+    return fill
+
+
+def _stop(kind: bytes, place: int, grey: float | None) -> Descriptor:
+    """A stop of a colour, or of full opacity where grey is None."""
+    made = Descriptor(classID=kind)
+    if grey is None:
+        made[b"Opct"] = UnitFloat(unit=Unit.Percent, value=100.0)
+    else:
+        made[b"Clr "] = Descriptor(classID=b"RGBC")
+        for key in (b"Rd  ", b"Grn ", b"Bl  "):
+            made[b"Clr "][key] = Double(grey)
+    made[b"Lctn"], made[b"Mdpn"] = Integer(place), Integer(50)
+    return made
