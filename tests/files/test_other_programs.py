@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 from psd_tools import PSDImage
+from psd_tools.constants import Tag
 from psd_tools.psd import PSD
 from torch import Tensor
 
@@ -27,9 +28,10 @@ from qil_core.errors import QilError
 from qil_core.files import ora, psd
 from qil_core.files.layered import Layered, Look
 from qil_core.files.psd_color import Colors
+from qil_core.files.psd_gradient import draw_gradient
 from qil_core.files.psd_header import HEADER_BYTES, read_header
 from qil_core.files.psd_merged import merged_picture
-from qil_core.stack import LayerStack, quantize
+from qil_core.stack import Box, LayerStack, quantize
 
 PSD_FILES = Path(os.environ.get("QIL_PSD_FILES", "nowhere"))
 WHITE = torch.ones(3)
@@ -224,3 +226,25 @@ def test_most_of_photoshops_files_are_read_and_each_skipped_thing_is_named(unsup
     print(f"{unsupported}: {read} read, {len(unread)} not")
     assert read >= least * len(photoshops_files())
     assert all("broken" not in error or unsupported == "merged" for error in unread)
+
+
+@needs_files
+def test_gradients_lie_where_photoshop_stored_them() -> None:
+    """Layers that hold both their pixels and how they are drawn: linear ones within 2/255 on average, others 7.5."""
+    checked = 0
+    for path in (path for name in ("gradient-styles.psd", "gradient-sizes.psd") for path in PSD_FILES.rglob(name)):
+        for layer in PSDImage.open(path).descendants():
+            fill = layer.tagged_blocks.get_data(Tag.GRADIENT_FILL_SETTING)
+            if fill is None:
+                continue
+            box, (left, top, right, bottom) = Box(*layer.bbox), layer.vector_mask.bbox
+            wide, high = layer._psd.width, layer._psd.height
+            frame = (left * wide, top * high, right * wide, bottom * high)
+            if (drawn := draw_gradient(fill, layer._psd.color_mode, frame, box)) is None:
+                continue
+            stored = np.asarray(layer.topil(apply_icc=False).convert("RGBA")).astype(float)
+            off = np.abs(drawn[0] * 255 - stored[..., :3])[stored[..., 3] == 255].mean()
+            print(f"{path.name} {layer.name}: {off:.2f}")
+            assert off <= (2 if path.name == "gradient-sizes.psd" else 7.5)
+            checked += 1
+    assert checked >= 15
