@@ -153,7 +153,7 @@ class ExportLayers(Node):
             display_name="Export Layers",
             category=CATEGORY,
             description="Writes layers for Photoshop (PSD; PSB above 30000 pixels), for Krita and GIMP (OpenRaster), "
-            "for PowerPoint, or as PNGs, with names, groups and blend modes.",
+            "for PowerPoint, for Inkscape and browsers (SVG), or as PNGs, with names, groups and blend modes.",
             search_aliases=[
                 "save psd",
                 "photoshop",
@@ -164,6 +164,8 @@ class ExportLayers(Node):
                 "save layers",
                 "zip",
                 "pptx",
+                "svg",
+                "inkscape",
             ],
             is_output_node=True,
             inputs=[

@@ -8,12 +8,17 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..qil_core.errors import QilError
+from ..qil_core.files.format import MERGED, REFUSE, SKIP
 from ..qil_core.files.loading import kinds, load, state, suffixes
 from . import host
 from .door import Node
 from .sockets import CATEGORY, KEEP, FileChoice, hidden_input, layered_outputs, layered_values
 
 FILE, SEVERAL = "file", "several PNGs"
+
+REFUSING = "refuse"
+CHOICES = {REFUSING: REFUSE, "skip and say so": SKIP, "merged picture": MERGED}
+"""What people choose where a file holds what layers cannot show, and what the core calls it."""
 
 
 class LoadLayers(Node):
@@ -46,13 +51,27 @@ class LoadLayers(Node):
                     extra_dict={"accept": suffixes()},  # for the upload button (web/upload.js)
                 ),
                 hidden_input(),
+                io.Combo.Input(
+                    "unsupported",
+                    options=list(CHOICES),
+                    default=REFUSING,
+                    optional=True,  # workflows from before it go on working
+                    tooltip="What layers cannot show, such as an adjustment or an effect: an error that names it, the "
+                    "rest with each skipped thing in the notes, or the file's merged picture as one layer.",
+                ),
             ],
-            outputs=layered_outputs(),
+            outputs=[
+                *layered_outputs(),
+                io.String.Output(
+                    "notes", tooltip="What was left out, converted or assumed, one a line; empty where nothing was."
+                ),
+            ],
         )
 
     @classmethod
-    def execute(cls, hidden: str, source: dict[str, Any]) -> io.NodeOutput:
-        return layered_values(load(_paths(source), hidden == KEEP))
+    def execute(cls, hidden: str, source: dict[str, Any], unsupported: str = REFUSING) -> io.NodeOutput:
+        layered = load(_paths(source), hidden == KEEP, CHOICES.get(unsupported, unsupported))
+        return io.NodeOutput(*layered_values(layered).args, "\n".join(layered.notes))
 
     @classmethod
     def validate_inputs(cls, **kwargs: Any) -> bool | str:
@@ -68,7 +87,9 @@ class LoadLayers(Node):
         """Changes when a file does. Where that is not known it is NaN, which equals nothing: the file is read again."""
         files = state(_paths(kwargs.get("source") or {}))
         # A new one each time: ComfyUI compares with what was there before, and one object equals itself.
-        return float("nan") if files is None else f"{kwargs.get('hidden')} {kwargs.get('source')} {files}"
+        if files is None:
+            return float("nan")
+        return f"{kwargs.get('hidden')} {kwargs.get('unsupported')} {kwargs.get('source')} {files}"
 
 
 def _paths(source: dict[str, Any]) -> list[Path]:

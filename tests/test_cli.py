@@ -20,7 +20,7 @@ from qil_core.decompose.recursive import split
 from qil_core.decompose.run import decompose
 from qil_core.errors import QilError
 from qil_core.exact import recomposition
-from qil_core.files import folder, loading
+from qil_core.files import archive, folder, loading
 from qil_core.files.picture import load_picture
 from qil_core.progress import Progress
 from qil_core.sheet import contact_sheet
@@ -141,6 +141,32 @@ def test_mistakes_are_one_line_on_stderr_and_leave_no_file(
     assert error.startswith("qil: ")
     assert says in error
     assert {path.name for path in tmp_path.iterdir()} == {"text.png", "shapes.png"}
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["info", "{file}"], ["info"]], ids=str)
+@pytest.mark.skipif(os.name == "nt", reason="NOT CHECKED: Windows has no broken pipes")
+def test_a_reader_that_goes_away_ends_a_command_without_a_traceback(
+    arguments: list[str], unbuffered: str, tmp_path: Path
+) -> None:
+    """`qil info F | head -0`: what is printed has nowhere to go."""
+    path = archive.write(LayerStack.from_image(torch.ones(100, 2, 2, 4)), tmp_path / "x.zip")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "qil_core", *(each.format(file=path) for each in arguments)]
+    with os.fdopen(writer, "wb") as pipe:
+        way = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, cwd=ROOT, env=way)
+    assert (done.returncode, done.stderr.decode()) == (141, "")
+
+
+def test_a_pipe_to_another_program_that_breaks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(options: object) -> None:
+        raise BrokenPipeError("a server went away")
+
+    monkeypatch.setattr("qil_core.cli.layers._info", breaks)
+    with pytest.raises(BrokenPipeError, match="a server went away"):
+        main(["info"])
 
 
 def test_a_picture_turned_by_exif_is_read_upright(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-COMFYUIS_OWN = {"numpy", "pillow", "transformers", "safetensors", "tqdm"}
+COMFYUIS_OWN = {"numpy", "pillow", "transformers", "safetensors", "tqdm", "psutil"}
 """Packages that ComfyUI installs itself: another version may break it or others' nodes."""
 
 

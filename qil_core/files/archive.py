@@ -10,7 +10,7 @@ from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import LayerStack
 from .atomic import atomic_path
-from .format import NONE, Format, Options
+from .format import NONE, REFUSE, Format, Options
 from .layered import PLAIN, Layered, Look
 from .listing import LISTING, file_names, list_layers, read_listed
 from .png import UNREADABLE, encode, parallel
@@ -49,10 +49,10 @@ def write(
     return path
 
 
-def read(path: Path, hidden: bool = True) -> Layered:
+def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     """What write() put into a ZIP, bit for bit. hidden: keep hidden layers too.
 
-    Raises QilError: missing, broken, hostile or too large files.
+    unsupported: nothing in this format is. Raises QilError: missing, broken, hostile or too large files.
     """
     with opened(path) as archive:
         return read_listed(archive.open, path, hidden)

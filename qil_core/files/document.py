@@ -21,7 +21,7 @@ from ..errors import QilError
 from ..stack import Box, LayerStack, check_image
 from ..transform import MAX_SCALE, MIN_SCALE, Placement, transform_layer
 from .layered import Layered, Look
-from .limits import MAX_PIXELS
+from .limits import check_pixels
 
 VERSION = 1
 MAX_ITEMS = 50
@@ -68,8 +68,7 @@ def from_document(document: object) -> Layered:
     if not 1 <= len(frames) <= MAX_ITEMS:
         raise QilError(f"The document holds {len(frames)} layers, expected 1 to {MAX_ITEMS}.")
     width, height = _canvas(document, frames)
-    if width * height * len(frames) > MAX_PIXELS:
-        raise QilError(f"{len(frames)} layers of {width}x{height} are more than {MAX_PIXELS // 10**6} megapixels.")
+    check_pixels(width * height * len(frames), f"{len(frames)} layers of {width}x{height} are", "the document")
     pixels = torch.stack([_placed(frame, image, width, height) for frame, image in frames])
     names = [_name(frame, i) for i, (frame, _) in enumerate(frames)]
     look = Look(

@@ -13,7 +13,7 @@ from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import LayerStack
 from .atomic import atomic_paths
-from .format import NONE, Format, Options
+from .format import NONE, REFUSE, Format, Options
 from .layered import PLAIN, Layered, Look
 from .limits import check_size
 from .listing import LISTING, SUFFIX, file_names, list_layers, read_listed
@@ -41,11 +41,11 @@ def write(
     return path
 
 
-def read(path: Path, hidden: bool = True) -> Layered:
+def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     """The layers of a folder: as its layers.json says, or without one its PNG files, their names in natural order.
 
-    What write() left comes back bit for bit. hidden: keep hidden layers too. Raises QilError: nothing to read, missing,
-    broken or too large files.
+    What write() left comes back bit for bit. hidden: keep hidden layers too. unsupported: nothing in this
+    format is. Raises QilError: nothing to read, missing, broken or too large files.
     """
     names = layer_files(path)
     if LISTING in names:

@@ -56,9 +56,14 @@ Write = Callable[[LayerStack, Path, Look, Options, Progress], Path]
 """Writes a stack and gives the path: all of the file appears or nothing. Raises QilError: what the format cannot hold,
 an impossible look or option, the disk refuses."""
 
-Read = Callable[[Path, bool], Layered]
-"""Reads what lies at a path. The flag: keep hidden layers too. Raises QilError: broken, hostile or too large files,
-layers that cannot be drawn, none to show."""
+REFUSE, SKIP, MERGED = UNSUPPORTED = ("refuse", "skip", "merged")
+"""What is done where a file holds what layers cannot show, such as an adjustment or an effect. refuse: an error names
+it. skip: the rest is read, and the notes name each thing that was left out. merged: the picture that the file's program
+merged is the one layer."""
+
+Read = Callable[[Path, bool, str], Layered]
+"""Reads what lies at a path. The flag: keep hidden layers too. The text: one of UNSUPPORTED. Raises QilError: broken,
+hostile or too large files, layers that cannot be drawn, none to show."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,13 @@ class Format:
             raise QilError(f"{self.name} does not take {', '.join(unknown)}, it takes {known}: leave the others out.")
         return self.writer(stack, path, look, options, progress)
 
-    def read(self, path: Path, hidden: bool = True) -> Layered:
+    def read(self, path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
         """Read a stack. Raises QilError as Read does, and where layers of this format cannot be read."""
         if self.reader is None:
             raise QilError(f"Layers cannot be read out of {self.name} files: use another format.")
-        return self.reader(path, hidden)
+        if unsupported not in UNSUPPORTED:
+            raise QilError(f'Unsupported parts of a file: "{unsupported}" was given, use {", ".join(UNSUPPORTED)}.')
+        return self.reader(path, hidden, unsupported)
 
 
 HEAD = 8

@@ -80,10 +80,14 @@ def known_mode(mode: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Layered:
-    """A stack and how its layers meet, as read from a file. The look is written out, one value a layer."""
+    """A stack and how its layers meet, as read from a file. The look is written out, one value a layer.
+
+    notes: what of the file was left out, converted or assumed, a line each.
+    """
 
     stack: LayerStack
     look: Look
+    notes: tuple[str, ...] = ()
 
     def folded(self) -> Layered:
         """The same picture with the opacities multiplied into alpha, as every node of this package expects it."""
@@ -92,7 +96,8 @@ class Layered:
             return self
         pixels = self.stack.pixels.clone()
         pixels[..., 3] *= opacities[:, None, None]
-        return Layered(LayerStack(pixels, self.stack.names), replace(self.look, opacities=(1.0,) * len(self.stack)))
+        look = replace(self.look, opacities=(1.0,) * len(self.stack))
+        return replace(self, stack=LayerStack(pixels, self.stack.names), look=look)
 
     def content(self, index: int) -> tuple[Box, Tensor] | None:
         """A layer's content (h, w, 4), and its box, which may reach beyond the canvas; None of an empty layer."""
@@ -108,7 +113,8 @@ class Layered:
         modes, opacities, visible = self.look.modes, self.look.opacities, self.look.visible
         rows = [(modes[i], opacities[i], visible[i]) for i in indices]
         whole = tuple(self.look.whole[i] for i in indices) if self.look.whole else ()
-        return Layered(self.stack.select(indices), replace(Look(*zip(*rows, strict=True)), whole=whole))
+        look = replace(Look(*zip(*rows, strict=True)), whole=whole)
+        return replace(self, stack=self.stack.select(indices), look=look)
 
     def shown(self, source: str) -> Layered:
         """The layers that are not hidden. source: for the message. Raises QilError when all are."""

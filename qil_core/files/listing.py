@@ -18,7 +18,7 @@ import torch
 from ..errors import QilError
 from ..stack import LayerStack
 from .layered import PLAIN, Layered, Look
-from .limits import MAX_LAYERS, MAX_PIXELS, check_count
+from .limits import MAX_LAYERS, check_count, check_pixels
 from .png import METADATA_BYTES, OpenFile, parallel, read_bounded, read_picture, reading
 
 LISTING = "layers.json"
@@ -131,11 +131,7 @@ def parse_listing(data: bytes) -> Listing:
 def _check_amount(width: int, height: int, count: int) -> None:
     if min(width, height) < 1 or not 1 <= count <= MAX_LAYERS:
         raise QilError(f"{LISTING} declares {count} layers of {width}x{height}, expected 1 to {MAX_LAYERS} layers.")
-    if width * height * count > MAX_PIXELS:
-        raise QilError(
-            f"{count} layers of {width}x{height} are {width * height * count / 1e6:.0f} megapixels, more than the "
-            f"{MAX_PIXELS // 10**6} that are read at once: scale them down or take fewer layers."
-        )
+    check_pixels(width * height * count, f"{count} layers of {width}x{height} are")
 
 
 def read_listed(open_file: OpenFile, source: Path, hidden: bool) -> Layered:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import QilError
 from .folder import layer_files, read_pictures
-from .format import HEAD, Format
+from .format import HEAD, REFUSE, Format
 from .layered import Layered
 from .listing import SUFFIX
 from .png import SIGNATURE
@@ -28,18 +28,19 @@ def kinds() -> str:
     return f"{', '.join(most)} or {last}"
 
 
-def load(paths: Sequence[Path], hidden: bool = True) -> Layered:
+def load(paths: Sequence[Path], hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     """The layers of one file or folder, or of several PNGs of one size, bottom first.
 
-    hidden: keep hidden layers too. Opacities stay in the look. Raises QilError: nothing given, missing, broken, hostile
-    or too large files, other formats, PNGs of different sizes, layers that cannot be drawn.
+    hidden: keep hidden layers too. unsupported: see format.UNSUPPORTED. Opacities stay in the look. Raises QilError:
+    nothing given, missing, broken, hostile or too large files, other formats, PNGs of different sizes, layers that
+    cannot be drawn.
     """
     if not paths:
         raise QilError(f"No file was given: choose a {kinds()} file.")
     head = _head(paths[0])
     if len(paths) > 1 or head == SIGNATURE:
         return read_pictures(paths)
-    return _format_of(paths[0], head).read(paths[0], hidden)
+    return _format_of(paths[0], head).read(paths[0], hidden, unsupported)
 
 
 def _format_of(path: Path, head: bytes) -> Format:

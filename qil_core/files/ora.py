@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,19 +22,30 @@ from ..progress import Progress, silent
 from ..stack import Box, LayerStack, to_bytes
 from .archive import SIGNATURE, member, opened
 from .atomic import atomic_path
-from .format import NONE, Dpi, Format, Options
+from .format import MERGED, NONE, REFUSE, SKIP, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
-from .limits import MAX_PIXELS, check_count, check_modes, check_size
+from .limits import check_canvas_in, check_count, check_modes, check_packing, check_pixels, check_size
 from .names import Group, Leaf, nest
-from .png import HEADER_BYTES, METADATA_BYTES, encode, parallel, png_size, read_bounded, read_picture, reading
-from .tree import Folder, Sheet, Style, flatten
+from .png import (
+    CHANNELS,
+    HEADER_BYTES,
+    METADATA_BYTES,
+    UNREADABLE,
+    encode,
+    parallel,
+    png_size,
+    read_bounded,
+    read_picture,
+    reading,
+)
+from .tree import Folder, Problem, Sheet, Style, Unsupported, flatten, merged_layer
 
 VERSION = "0.0.6"
 """Of the specification, in stack.xml's root."""
 
 MIMETYPE = b"image/openraster"
 STACK = "stack.xml"
-MERGED = "mergedimage.png"
+MERGED_FILE = "mergedimage.png"
 THUMBNAIL = "Thumbnails/thumbnail.png"
 THUMBNAIL_SIDE = 256
 """Pixels that a thumbnail may have on its longer side (specification, "Thumbnail")."""
@@ -87,7 +99,7 @@ def write(
         for i, name in enumerate(stack.names):
             progress(i / len(stack), f"Writing {name}")
             archive.writestr(member(_file(i)), next(encoded))
-        archive.writestr(member(MERGED), next(encoded))
+        archive.writestr(member(MERGED_FILE), next(encoded))
         archive.writestr(member(THUMBNAIL), _thumbnail(merged))
     return path
 
@@ -126,11 +138,31 @@ def _fill(parent: ElementTree.Element, items: Sequence[Group | Leaf], boxes: Seq
             ElementTree.SubElement(parent, "layer", about)
 
 
-def read(path: Path, hidden: bool = True) -> Layered:
+def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     """The layers of an OpenRaster file, bottom first, with groups as names; see tree.py for what is merged.
 
-    hidden: keep hidden layers too. Raises QilError: broken, hostile or too large files, layers that cannot be drawn.
+    hidden: keep hidden layers too. unsupported: see Unsupported in format.py. Raises QilError: broken, hostile or too
+    large files, layers that cannot be drawn.
     """
+    if unsupported != MERGED:
+        return _read_layers(path, hidden, skip=unsupported == SKIP)
+    try:
+        return _read_layers(path, hidden)
+    except Unsupported as error:
+        return _read_merged(path, error.why)
+
+
+def _read_merged(path: Path, why: str) -> Layered:
+    """The merged picture as one layer."""
+    with opened(path) as archive, reading(path, MERGED_FILE):
+        with archive.open(MERGED_FILE) as file:
+            size = png_size(file.read(HEADER_BYTES))
+        check_size(*size, 1, path)
+        picture = read_picture(archive.open, MERGED_FILE, size)
+    return merged_layer(picture, why)
+
+
+def _read_layers(path: Path, hidden: bool, skip: bool = False) -> Layered:
     with opened(path) as archive:
         with reading(path, STACK):
             image = _parsed(read_bounded(archive.open, STACK, METADATA_BYTES))
@@ -138,9 +170,13 @@ def read(path: Path, hidden: bool = True) -> Layered:
             root = image.find("stack")
             if image.tag != "image" or root is None:
                 raise QilError("it describes no stack of layers")
-        check_size(width, height, max(1, sum(1 for _ in root.iter("layer"))), path)
-        tree = _Reader(archive, path, hidden).items(root, MAX_DEPTH)
-        return flatten(tree, width, height, path, hidden)
+        count = max(1, sum(1 for _ in root.iter("layer")))
+        check_size(width, height, count, path)
+        check_canvas_in(path.stat().st_size, width, height, count, path)  # every such file holds the merged picture
+        reader = _Reader(archive, path, hidden, refuse=not skip)
+        reader.check_amount(root, width * height)
+        tree = reader.items(root, MAX_DEPTH)
+        return flatten(tree, width, height, path, hidden, skip)
 
 
 def _parsed(data: bytes) -> ElementTree.Element:
@@ -169,13 +205,32 @@ def _number(element: ElementTree.Element, key: str, default: int | None) -> int:
 
 
 class _Reader:
-    """Builds the tree of one file, and counts the pixels that it unpacks."""
+    """Builds the tree of one file."""
 
-    def __init__(self, archive: zipfile.ZipFile, path: Path, hidden: bool) -> None:
+    def __init__(self, archive: zipfile.ZipFile, path: Path, hidden: bool, refuse: bool) -> None:
+        """refuse: what cannot be drawn is refused later, so that its pixels are not wanted."""
         self.archive = archive
         self.path = path
         self.hidden = hidden
-        self.pixels = 0
+        self.refuse = refuse
+
+    def check_amount(self, root: ElementTree.Element, canvas: int) -> None:
+        """QilError for more pixels in all layers than memory takes, or than such a file can honestly hold.
+
+        canvas: its pixels, which the merged picture has. What has no size is refused where it is read.
+        """
+        pixels = 0
+        for element in root.iter("layer"):
+            with suppress(QilError, *UNREADABLE):
+                width, height = self._size(element.get("src", ""))
+                pixels += width * height
+        check_pixels(pixels, "its layers hold", self.path)
+        check_packing(CHANNELS * (canvas + pixels), self.path.stat().st_size, self.path)
+
+    def _size(self, file: str) -> tuple[int, int]:
+        """Width and height that the PNG of a layer declares."""
+        with self.archive.open(file) as member:
+            return png_size(member.read(HEADER_BYTES))
 
     def items(self, stack: ElementTree.Element, depth: int) -> tuple[Sheet | Folder, ...]:
         """The layers and groups of a stack element, bottom first."""
@@ -191,22 +246,18 @@ class _Reader:
             isolated = element.get("isolation") == "isolate" or style.mode != "normal" or style.opacity < 1
             return Folder(name, self.items(element, depth - 1), style, isolated)
         if element.tag != "layer":
-            style = Style(visible=style.visible, problem=f"is a {element.tag}, not a layer of pixels")
-        wanted = not style.problem and (style.visible or self.hidden)
+            style = Style(visible=style.visible, problems=(Problem(f"is a {element.tag}, not a layer of pixels"),))
+        given_up = any(self.refuse or not problem.instead for problem in style.problems)
+        wanted = not given_up and (style.visible or self.hidden)
         image = self._image(element) if wanted else torch.zeros(0, 0, 4)
         with reading(self.path, STACK):
             return Sheet(name, image, _number(element, "x", 0), _number(element, "y", 0), style)
 
     def _image(self, element: ElementTree.Element) -> Tensor:
-        """A layer's pixels (h, w, 4). The size that its file declares bounds what is unpacked."""
+        """A layer's pixels (h, w, 4). The size that its file declares, checked before, bounds what is unpacked."""
         file = element.get("src", "")
         with reading(self.path, file or "a layer without a file"):
-            with self.archive.open(file) as member:
-                width, height = png_size(member.read(HEADER_BYTES))
-            self.pixels += width * height
-            if self.pixels > MAX_PIXELS:
-                raise QilError(f"with it the layers hold more than {MAX_PIXELS // 10**6} megapixels")
-            return read_picture(self.archive.open, file, (width, height))
+            return read_picture(self.archive.open, file, self._size(file))
 
 
 def _style(element: ElementTree.Element) -> Style:
@@ -218,8 +269,8 @@ def _style(element: ElementTree.Element) -> Style:
         opacity = -1
     if not 0 <= opacity <= 1:
         raise QilError(f"an opacity is {text!r}, expected a number from 0 to 1")
-    problem = "" if op in MODES else f"has the blend mode {op}"
-    return Style(opacity, MODES.get(op, "normal"), element.get("visibility", "visible") != "hidden", problem=problem)
+    problems = () if op in MODES else (Problem(f"has the blend mode {op}", "drawn as Normal"),)
+    return Style(opacity, MODES.get(op, "normal"), element.get("visibility", "visible") != "hidden", problems=problems)
 
 
 def recognizes(path: Path, head: bytes) -> bool:

@@ -21,6 +21,8 @@ from torch import Tensor
 from ..errors import QilError
 from ..stack import GRID, to_bytes
 from .atomic import atomic_path
+from .limits import DEFLATE_RATIO
+from .profile import layer_as_srgb
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of every PNG (PNG specification, 5.2)."""
@@ -31,6 +33,12 @@ HEADER_BYTES = 25
 BYTES_A_PIXEL = 5
 """Most bytes that a pixel is taken to need in a file: its 4 channels where nothing compresses, and a fifth for the
 filter byte of each row (a picture 1 pixel wide has one a pixel) and what zlib adds."""
+
+CHANNELS = 4
+"""Of a layer: red, green, blue and alpha, a byte each."""
+
+LEAST_BITS_A_PIXEL = 1
+"""A PNG of two colours has one bit a pixel (PNG specification, 11.2.2)."""
 
 METADATA_BYTES = 1 << 22
 """Bytes (4 MiB) that a picture may hold beside its pixels, such as an editor's metadata; it bounds what is unpacked."""
@@ -93,15 +101,19 @@ def png_size(head: bytes) -> tuple[int, int]:
 
 
 def decode(data: bytes, size: tuple[int, int]) -> Tensor:
-    """The bytes of an 8-bit PNG of size (width, height) as RGBA, float32 (H, W, 4), values k/255.
+    """The bytes of an 8-bit PNG of size (width, height) as sRGB and alpha, float32 (H, W, 4), values k/255.
 
-    Raises QilError for another size or depth, seen before anything is decoded; Pillow's errors for broken data.
+    Raises QilError for another size or depth, seen before anything is decoded; Pillow's errors for broken data, and
+    ValueError for a colour profile that cannot be used.
     """
     width, height = png_size(data)
     if (width, height) != size:
         raise QilError(f"it is {width}x{height}, the canvas is {size[0]}x{size[1]}")
+    if width * height * LEAST_BITS_A_PIXEL // 8 > DEFLATE_RATIO * len(data):
+        raise QilError(f"its {len(data)} bytes have no room for {width}x{height} pixels: it is cut off")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGBA"))).float().div_(GRID)
+        rgba = layer_as_srgb(np.array(picture.convert("RGBA")), picture.info.get("icc_profile"))
+    return torch.from_numpy(rgba).float().div_(GRID)
 
 
 def files_of(folder: Path) -> OpenFile:

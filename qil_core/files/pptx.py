@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from .layered import PLAIN, Layered, Look
 from .limits import check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
+from .pptx_package import new_deck, save
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -41,9 +41,6 @@ MAX_SIDE = 56 * EMU
 
 DPI = Dpi(usual=96, least=10, most=2400)
 """At 96, a screen's usual number, PowerPoint shows a pixel as a pixel; the bounds are far wider than print needs."""
-
-MADE = datetime(2026, 1, 1)
-"""When every deck says that it was made: the same layers give the same properties."""
 
 ORIGINAL = "original"
 """Name of the hidden picture that a slide can begin with."""
@@ -142,11 +139,11 @@ def write_deck(
     pages = [_page(_drawable(stack, look), size) for stack, look in zip(slides, given, strict=True)]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
-        deck = _new_deck(size, path.stem)
+        deck = new_deck(size, path.stem)
         shown: list[Page] = []
         for i, page in enumerate(pages):
             shown += _add_page(deck, page, pngs, options, i, part(progress, i / len(pages), (i + 1) / len(pages)))
-        deck.save(str(temporary))
+        save(deck, temporary, Layered(slides[0], given[0].of(len(slides[0]))).composite())
     return PptxReport(
         path,
         size[0] / EMU,
@@ -236,19 +233,6 @@ def _frame(stack: LayerStack, size: tuple[int, int]) -> Frame:
 def _encode(crop: Tensor) -> bytes:
     """A PNG, without the alpha channel where everything is opaque."""
     return encode(crop[..., :3] if float(crop[..., 3].min()) == 1 else crop)
-
-
-def _new_deck(size: tuple[int, int], title: str) -> Presentation:
-    import pptx
-    from pptx.util import Emu
-
-    deck = pptx.Presentation()
-    deck.slide_width, deck.slide_height = Emu(size[0]), Emu(size[1])
-    about = deck.core_properties
-    about.title = " ".join(clean(title).split())  # no file name is longer than the 255 characters of a title
-    about.author = about.last_modified_by = ""  # python-pptx's template names its own author
-    about.created = about.modified = MADE
-    return deck
 
 
 def _add_slide(deck: Presentation) -> Slide:

@@ -6,7 +6,6 @@ under alpha 0 is kept inside a layer's bounds and is black outside them; an empt
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -14,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from ..composite import onto_color
 from ..progress import Progress, silent
 from ..stack import LayerStack, to_bytes
 from .atomic import atomic_path
-from .format import NONE, Dpi, Format, Options
+from .format import NONE, REFUSE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
 from .limits import check_count, check_modes
 from .names import Group, Leaf, nest
 from .png import parallel
 from .profile import srgb_profile
-from .psd_reader import SIGNATURE, read_document
+from .psd_header import PSB, PSD, SIGNATURE
+from .psd_reader import read_document
 from .psd_record import FULL, MODES
+from .thumbnail import jpeg_thumbnail, on_paper
 
 if TYPE_CHECKING:
     from psd_tools.psd import PSD as Document
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 
     Entry = tuple[LayerRecord, ChannelDataList]
     """A layer's record and the data of its channels."""
-
-PSD, PSB = 1, 2
-"""Versions of the format, as the file's header has them (specification, "File Header Section")."""
 
 MAX_SIDE = 30_000
 """Pixels of a side that a PSD takes; a PSB takes 300000 (specification, "File Header Section")."""
@@ -56,12 +52,6 @@ FIXED = 1 << 16
 
 THUMBNAIL_SIDE = 160
 """Pixels of the longer side: what Photoshop itself writes."""
-
-JPEG_QUALITY = 85
-"""Of the thumbnail, 1..95 in Pillow's scale: no blocks are seen at this size."""
-
-WHITE = 1.0
-"""The paper that Photoshop lays a merged picture with clear places on."""
 
 RESOLUTION, THUMBNAIL, ICC, VERSION_INFO = 1005, 1036, 1039, 1057
 """Image resources (specification, "Image Resource IDs")."""
@@ -221,29 +211,20 @@ def _document(stack: LayerStack, merged: Tensor, version: int, dpi: float) -> Do
     return Document(header, image_resources=resources, image_data=_image_data(merged, clear, version))
 
 
-def _on_paper(merged: Tensor) -> Tensor:
-    """The colours (H, W, 3) of a picture (H, W, 4) laid over white."""
-    return onto_color(merged, merged.new_full((3,), WHITE))[..., :3]
-
-
 def _image_data(merged: Tensor, clear: bool, version: int) -> Any:
     """The merged picture. Where it is clear Photoshop wants its colours laid over white, beside the alpha."""
     from psd_tools.constants import Compression
     from psd_tools.psd.image_data import ImageData
 
     alpha = merged[..., 3:]
-    colors = _on_paper(merged) if clear else merged[..., :3]
+    colors = on_paper(merged) if clear else merged[..., :3]
     planes = torch.cat(_planes(torch.cat([colors, alpha], dim=-1) if clear else colors))
     return ImageData(Compression.RLE, _encoded(planes, version))
 
 
 def _thumbnail(merged: Tensor) -> bytes:
     """Resource 1036: a small JPEG over white, and what it would take unpacked, a row filled up to whole 32 bits."""
-    picture = Image.fromarray(to_bytes(_on_paper(merged)).cpu().numpy())
-    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    jpeg, (width, height) = buffer.getvalue(), picture.size
+    jpeg, (width, height) = jpeg_thumbnail(merged, THUMBNAIL_SIDE)
     row = math.ceil(width * BITS_A_PIXEL / ROW_BITS) * ROW_BITS // 8
     return struct.pack(">6I2H", JPEG, width, height, row, row * height, len(jpeg), BITS_A_PIXEL, PLANES) + jpeg
 
@@ -265,12 +246,13 @@ def _add_entries(document: Document, entries: Iterator[Entry]) -> None:
     document.layer_and_mask_information.layer_info = info
 
 
-def read(path: Path, hidden: bool = True) -> Layered:
+def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     """The layers of a PSD or PSB, bottom first, with groups as names; see psd_reader.py for what becomes of them.
 
-    hidden: keep hidden layers too. Raises QilError: broken files, other colour modes, layers that cannot be drawn.
+    hidden: keep hidden layers too. unsupported: see format.UNSUPPORTED. Raises QilError: broken files, multichannel
+    files, layers that cannot be drawn.
     """
-    return read_document(path, hidden)
+    return read_document(path, hidden, unsupported)
 
 
 FORMAT = Format(

@@ -6,8 +6,10 @@ files and the pictures that Photoshop merged them to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .tree import Problem
 
 if TYPE_CHECKING:
     from psd_tools.psd.layer_and_mask import LayerRecord, MaskData
@@ -43,6 +45,9 @@ SOLID = b"SoCo"
 FILLS = {SOLID, b"GdFl", b"PtFl"}
 """Fills of one colour, with a gradient, and with a pattern."""
 
+STROKE = b"vstk"
+"""A line along the path of a shape, and whether it is on."""
+
 SHAPE = {*FILLS, b"vscg"}
 """A layer with pixels and one of these is a shape: a fill that a path cuts out."""
 
@@ -73,6 +78,14 @@ class StoredMask(NamedTuple):
     bottom: int
     outside: int
     density: float
+
+    @property
+    def width(self) -> int:
+        return max(self.right - self.left, 0)
+
+    @property
+    def height(self) -> int:
+        return max(self.bottom - self.top, 0)
 
 
 class Board(NamedTuple):
@@ -164,17 +177,16 @@ def has_pixels(record: LayerRecord) -> bool:
     return record.width * record.height > 0
 
 
-def _mask_problem(record: LayerRecord) -> str:
-    """What a mask does that its stored pixels do not show, or nothing."""
+def _mask_problems(record: LayerRecord) -> Iterator[Problem]:
+    """What a mask does that its stored pixels do not show."""
     data = record.mask_data
     given = data.parameters if data is not None else None
     if data is not None and given is not None:
         if given.user_mask_feather or given.vector_mask_feather:
-            return "has a mask with feather"
+            yield Problem("has a mask with feather", "drawn with its hard edge")
         in_use = _is_shape(record) or stored_mask(record) is not None
         if in_use and _lost_density(record, data) < 1:
-            return "has a vector mask with density"
-    return "has a vector mask without pixels" if _lacks_drawn_mask(record) else ""
+            yield Problem("has a vector mask with density", "drawn as if it were whole")
 
 
 def _lost_density(record: LayerRecord, data: MaskData) -> float:
@@ -185,7 +197,7 @@ def _lost_density(record: LayerRecord, data: MaskData) -> float:
     return min(user, vector) if data.real_flags is not None else 1.0
 
 
-def _lacks_drawn_mask(record: LayerRecord) -> bool:
+def lacks_drawn_mask(record: LayerRecord) -> bool:
     """Whether a vector mask is on that cuts neither the layer's pixels nor a mask among its channels."""
     vector = block(record, *VECTOR_MASK)
     drawn = record.mask_data is not None and record.mask_data.flags.user_mask_from_render
@@ -197,37 +209,47 @@ def _lacks_drawn_mask(record: LayerRecord) -> bool:
 # --- what cannot be drawn
 
 
-def cannot_draw(record: LayerRecord) -> str:
-    """What a layer or a group does that pixels alone do not show, or nothing."""
-    if problem := _mask_problem(record):
-        return problem
+def problems_of(record: LayerRecord) -> list[Problem]:
+    """What a layer or a group does that pixels alone do not show."""
+    found = list(_mask_problems(record))
     if _has_effects(record):
-        return "has layer effects"
+        found.append(Problem("has layer effects", "drawn without them"))
     if _number(record, KNOCKOUT, 0):
-        return "knocks out the layers below"
+        found.append(Problem("knocks out the layers below", "drawn over them"))
     if block(record, CHANNELS):
-        return "is blended into some of the channels only"
+        found.append(Problem("is blended into some of the channels only", "drawn into all"))
     ranges = record.blending_ranges
     pairs = [*(ranges.composite_ranges or ()), *(pair for row in ranges.channel_ranges or () for pair in row)]
-    return "blends by tone (Blend If)" if any(tuple(pair) != FULL_RANGE for pair in pairs) else ""
+    if any(tuple(pair) != FULL_RANGE for pair in pairs):
+        found.append(Problem("blends by tone (Blend If)", "drawn whole"))
+    return found
 
 
-def lacks_pixels(record: LayerRecord) -> str:
-    """Why a layer that is no group has no pixels of its own, or nothing."""
+def lacks_pixels(record: LayerRecord) -> Problem | None:
+    """Why a layer that is no group and no fill has no pixels of its own, or nothing."""
     found = keys(record)
     if found & ADJUSTMENTS:
-        return "is an adjustment layer"
-    if has_pixels(record) or solid_color(record):
-        return ""
-    if found & FILLS:
-        return "is a fill layer without pixels"
+        return Problem("is an adjustment layer")
+    if has_pixels(record) or found & FILLS:
+        return None
     # An empty layer lacks this flag: one of a kind that came after the specification has it.
-    return "is a layer without pixels of its own" if record.flags.pixel_data_irrelevant else ""
+    return Problem("is a layer without pixels of its own") if record.flags.pixel_data_irrelevant else None
 
 
-def fill_problem(record: LayerRecord, mode: str) -> str:
+def is_fill(record: LayerRecord) -> bool:
+    """Whether a layer is a fill that has to be drawn."""
+    return bool(keys(record) & FILLS) and not has_pixels(record)
+
+
+def has_stroke(record: LayerRecord) -> bool:
+    """Whether a line is drawn along the path of a shape, which is not in the fill."""
+    data = block(record, STROKE)
+    return data is not None and _is_on(data, b"strokeEnabled")
+
+
+def fill_problem(record: LayerRecord, mode: str) -> Problem | None:
     faded = mode in FILL_DIFFERS and fill_opacity(record) < 1
-    return f"has a fill opacity under the blend mode {mode}" if faded else ""
+    return Problem(f"has a fill opacity under the blend mode {mode}", "drawn with it as opacity") if faded else None
 
 
 def _has_effects(record: LayerRecord) -> bool:
@@ -251,11 +273,9 @@ def _is_on(data: Any, key: bytes) -> bool:
 
 
 def solid_color(record: LayerRecord) -> tuple[float, float, float] | None:
-    """The colour (0..1) of a solid fill that has no pixels and no path, for the whole canvas; None for all else."""
+    """The colour (0..1) of a solid fill that has no pixels, for the whole canvas; None for all else."""
     fill = block(record, SOLID)
-    if fill is None or has_pixels(record) or _lacks_drawn_mask(record):
-        return None
-    return _rgb(fill)
+    return None if fill is None or has_pixels(record) else _rgb(fill)
 
 
 def _rgb(data: Any) -> tuple[float, float, float] | None:

@@ -5,7 +5,7 @@ A new format is one file beside this one that ends with its FORMAT (see format.p
 
 from __future__ import annotations
 
-from . import archive, folder, ora, pptx, psd
+from . import archive, folder, ora, pptx, psd, svg
 from .format import Format
 
 FORMATS: dict[str, Format] = {
@@ -16,6 +16,7 @@ FORMATS: dict[str, Format] = {
         archive.FORMAT,
         folder.FORMAT,
         pptx.FORMAT,
+        svg.FORMAT,
     )
 }
 """By key, in the order in which they are offered, and in which a file is held against them."""

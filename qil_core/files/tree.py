@@ -2,8 +2,9 @@
 
 Layers stay layers wherever a flat stack can show them. What it cannot show is merged, exactly, into one layer: a base
 with the layers clipped to it; a group that is isolated, half transparent or masked. What can be neither is an error
-that names the layer. Rules: Adobe's "Layer opacity and blending" help (groups, clipping masks), W3C "Compositing and
-Blending Level 1", section 3 (isolated groups), and that "over" is associative.
+that names the layer, or is skipped and noted, as the caller wants it. Rules: Adobe's "Layer opacity and blending" help
+(groups, clipping masks), W3C "Compositing and Blending Level 1", section 3 (isolated groups), and that "over" is
+associative.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,13 +38,36 @@ class Mask:
         """Whether it shows or hides every pixel whole: then each layer of a group may have it instead of the group."""
         return self.outside in (0, 1) and bool(((self.plane == 0) | (self.plane == 1)).all())
 
+    def on(self, canvas: Mask) -> Mask:
+        """This mask and one that covers the whole canvas, as one."""
+        weight = torch.full_like(canvas.plane, self.outside)
+        _place(weight, self.plane, self.left - canvas.left, self.top - canvas.top)
+        return replace(canvas, plane=canvas.plane * weight)
+
+
+class Unsupported(QilError):
+    """A file is whole, and holds something that layers of this package cannot show. why: what, in a few words."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class Problem(NamedTuple):
+    """What a layer does that cannot be drawn ("has layer effects"), and what is done instead where that is wanted
+    ("it is drawn without them"); without an instead the layer has to be left out.
+    """
+
+    what: str
+    instead: str = ""
+
 
 @dataclass(frozen=True, eq=False)
 class Style:
     """How a layer or a group meets what is below it.
 
     clipped: shows only where the layer below it does. apart: layers clipped to this one meet what is below it one
-    by one, not together with it. problem: why it cannot be drawn ("is an adjustment layer"), or empty.
+    by one, not together with it. problems: what cannot be drawn.
     """
 
     opacity: float = 1.0
@@ -50,7 +75,7 @@ class Style:
     visible: bool = True
     clipped: bool = False
     mask: Mask | None = None
-    problem: str = ""
+    problems: tuple[Problem, ...] = ()
     apart: bool = False
 
 
@@ -88,22 +113,34 @@ class Flat:
     visible: bool
 
 
-def flatten(items: Sequence[Sheet | Folder], width: int, height: int, source: Path, hidden: bool = True) -> Layered:
+def flatten(
+    items: Sequence[Sheet | Folder], width: int, height: int, source: Path, hidden: bool = True, skip: bool = False
+) -> Layered:
     """The flat stack of a tree, bottom first, on a canvas of width x height.
 
     hidden: keep what is hidden, as hidden layers; a hidden layer inside something that has to be merged is left out
-    in any case. Raises QilError: nothing to show, too large, a layer that cannot be drawn (hidden ones may be so).
+    in any case. skip: leave out what cannot be drawn, and note each. Raises QilError: nothing to show, too large;
+    Unsupported: a layer that cannot be drawn (hidden ones may be so).
     """
-    flats = [flat for flat in _Canvas(width, height, hidden, source).flats(items) if hidden or flat.visible]
+    room = _Canvas(width, height, hidden, source, skip)
+    flats = [flat for flat in room.flats(items) if hidden or flat.visible]
     if not flats:
-        raise QilError(f"Cannot read {source}: it holds no {'' if hidden else 'visible '}layer.")
+        left_out = f" {'; '.join(room.notes)}. Take the merged picture instead." if room.notes else ""
+        nothing = f"it holds no {'' if hidden else 'visible '}layer"
+        raise Unsupported(f"Cannot read {source}: {nothing}.{left_out}", nothing)
     check_size(width, height, len(flats), source)
     pixels = torch.zeros(len(flats), height, width, 4)
     for canvas, flat in zip(pixels, flats, strict=True):
         _place(canvas, flat.image, flat.left, flat.top)
     names = [join_levels([level for level in flat.levels if level] or ["layer"]) for flat in flats]
     modes, opacities, visible = zip(*((flat.mode, flat.opacity, flat.visible) for flat in flats), strict=True)
-    return Layered(LayerStack.from_image(pixels, names), Look(modes, opacities, visible))
+    return Layered(LayerStack.from_image(pixels, names), Look(modes, opacities, visible), tuple(room.notes))
+
+
+def merged_layer(picture: Tensor, why: str) -> Layered:
+    """The merged picture (H, W, 4) of a file whose layers cannot be shown, as its one layer. why: for the notes."""
+    note = f"the merged picture was taken: {why}"
+    return Layered(LayerStack.from_image(picture[None], [MERGED_NAME]), Look().of(1), (note,))
 
 
 def _place(canvas: Tensor, image: Tensor, left: int, top: int) -> None:
@@ -125,11 +162,15 @@ def _masked(flat: Flat, mask: Mask | None) -> Flat:
 
 
 class _Canvas:
-    """Flattens on a canvas of this size; hidden layers are looked into only when they are wanted."""
+    """Flattens on a canvas of this size; hidden layers are looked into only when they are wanted.
 
-    def __init__(self, width: int, height: int, hidden: bool, source: Path) -> None:
-        self.width, self.height, self.hidden, self.source = width, height, hidden, source
+    notes: what was skipped, a line each.
+    """
+
+    def __init__(self, width: int, height: int, hidden: bool, source: Path, skip: bool) -> None:
+        self.width, self.height, self.hidden, self.source, self.skip = width, height, hidden, source, skip
         self.merged = 0
+        self.notes: list[str] = []
 
     def flats(self, items: Sequence[Sheet | Folder]) -> list[Flat]:
         """The flat layers of some siblings, bottom first."""
@@ -138,15 +179,22 @@ class _Canvas:
             if base.style.visible or self.hidden:
                 layers = self._one(base)
                 seen = [item for item in clipped if item.style.visible] if base.style.visible else []
+                if seen and not layers and base.style.problems:
+                    self.notes += [f"{_quoted(item)} is clipped to {_quoted(base)}: left out with it" for item in seen]
+                    continue
                 found += [self._clip(base, layers, seen)] if seen else layers
         return found
 
     def _one(self, item: Sheet | Folder) -> list[Flat]:
         """The flat layers of one layer or group, whose style is theirs when it returns."""
-        if item.style.problem:
-            if not item.style.visible:
-                return []
-            raise _refused(item, item.style.problem)
+        problems, visible = item.style.problems, item.style.visible
+        if problems and not self.skip and visible:
+            raise _refused(item, problems[0].what)
+        given_up = any(not each.instead for each in problems)
+        if problems and (visible or self.hidden):
+            self.notes += [f"{_quoted(item)} {each.what}: {each.instead or 'left out'}" for each in problems]
+        if given_up or (problems and not self.skip):
+            return []
         return self._folder(item) if isinstance(item, Folder) else [self._sheet(item)]
 
     def _sheet(self, item: Sheet) -> Flat:
@@ -171,10 +219,14 @@ class _Canvas:
         if style.opacity == 1 and style.mask and style.mask.is_hard() and self._lets_through(item, inner):
             return [_masked(flat, style.mask) for flat in below]
         if not item.isolated and any(flat.mode != "normal" for flat in inner if flat.visible):
-            raise QilError(
-                f'The group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask, which '
-                "separate layers cannot show. Set the group's mode to Normal, or merge it, then save."
-            )
+            what = f'the group "{level}" lets blend modes through at {style.opacity:.0%} opacity or under a mask'
+            if not self.skip:
+                raise Unsupported(
+                    f"T{what[1:]}, which separate layers cannot show. Set the group's mode to Normal, or merge "
+                    f"it, then save. {OTHERWISE}",
+                    what,
+                )
+            self.notes.append(f"{what}: merged as if its mode were Normal")
         merged = self._merge((level,), inner)
         mode = style.mode if item.isolated else "normal"
         return [_masked(replace(merged, opacity=style.opacity, mode=mode), style.mask)]
@@ -192,7 +244,9 @@ class _Canvas:
         """One layer of a base and the layers clipped to it: they colour it, its alpha and its look stay."""
         plain_look = base.style.opacity == 1 and {base.style.mode, *(item.style.mode for item in clipped)} == {"normal"}
         if base.style.apart and not plain_look:
-            raise _refused(base, "blends the layers clipped to it one by one")
+            if not self.skip:
+                raise _refused(base, "blends the layers clipped to it one by one")
+            self.notes.append(f"{_quoted(base)} blends the layers clipped to it one by one: drawn as blended together")
         own = layers[0] if len(layers) == 1 else self._merge((clean(base.name).strip(),), layers)
         plain = replace(own, opacity=1.0, mode="normal")
         pixels, modes = self._stack([plain, *self.flats([_unclipped(item) for item in clipped])])
@@ -218,8 +272,19 @@ class _Canvas:
         return pixels, [flat.mode for flat in flats]
 
 
-def _refused(item: Sheet | Folder, problem: str) -> QilError:
-    return QilError(f'The layer "{clean(item.name)}" {problem}. Rasterize it, merge it or hide it, then save.')
+MERGED_NAME = "merged picture"
+OTHERWISE = "Or choose, as unsupported, to skip what cannot be drawn or to take the merged picture."
+"""How a file can be read all the same, for messages."""
+
+
+def _refused(item: Sheet | Folder, problem: str) -> Unsupported:
+    why = f"the layer {_quoted(item)} {problem}"
+    mend = "Rasterize it, merge it or hide it, then save."
+    return Unsupported(f"T{why[1:]}. {mend} {OTHERWISE}", why)
+
+
+def _quoted(item: Sheet | Folder) -> str:
+    return f'"{clean(item.name)}"'
 
 
 def _unclipped(item: Sheet | Folder) -> Sheet | Folder:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ..memory import CGROUP, free_ram
 from . import devices
 
 HOST = torch.device("cpu")
@@ -21,24 +21,6 @@ UNLIMITED = 1 << 62
 
 PIN_SHARE = 0.5
 """Of the host's free memory, the share that may be pinned: pinned memory is never swapped, so others need the rest."""
-
-
-CGROUP = Path("/sys/fs/cgroup")
-"""Where Linux says what a container may use of the machine (control groups, version 2)."""
-
-
-def left_in_container(cgroup: Path) -> int | None:
-    """Bytes of memory that this container may still take; None where there is none, or it has no limit.
-
-    What holds nothing but files counts as free: it is given back when the limit is near.
-    """
-    try:
-        limit = (cgroup / "memory.max").read_text().strip()
-        used = int((cgroup / "memory.current").read_text())
-        about = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # no such system, or one that says it otherwise
-        return None
-    return int(limit) - used + int(about.get("file", 0)) if limit.isdigit() else None
 
 
 class Guest(Protocol):
@@ -71,11 +53,7 @@ class Machine:
 
     def free_ram(self) -> int:
         """Bytes of host memory that are free, or that hold nothing but files which could be read again."""
-        import psutil  # comes with accelerate and with ComfyUI
-
-        available = int(psutil.virtual_memory().available)
-        left = left_in_container(CGROUP)
-        return available if left is None else max(0, min(available, left))
+        return free_ram(CGROUP)
 
     def pinnable(self) -> int:
         """Bytes of host memory that may be pinned now; 0 where the device reads no pinned memory."""

@@ -65,6 +65,23 @@ def test_what_is_exported_is_loaded_again_exactly(client: Client, server: Server
     assert (names, modes, width) == (NAMES, MODES, "480")
 
 
+def test_what_layers_cannot_show_is_skipped_and_named_in_the_notes(client: Client, server: Server) -> None:
+    """An OpenRaster file with a text layer, as some programs write it."""
+    picture = io.BytesIO()
+    Image.new("RGBA", (8, 8), (10, 20, 30, 255)).save(picture, "PNG")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as out:
+        xml = '<image w="8" h="8"><stack><text name="title"/><layer name="ground" src="a"/></stack></image>'
+        for name, data in {"stack.xml": xml.encode(), "a": picture.getvalue()}.items():
+            out.writestr(name, data)
+    graph = loaded(put(server, buffer.getvalue(), "text.ora"))
+    assert '"title" is a text, not a layer of pixels' in client.run(graph).error
+    graph["load"]["inputs"]["unsupported"] = "skip and say so"
+    graph["notes"] = node("PreviewAny", source=["load", 5])
+    _, (names, notes) = text(client, graph, "names", "notes")
+    assert (names, notes) == ("ground", '"title" is a text, not a layer of pixels: left out')
+
+
 def test_a_psd_has_the_dpi_and_groups_that_were_asked_for(client: Client) -> None:
     (file,) = client.succeed(exported("PSD")).output("export")["files"]
     document = PSDImage.open(io.BytesIO(client.view(file)))

@@ -128,7 +128,10 @@ def test_without_a_canvas_it_holds_all_layers() -> None:
         (document({"image": torch.zeros(1, 1, 1, 3), "rotation": math.nan}), "rotation nan"),
         (document({"image": torch.zeros(1, 1, 1, 3), "w": 500}), "scaled by 500"),
         (document({"image": torch.zeros(1, 1, 1, 3), "mask": torch.zeros(2, 2)}), "shape .N, H, W."),
-        (document({"image": torch.zeros(1, 1, 1, 3)}, canvas=(30_000, 30_000)), "300 megapixels"),
+        (
+            document({"image": torch.zeros(1, 1, 1, 3)}, canvas=(30_000, 30_000)),
+            "900 megapixels, which take 36",
+        ),
     ],
 )
 def test_a_document_that_cannot_be_read_is_refused_with_the_reason(given_document: Any, message: str) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,19 @@ import pytest
 import torch
 from PIL import Image
 from psd_tools import PSDImage
+from psd_tools.constants import Tag
+from psd_tools.psd import PSD
 from torch import Tensor
 
 from qil_core.composite import onto_color
 from qil_core.errors import QilError
 from qil_core.files import ora, psd
 from qil_core.files.layered import Layered, Look
-from qil_core.stack import LayerStack, quantize
+from qil_core.files.psd_color import Colors
+from qil_core.files.psd_gradient import draw_gradient
+from qil_core.files.psd_header import HEADER_BYTES, read_header
+from qil_core.files.psd_merged import merged_picture
+from qil_core.stack import Box, LayerStack, quantize
 
 PSD_FILES = Path(os.environ.get("QIL_PSD_FILES", "nowhere"))
 WHITE = torch.ones(3)
@@ -129,36 +136,115 @@ def photoshops_files() -> list[Path]:
     return sorted(path for kind in ("psd", "psb") for path in PSD_FILES.rglob(f"*.{kind}"))
 
 
+TYPE_GAMMA = "Photoshop drew its type with a gamma of 1.45, which is a setting of the program and not in the file"
 KNOWN = {
-    "masks2": "Photoshop drew its text with a gamma, which is a setting of the program and not in the file",
+    "masks2": TYPE_GAMMA,
+    "stroke-color-descriptors-lab": "mixes soft edges in Lab",
+    "stroke-color-descriptors-gray": "mixes soft edges in a dot gain of 15 %",
+    "4x4_8bit_grayscale": "mixes in a dot gain of 15 %",
+    "gray1": "mixes soft edges in a grey of gamma 2.2",
     "unicode_pathname": "holds no merged picture, and psd-tools draws its colour of 203.997 as 203",
 }
+"""Files that look otherwise, and why. Each differs in soft edges alone."""
 
 
-@pytest.mark.skipif(not photoshops_files(), reason="NOT CHECKED: QIL_PSD_FILES names no psd-tools test files")
+def merged_by_photoshop(path: Path) -> Tensor:
+    """The merged picture in a file over white (H, W, 3), as sRGB."""
+    with path.open("rb") as file:
+        header = read_header(file.read(HEADER_BYTES), path)
+        file.seek(0)
+        document = PSD.read(file)
+    profile = document.image_resources.get(1039)
+    colors = Colors(header, None if profile is None else profile.data)
+    return onto_color(merged_picture(document, header, colors, path), WHITE)[..., :3]
+
+
+def drawn_by_psd_tools(path: Path) -> Tensor:
+    picture = PSDImage.open(path).composite(force=True, color=1.0, apply_icc=True).convert("RGBA")
+    return onto_color(torch.from_numpy(np.array(picture)).float() / 255, WHITE)[..., :3]
+
+
+def differences(path: Path, document: Layered) -> list[Tensor]:
+    """From Photoshop's merged picture and psd-tools' own, in steps of 8 bits; from those that there are."""
+    # Photoshop adds up light in files of 32 bits.
+    light = any("32 bits a channel" in note for note in document.notes)
+    ours = onto_color(document.composite(linear=light), WHITE)[..., :3]
+    found = []
+    for draw in (merged_by_photoshop, drawn_by_psd_tools):
+        with suppress(QilError, ImportError, ValueError):  # there is none, or psd-tools lacks a library
+            found.append((ours - draw(path)).abs() * 255)
+    return found
+
+
+def looks_right(off: Tensor) -> bool:
+    return float(off.mean()) <= 0.5 and float(off.max()) <= 3
+
+
+needs_files = pytest.mark.skipif(
+    not photoshops_files(), reason="NOT CHECKED: QIL_PSD_FILES names no psd-tools test files"
+)
+
+
+@pytest.mark.slow
+@needs_files
 def test_photoshops_files_look_as_in_photoshop_or_say_why_not() -> None:
-    """Against the merged picture in the file or psd-tools' own drawing: 0.5/255 off on average, 3/255 anywhere."""
-    read, refused, wrong = 0, list[str](), list[str]()
+    """0.5/255 off on average and 3/255 anywhere, but for what the notes say is drawn here, or is light."""
+    read, noted, wrong = 0, 0, list[str]()
     for path in photoshops_files():
         try:
             document = psd.read(path, hidden=False)
-        except QilError as error:
-            refused.append(str(error))
+        except QilError:
             continue
         read += 1
-        ours = onto_color(document.composite(), WHITE)[..., :3]
-        off = [(ours - theirs).abs() * 255 for theirs in pictures_of(path)]
-        fine = any(float(each.mean()) <= 0.5 and float(each.max()) <= 3 for each in off)
-        wrong += [f"{path.name}: {[float(each.max()) for each in off]}"] if not fine and path.stem not in KNOWN else []
-    print(f"{read} read, {len(refused)} refused with a reason")
+        off = differences(path, document)
+        if not off or any(map(looks_right, off)) or path.stem in KNOWN:
+            continue
+        said = any("drawn here" in note or "32 bits a channel" in note for note in document.notes)
+        noted += said
+        wrong += [] if said else [f"{path.name}: {[float(each.max()) for each in off]}"]
+    print(f"{read} read whole, {noted} of them differ in what the notes name")
     assert not wrong
-    assert not [e for e in refused if not any(word in e for word in ("layer", "colours are", "bits a channel"))]
-    assert read >= 130
+    assert read >= 160
 
 
-def pictures_of(path: Path) -> list[Tensor]:
-    """The merged picture that the file holds, and psd-tools' composite, over white."""
-    document = PSDImage.open(path)
-    found = [document.topil(apply_icc=False), document.composite(force=True, color=1.0, apply_icc=False)]
-    rgba = [torch.from_numpy(np.array(picture.convert("RGBA"))).float() / 255 for picture in found if picture]
-    return [onto_color(picture, WHITE)[..., :3] for picture in rgba]
+@pytest.mark.slow
+@needs_files
+@pytest.mark.parametrize(("unsupported", "least"), [("skip", 0.85), ("merged", 0.95)])
+def test_most_of_photoshops_files_are_read_and_each_skipped_thing_is_named(unsupported: str, least: float) -> None:
+    read, unread = 0, list[str]()
+    for path in photoshops_files():
+        try:
+            document = psd.read(path, hidden=False, unsupported=unsupported)
+        except QilError as error:
+            unread.append(str(error))
+            continue
+        read += 1
+        with suppress(QilError):
+            psd.read(path, hidden=False)
+            continue
+        assert document.notes, path
+    print(f"{unsupported}: {read} read, {len(unread)} not")
+    assert read >= least * len(photoshops_files())
+    assert all("broken" not in error or unsupported == "merged" for error in unread)
+
+
+@needs_files
+def test_gradients_lie_where_photoshop_stored_them() -> None:
+    """Layers that hold both their pixels and how they are drawn: linear ones within 2/255 on average, others 7.5."""
+    checked = 0
+    for path in (path for name in ("gradient-styles.psd", "gradient-sizes.psd") for path in PSD_FILES.rglob(name)):
+        for layer in PSDImage.open(path).descendants():
+            fill = layer.tagged_blocks.get_data(Tag.GRADIENT_FILL_SETTING)
+            if fill is None:
+                continue
+            box, (left, top, right, bottom) = Box(*layer.bbox), layer.vector_mask.bbox
+            wide, high = layer._psd.width, layer._psd.height
+            frame = (left * wide, top * high, right * wide, bottom * high)
+            if (drawn := draw_gradient(fill, layer._psd.color_mode, frame, box)) is None:
+                continue
+            stored = np.asarray(layer.topil(apply_icc=False).convert("RGBA")).astype(float)
+            off = np.abs(drawn[0] * 255 - stored[..., :3])[stored[..., 3] == 255].mean()
+            print(f"{path.name} {layer.name}: {off:.2f}")
+            assert off <= (2 if path.name == "gradient-sizes.psd" else 7.5)
+            checked += 1
+    assert checked >= 15

@@ -13,85 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from psd_tools.constants import BlendMode, ChannelID, Compression, SectionDivider, Tag
-from psd_tools.psd import PSD
-from psd_tools.psd.color_mode_data import ColorModeData
+from psd_edits import SIDE, Change, edited, flat, give_mask, give_path, pixels, soft
+from psd_tools.constants import BlendMode, SectionDivider, Tag
 from psd_tools.psd.descriptor import Descriptor, Double, Integer
-from psd_tools.psd.image_data import ImageData
-from psd_tools.psd.layer_and_mask import ChannelData, ChannelInfo, LayerRecord, MaskData, MaskFlags, MaskParameters
+from psd_tools.psd.layer_and_mask import LayerRecord, MaskParameters
 from psd_tools.psd.tagged_blocks import ChannelBlendingRestrictionsSetting as Restrictions
 from psd_tools.psd.tagged_blocks import DescriptorBlock, TaggedBlock
-from psd_tools.psd.vector import ClosedPath, VectorMaskSetting
-from psd_tools.psd.vector import Path as Outline
 from torch import Tensor
 
 from qil_core.errors import QilError
 from qil_core.files import psd
 from qil_core.files.layered import PLAIN, Layered, Look
-from qil_core.stack import LayerStack, quantize
+from qil_core.stack import LayerStack
 
-SIDE = 6
 NAMES = ("ground", "g/low", "g/high")
-Change = Callable[[dict[str, tuple[LayerRecord, Any]]], None]
-
-
-def pixels(alpha: Tensor | float = 1.0) -> Tensor:
-    """Three layers of noise, SIDE x SIDE: two opaque ones, and one with this alpha."""
-    layers = torch.rand(3, SIDE, SIDE, 4, generator=torch.Generator().manual_seed(0))
-    layers[:2, ..., 3] = 1
-    layers[2, ..., 3] = alpha
-    return quantize(layers)
 
 
 def read(path: Path, change: Change, look: Look = PLAIN, alpha: Tensor | float = 1.0, hidden: bool = False) -> Layered:
     """What is read of a file whose records were changed; they are found by name, a group's under "g"."""
     return psd.read(edited(psd.write(LayerStack(pixels(alpha), NAMES), path, look), change), hidden)
-
-
-def edited(path: Path, change: Change) -> Path:
-    document = PSD.frombytes(path.read_bytes())
-    info = document.layer_and_mask_information.layer_info
-    assert info is not None
-    change({r.name: (r, c) for r, c in zip(info.layer_records, info.channel_image_data, strict=True)})
-    with path.open("wb") as file:
-        document.write(file)
-    return path
-
-
-def soft(seed: int) -> Tensor:
-    """A mask (SIDE, SIDE) in k/255."""
-    return quantize(torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(seed)))
-
-
-def give_channel(entry: tuple[LayerRecord, Any], channel: ChannelID, plane: Tensor) -> None:
-    record, channels = entry
-    record.channel_info.append(ChannelInfo(channel))
-    channels.append(ChannelData(Compression.RAW, (plane * 255).round().to(torch.uint8).numpy().tobytes()))
-
-
-def give_mask(entry: tuple[LayerRecord, Any], plane: Tensor, real: Tensor | None = None, **options: Any) -> None:
-    """A mask as large as the canvas; `real` is the user's own where Photoshop drew `plane` of a path too."""
-    drawn, density = options.get("drawn", False), options.get("density")
-    flags = MaskFlags(
-        mask_disabled=options.get("off", False), user_mask_from_render=drawn, parameters_applied=density is not None
-    )
-    data = MaskData(
-        bottom=SIDE, right=SIDE, flags=flags, background_color=options.get("outside", 0), parameters=density
-    )
-    give_channel(entry, ChannelID.USER_LAYER_MASK, plane)
-    if real is not None:
-        data.real_flags = MaskFlags(mask_disabled=options.get("real_off", False))
-        data.real_background_color = 255
-        data.real_top = data.real_left = 0
-        data.real_bottom = data.real_right = SIDE
-        give_channel(entry, ChannelID.REAL_USER_LAYER_MASK, real)
-    entry[0].mask_data = data
-
-
-def give_path(entry: tuple[LayerRecord, Any], flags: int = 0) -> None:
-    outline = Outline([ClosedPath()])
-    entry[0].tagged_blocks.set_data(Tag.VECTOR_MASK_SETTING1, flags=flags, path=outline)
-    assert isinstance(entry[0].tagged_blocks.get_data(Tag.VECTOR_MASK_SETTING1), VectorMaskSetting)
 
 
 def described(**values: Any) -> DescriptorBlock:
@@ -250,16 +190,6 @@ def test_a_fill_without_pixels_covers_the_canvas_under_its_mask(tmp_path: Path) 
     assert layer[0, 0, :3].tolist() == pytest.approx([1, 128 / 255, 0])
 
 
-def flat(path: Path, planes: np.ndarray, mode: int, palette: bytes = b"", resources: bytes = b"") -> Path:
-    """A PSD without layers: the planes are (channels, height, width)."""
-    channels, height, width = planes.shape
-    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, channels, height, width, 8, mode)
-    document = ImageData(Compression.RAW, planes.astype(np.uint8).tobytes()).tobytes()
-    between = struct.pack(">I", len(resources)) + resources + bytes(4)
-    path.write_bytes(header + ColorModeData(palette).tobytes() + between + document)
-    return path
-
-
 def test_indexed_colours_are_looked_up(tmp_path: Path) -> None:
     palette = np.zeros((3, 256), np.uint8)
     palette[:, 7], palette[:, 255] = (10, 20, 30), (200, 100, 50)
@@ -323,7 +253,6 @@ REFUSED = [
     (feathered, "has a mask with feather"),
     (half_of_both, "has a vector mask with density"),
     (half_a_path, "has a vector mask with density"),
-    (give_path, "has a vector mask without pixels"),
     (of_another_kind, "is a layer without pixels of its own"),
     (faded_dodge, "has a fill opacity under the blend mode color-dodge"),
     (set_block(Tag.KNOCKOUT_SETTING, 1), "knocks out the layers below"),

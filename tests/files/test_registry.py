@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,20 @@ def stack() -> LayerStack:
 
 def test_these_are_the_formats_and_what_a_stack_becomes(stack: LayerStack) -> None:
     endings = {key: format.suffix(stack) for key, format in FORMATS.items()}
-    assert endings == {"psd": ".psd", "ora": ".ora", "zip": ".zip", "png": "", "pptx": ".pptx"}
+    assert endings == {"psd": ".psd", "ora": ".ora", "zip": ".zip", "png": "", "pptx": ".pptx", "svg": ".svg"}
     assert loading.suffixes() == (".psd", ".psb", ".ora", ".zip", ".png")
     assert loading.kinds() == "PSD, PSB, ORA, ZIP or PNG"
 
 
 def test_the_names_that_saved_workflows_hold_stay() -> None:
-    assert [format.name for format in FORMATS.values()] == ["PSD", "OpenRaster", "ZIP", "PNG files", "PowerPoint"]
+    assert [format.name for format in FORMATS.values()] == [
+        "PSD",
+        "OpenRaster",
+        "ZIP",
+        "PNG files",
+        "PowerPoint",
+        "SVG",
+    ]
 
 
 @EVERY
@@ -51,8 +59,23 @@ def test_every_writer_is_called_alike_and_gives_its_path(format: Format, stack: 
     assert steps == [0, 0.5]
 
 
+@EVERY
+def test_two_writes_of_the_same_stack_give_the_same_bytes(
+    format: Format, stack: LayerStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year later, too: so that a file that did not change is not uploaded, or committed, again."""
+    kept: list[dict[str, bytes]] = []
+    for year in (0, 1):
+        monkeypatch.setattr(time, "time", lambda year=year: 1_800_000_000 + year * 31_536_000)
+        path = format.write(stack, tmp_path / str(year) / f"x{format.suffix(stack)}", options=LAVISH[format.key])
+        files = path.rglob("*") if path.is_dir() else [path]
+        kept.append({file.name: file.read_bytes() for file in files})
+    assert kept[0] == kept[1]
+
+
 GIVEN = Options(dpi=100, notes=("a note",), originals=(torch.zeros(3, 4, 3),), build_up=True)
-TAKES = {"psd": ["dpi"], "ora": ["dpi"], "zip": [], "png": [], "pptx": GIVEN.given()}
+LAVISH = {"psd": Options(100), "ora": Options(100), "zip": NONE, "png": NONE, "pptx": GIVEN, "svg": Options(100)}
+TAKES = {"psd": ["dpi"], "ora": ["dpi"], "zip": [], "png": [], "pptx": GIVEN.given(), "svg": ["dpi"]}
 
 
 @EVERY
@@ -100,7 +123,7 @@ class Numbers:
         return path
 
     @staticmethod
-    def read(path: Path, hidden: bool) -> Layered:
+    def read(path: Path, hidden: bool, unsupported: str) -> Layered:
         count = int(path.read_text().split()[1])
         return Layered(LayerStack.from_image(torch.zeros(count, 1, 1, 4)), PLAIN.of(count))
 

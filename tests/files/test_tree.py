@@ -13,7 +13,7 @@ from qil_core.blend import BLEND_MODES
 from qil_core.composite import composite
 from qil_core.errors import QilError
 from qil_core.files.layered import Layered
-from qil_core.files.tree import Folder, Mask, Sheet, Style, flatten
+from qil_core.files.tree import Folder, Mask, Problem, Sheet, Style, flatten
 from qil_core.stack import LayerStack
 
 SIDE = 6
@@ -178,7 +178,7 @@ def test_a_hidden_layer_in_a_merged_group_is_left_out() -> None:
 
 def test_what_cannot_be_drawn_is_an_error_with_its_name_unless_it_is_hidden() -> None:
     def tree(visible: bool) -> tuple[Sheet, Sheet]:
-        return sheet("bg", 0), sheet("Levels 1", 1, problem="is an adjustment layer", visible=visible)
+        return sheet("bg", 0), sheet("Levels 1", 1, problems=(Problem("is an adjustment layer"),), visible=visible)
 
     with pytest.raises(QilError, match=r'layer "Levels 1" is an adjustment layer\. Rasterize it'):
         flat(*tree(visible=True))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from qil_core import memory
 from qil_core.model import machine
 from qil_core.model.machine import PIN_SHARE, UNLIMITED, HostBuffer, Machine
 
@@ -85,9 +86,9 @@ def test_a_container_has_the_memory_of_its_limit_and_files_in_it_count_as_free(
     (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.current").write_text("700\n")
     (tmp_path / "memory.stat").write_text("anon 400\nfile 250\n")
-    assert machine.left_in_container(tmp_path) == left
+    assert memory.left_in_container(tmp_path) == left
     assert Machine(CUDA).free_ram() == (left or 2000)
-    assert machine.left_in_container(tmp_path / "nothing here") is None
+    assert memory.left_in_container(tmp_path / "nothing here") is None
 
 
 def test_a_gpu_without_a_number_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,114 @@
+"""SVG: a picture a layer, placed and named, in named groups, as Inkscape, browsers and web editors open it.
+
+Source: SVG 1.1 and 2 (W3C), "Compositing and Blending Level 1" for mix-blend-mode, and Inkscape's own namespace, which
+makes a group a layer of its panel. Every layer is a PNG inside the file, cropped to its content; text and shapes are
+pictures too. An empty layer is an empty group.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ..progress import Progress, silent
+from ..stack import Box, LayerStack
+from .atomic import atomic_path
+from .format import NONE, Dpi, Format, Options
+from .layered import PLAIN, Layered, Look
+from .limits import check_count, check_modes
+from .names import Group, Leaf, clean, nest
+from .png import encode, parallel
+
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+INKSCAPE = "http://www.inkscape.org/namespaces/inkscape"
+
+MODES = {
+    "normal", "multiply", "screen", "overlay", "darken", "lighten", "color-dodge", "color-burn", "hard-light",
+    "soft-light", "difference", "exclusion", "hue", "saturation", "color", "luminosity",
+}  # fmt: skip
+"""The values of mix-blend-mode (Compositing and Blending Level 1, section 5.1), which are this package's names too."""
+
+DPI = Dpi(usual=96, least=10, most=2400)
+"""At 96, CSS' pixels an inch (CSS Values 4, section 6.2), a pixel of a layer is one of the drawing."""
+
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+ElementTree.register_namespace("inkscape", INKSCAPE)
+
+
+def write(
+    stack: LayerStack, path: Path, look: Look = PLAIN, options: Options = NONE, progress: Progress = silent
+) -> Path:
+    """Write an SVG: groups, layers, blend modes, opacities and hidden layers; the same bytes each time.
+
+    look: what lies beyond the canvas is kept and cut off where it is shown. options: dpi, the size in inches. Raises
+    QilError: too many layers, a mode that SVG lacks, dpi out of range, the disk refuses.
+    """
+    dpi, look = DPI.of(options), look.of(len(stack))
+    check_count(stack)
+    check_modes(stack, look, MODES, "SVG", "PSD")
+    layered = Layered(stack, look)
+    contents = [layered.content(i) for i in range(len(stack))]
+    with atomic_path(path) as temporary, parallel(encode, (found[1] for found in contents if found)) as pngs:
+        root = _root(stack, dpi)
+        drawing = _Drawing(look, [found[0] if found else None for found in contents], pngs, progress)
+        drawing.fill(root, nest(stack.names))
+        temporary.write_bytes(ElementTree.tostring(root, "utf-8", xml_declaration=True))
+    return path
+
+
+def _root(stack: LayerStack, dpi: float) -> ElementTree.Element:
+    inches = {"width": f"{stack.width / dpi:.6g}in", "height": f"{stack.height / dpi:.6g}in"}
+    # isolation: blend modes meet the layers, and never the page that the drawing lies on.
+    about = {"version": "1.1", "viewBox": f"0 0 {stack.width} {stack.height}", "style": "isolation:isolate"}
+    return ElementTree.Element(_tag("svg"), about | inches)
+
+
+class _Drawing:
+    """Fills a drawing from the bottom up."""
+
+    def __init__(self, look: Look, boxes: Sequence[Box | None], pngs: Iterator[bytes], progress: Progress) -> None:
+        self._look, self._boxes, self._pngs, self._progress = look, boxes, pngs, progress
+        self._groups = 0
+
+    def fill(self, parent: ElementTree.Element, items: Sequence[Group | Leaf]) -> None:
+        """Elements bottom first, as SVG draws them."""
+        for item in items:
+            if isinstance(item, Group):
+                self._groups += 1
+                self.fill(_layer(parent, item.name, f"group{self._groups}"), item.items)
+            else:
+                self._place(parent, item)
+
+    def _place(self, parent: ElementTree.Element, leaf: Leaf) -> None:
+        index, look = leaf.index, self._look
+        self._progress(index / len(self._boxes), f"Writing {leaf.name}")
+        group = _layer(parent, leaf.name, f"layer{index}")
+        style = "" if look.visible[index] else "display:none;"
+        style += f"opacity:{look.opacities[index]:.6g};" if look.opacities[index] < 1 else ""
+        style += f"mix-blend-mode:{look.modes[index]};" if look.modes[index] != "normal" else ""
+        if style:
+            group.set("style", style.rstrip(";"))
+        if (box := self._boxes[index]) is not None:
+            place = {"x": box.left, "y": box.top, "width": box.width, "height": box.height}
+            data = f"data:image/png;base64,{base64.b64encode(next(self._pngs)).decode()}"
+            numbers = {key: str(value) for key, value in place.items()}
+            ElementTree.SubElement(group, _tag("image"), numbers | {f"{{{XLINK}}}href": data})
+
+
+def _layer(parent: ElementTree.Element, name: str, identity: str) -> ElementTree.Element:
+    """A group that Inkscape shows as a layer and browsers as a title."""
+    name = clean(name)
+    label = {f"{{{INKSCAPE}}}groupmode": "layer", f"{{{INKSCAPE}}}label": name, "id": identity}
+    group = ElementTree.SubElement(parent, _tag("g"), label)
+    ElementTree.SubElement(group, _tag("title")).text = name
+    return group
+
+
+def _tag(name: str) -> str:
+    return f"{{{SVG}}}{name}"
+
+
+FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI)
