@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import QilError
@@ -83,6 +84,7 @@ class Masks:
         check_matting()
         rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy()
         masks, names, notes = checked(self.masks, self.names, rgb.shape[:2])
+        rgb, masks = _continued_into_clear(rgb, shown, masks)
         if not self.is_ordered:
             order = bottom_first(rgb, [mask.inside for mask in masks], part(progress, 0, 0.1))
             masks, names = [masks[i] for i in order], [names[i] for i in order]
@@ -96,8 +98,8 @@ class Masks:
             union |= masks[i].inside
         layers[1:, ..., 3] *= shown
         progress(0.8, "completing the background")
-        layers[0] = 1
         layers[0, ..., :3] = self._ground(rgb, cover, union)
+        layers[0, ..., 3] = _ground_alpha(shown, cover, union)
         return Decomposed(LayerStack(quantized(out), ("background", *names)), tuple(notes))
 
     def _ground(self, rgb: Floats, cover: Floats, union: Mask) -> Floats:
@@ -109,6 +111,41 @@ class Masks:
             sizes = f"{plate.shape[1]} x {plate.shape[0]} and the picture {rgb.shape[1]} x {rgb.shape[0]}"
             raise QilError(f"The background is {sizes} pixels: use a clean plate of the same size.")
         return _toned(plate, rgb, known)
+
+
+def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tuple[Floats, list[Area]]:
+    """A picture (H, W, 3) and areas in which clear places are like the nearest place that shows something.
+
+    An outline of the picture's own alpha is no edge of a mask: its softness is known already. So the pixels of such an
+    outline, which are half clear and beside solid ones, are like these too.
+    """
+    solid = shown > 0.5
+    known = solid | (~grown(solid, EDGE_PX) & (shown > CLEAR))
+    if known.all() or not known.any():
+        return rgb, areas
+    nearest = _nearest(known)
+    return rgb[nearest], [Area(area.inside[nearest], area.soft & known) for area in areas]
+
+
+def _nearest(known: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column (H, W) of the known pixel that is nearest to each one."""
+    import cv2
+
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros((int(labels.max()) + 1, 2), np.intp)
+    places[labels[known]] = np.argwhere(known)
+    return places[labels, 0], places[labels, 1]
+
+
+def _ground_alpha(shown: Floats, cover: Floats, union: Mask) -> Floats:
+    """Alpha (H, W) of the ground: all of a picture without clear parts; of a cut-out what it shows, and under what
+    covers it as far as its shape goes on. A piece that is covered as a whole leaves nothing below it."""
+    if (shown > CLEAR).all():
+        return np.ones_like(shown)
+    whole = _extent((shown > 0.5) & ~union, union)
+    return shown * np.where(cover >= HIDDEN, whole, 1)
 
 
 def _cut_out(rgb: Floats, area: Area, union: Mask, cover: Floats, band: int, out: Floats) -> Floats:
