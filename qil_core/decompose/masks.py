@@ -91,10 +91,11 @@ class Masks:
         band = self.band or band_width(*rgb.shape[:2])
         out = torch.zeros(len(masks) + 1, *picture.shape)
         layers = out.numpy()
+        there = shown > CLEAR
         cover, union = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], bool)
         for done, i in enumerate(reversed(range(len(masks)))):
             progress(0.1 + 0.7 * done / len(masks), f"cutting out {names[i]}")
-            cover = _cut_out(rgb, masks[i], union, cover, band, layers[i + 1])
+            cover = _cut_out(rgb, masks[i], union, there, cover, band, layers[i + 1])
             union |= masks[i].inside
         layers[1:, ..., 3] *= shown
         progress(0.8, "completing the background")
@@ -117,9 +118,9 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
     """A picture (H, W, 3) and areas in which clear places are like the nearest place that shows something.
 
     An outline of the picture's own alpha is no edge of a mask: its softness is known already. So the pixels of such an
-    outline, which are half clear and beside solid ones, are like these too.
+    outline, which are not solid and beside solid ones, are like these too.
     """
-    solid = shown > 0.5
+    solid = shown >= SOLID
     known = solid | (~grown(solid, EDGE_PX) & (shown > CLEAR))
     if known.all() or not known.any():
         return rgb, areas
@@ -144,18 +145,22 @@ def _ground_alpha(shown: Floats, cover: Floats, union: Mask) -> Floats:
     covers it as far as its shape goes on. A piece that is covered as a whole leaves nothing below it."""
     if (shown > CLEAR).all():
         return np.ones_like(shown)
-    whole = _extent((shown > 0.5) & ~union, union)
+    there = shown > CLEAR
+    whole = _extent((shown > 0.5) & ~union, union, there)
     return shown * np.where(cover >= HIDDEN, whole, 1)
 
 
-def _cut_out(rgb: Floats, area: Area, union: Mask, cover: Floats, band: int, out: Floats) -> Floats:
-    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above."""
+def _cut_out(rgb: Floats, area: Area, union: Mask, there: Mask, cover: Floats, band: int, out: Floats) -> Floats:
+    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above.
+
+    there: where the picture shows something.
+    """
     box = box_around(area.inside | area.soft, 4 * band)
     layer, above, mask = out[box], cover[box], area.inside
     whole = _cover(rgb[box], mask[box], area.soft[box], union[box], above, band)
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
-    extent = _extent(mask[box], union[box])
+    extent = _extent(mask[box], union[box], there[box])
     layer[..., 3] = np.where(above >= HIDDEN, extent, np.clip(own, 0, 1))
     layer[..., :3] = _colored(rgb[box], whole, layer[..., 3], above)
     cover = cover.copy()
@@ -172,11 +177,19 @@ def _cover(rgb: Floats, mask: Mask, soft: Mask, union: Mask, above: Floats, band
     return np.where(near, np.maximum(solved, above), above)
 
 
-def _extent(mask: Mask, union: Mask) -> Floats:
-    """Where a layer goes on under what covers it, (h, w) in 0..1, with smooth edges."""
+def _extent(mask: Mask, union: Mask, there: Mask) -> Floats:
+    """Where a layer goes on under what covers it, (h, w) in 0..1, with smooth edges.
+
+    there: where the picture shows something. Pieces of a cut-out that do not touch the layer hide nothing of it.
+    """
     import cv2
 
-    whole = continued(mask & ~union, union) | mask
+    visible = mask & ~union & there
+    hides = union & there
+    if not there.all():
+        _, pieces = cv2.connectedComponents(there.astype(np.uint8))
+        hides &= np.isin(pieces, np.unique(pieces[visible]))
+    whole = continued(visible, hides) | (mask & there)
     return np.asarray(cv2.GaussianBlur(whole.astype(np.float32), (3, 3), 0))
 
 
