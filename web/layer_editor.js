@@ -20,7 +20,7 @@ function noteChange(node) {
 
 function panelWidget(node, name) {
   const panel = new Panel({
-    fetchApi: (route) => api.fetchApi(route),
+    fetchApi: (route, options) => api.fetchApi(route, options),
     changed: () => noteChange(node),
     run: () => app.queuePrompt(0, 1),
   });

@@ -19,7 +19,7 @@ from ..files.layered import Content, Layered, Look
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
 from .content import content_of, edited, flattened, keeps_pixels, kept_around
-from .cutting import Cutter, Sheet
+from .cutting import Cutter, Sheet, cut_sheets
 from .fingerprint import fingerprints
 from .ids import is_copy, original_of
 from .items import Items, arrange_items, known_cuts
@@ -93,9 +93,7 @@ def _pieces(
 ) -> dict[str, Sheet]:
     """What is left of layers that something was cut out of, and what was cut out, by their ids."""
     cuts = known_cuts(edits.cut, list(index))
-    wanted = {cut.of for cut in cuts.values()}
-    whole = {key: Sheet.of_layer(key.partition(".")[0], stack.pixels[i]) for key, i in index.items() if key in wanted}
-    return cutter.layers(whole, cuts, progress)
+    return cutter.layers(cut_sheets(stack, list(index), cuts), cuts, progress)
 
 
 @dataclass(frozen=True, eq=False)

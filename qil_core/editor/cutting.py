@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from ..errors import QilError
 from ..files.layered import Content
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
-from ..stack import GRID, Box, content_box, to_bytes
+from ..stack import GRID, Box, LayerStack, content_box, to_bytes
 from .kept import Kept
 from .picks import Cut, Pick
 
@@ -67,6 +67,12 @@ class Sheet:
     def layer(self) -> Tensor:
         """All of the canvas (H, W, 4)."""
         return self.content.within(Box(0, 0, *self.canvas))
+
+
+def cut_sheets(stack: LayerStack, keys: Sequence[str], cuts: Mapping[str, Cut]) -> dict[str, Sheet]:
+    """The layers of a stack with these fingerprints that something is cut out of, by their fingerprints."""
+    wanted = {cut.of for cut in cuts.values()}
+    return {key: Sheet.of_layer(key.partition(".")[0], stack.pixels[i]) for i, key in enumerate(keys) if key in wanted}
 
 
 class Cutter:
