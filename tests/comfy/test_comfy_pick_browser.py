@@ -191,6 +191,7 @@ def test_a_saved_workflow_shows_the_cut_again(panel: Panel) -> None:
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_it_looks_right(page: Page, theme: str, tmp_path: Path) -> None:
     """The picture is for people."""
+    page.evaluate("(theme) => app.ui.settings.setSettingValueAsync('Comfy.ColorPalette', theme)", theme)
     panel = flat(page)
     take_up(panel)
     picked(panel, BOX)
