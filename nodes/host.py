@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,40 @@ def say(text: str) -> None:
     context, server = get_executing_context(), getattr(PromptServer, "instance", None)  # none: ComfyUI as a library
     if context is not None and server is not None:
         server.send_progress_text(text, context.node_id)
+
+
+Read = Callable[[int], Awaitable[bytes]]
+"""Reads the body of a request, up to so many bytes. Raises QilError for a longer one."""
+
+Answer = Callable[[Read], Awaitable[tuple[int, Any]]]
+"""Answers a request: the status, and what is sent as JSON."""
+
+
+def add_route(path: str, answer: Answer) -> None:
+    """Adds a route for POST to ComfyUI's server; nothing where ComfyUI is used as a library.
+
+    Only JSON is taken: a page of another site cannot send that without being asked for permission.
+    """
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is None:
+        return
+    from aiohttp import web  # ComfyUI's own server is made with it
+
+    async def handle(request: web.Request) -> web.Response:
+        async def read(limit: int) -> bytes:
+            data = bytearray()
+            async for chunk in request.content.iter_any():
+                data += chunk
+                if len(data) > limit:
+                    raise QilError(f"The request is larger than {limit} bytes, which are the most that are read.")
+            return bytes(data)
+
+        if request.content_type != "application/json":
+            return web.json_response({"error": "Expected JSON."}, status=415)
+        status, found = await answer(read)
+        return web.json_response(found, status=status)
+
+    server.routes.post(path)(handle)
 
 
 def check_prefix(prefix: str) -> None:

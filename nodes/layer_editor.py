@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
 from ..qil_core.editor.apply import Edited, apply_edits
+from ..qil_core.editor.cutting import cut_sheets
 from ..qil_core.editor.fingerprint import fingerprints
+from ..qil_core.editor.items import known_cuts
 from ..qil_core.editor.previews import Preview, preview, preview_size, small
-from ..qil_core.editor.state import parse_edits
+from ..qil_core.editor.state import Edits, parse_edits
 from ..qil_core.parallel import each
 from ..qil_core.progress import Progress, part
 from ..qil_core.stack import LayerStack, check_image
-from . import host
+from . import host, picking
 from .door import Node, refusal
 from .sockets import CATEGORY, LayerLook, LongText, layers_input, layers_output, names_input, names_output
 
@@ -95,8 +98,11 @@ class LayerEditor(Node):
         cls, layers: torch.Tensor, edits: str = "", names: str = "", original: torch.Tensor | None = None
     ) -> io.NodeOutput:
         stack, progress = LayerStack.from_image(layers, names or ""), host.progress()
-        shown = _panel(stack, original, part(progress, 0, PREVIEWS_SHARE))
-        edited = apply_edits(stack, parse_edits(edits), part(progress, PREVIEWS_SHARE, 1))
+        wanted, keys = parse_edits(edits), fingerprints(stack)
+        picking.remember(stack, keys)
+        shown = _panel(stack, keys, original, part(progress, 0, PREVIEWS_SHARE))
+        edited = apply_edits(stack, wanted, part(progress, PREVIEWS_SHARE, 1), picking.cutter)
+        shown["cuts"] = _cuts(stack, keys, wanted)
         return _outputs(edited, shown)
 
 
@@ -107,9 +113,8 @@ def _outputs(edited: Edited, shown: dict[str, Any]) -> io.NodeOutput:
     return io.NodeOutput(pixels, names, flat[..., :3], 1 - flat[..., 3], layered.look, ui={"layer_editor": [shown]})
 
 
-def _panel(stack: LayerStack, original: torch.Tensor | None, progress: Progress) -> dict[str, Any]:
+def _panel(stack: LayerStack, keys: list[str], original: torch.Tensor | None, progress: Progress) -> dict[str, Any]:
     """What the panel needs of a stack: the size of its canvas and of the small one, and its layers, bottom first."""
-    keys = fingerprints(stack)
     layers = each(
         range(len(stack)), lambda i: _layer(stack, i, keys[i]), stack.pixels.device, progress, "Showing the layers"
     )
@@ -124,15 +129,26 @@ def _panel(stack: LayerStack, original: torch.Tensor | None, progress: Progress)
     return shown
 
 
+def _cuts(stack: LayerStack, keys: list[str], edits: Edits) -> list[Any]:
+    """The cuts of the edits for the panel; all of them have just been made."""
+    cuts = known_cuts(edits.cut, keys)
+    return picking.shown_cuts(cuts, cut_sheets(stack, keys, cuts), _remembered)
+
+
 def _layer(stack: LayerStack, index: int, key: str) -> dict[str, Any]:
     """One layer for the panel: id, name, the box of its content on the canvas, its preview and the place of that."""
     own = key.partition(".")[0]  # layers of the same content share a preview
-    seen = _seen.get(own)
+    return {"id": key, "name": stack.names[index], **_remembered(own, lambda: preview(stack, index))}
+
+
+def _remembered(key: str, make: Callable[[], Preview]) -> dict[str, Any]:
+    """What the panel is given of a layer, made and written when it is not there yet."""
+    seen = _seen.get(key)
     if seen is None or not host.is_there(seen.get("picture")):
         if len(_seen) >= MOST_SEEN:
             _seen.clear()
-        seen = _seen[own] = _picture(preview(stack, index))
-    return {"id": key, "name": stack.names[index], **seen}
+        seen = _seen[key] = _picture(make())
+    return seen
 
 
 def _picture(found: Preview) -> dict[str, Any]:
@@ -141,3 +157,6 @@ def _picture(found: Preview) -> dict[str, Any]:
         return {}
     picture = host.temp_picture(SUBFOLDER, found.pixels)
     return {"box": found.content, "at": [found.left, found.top], "picture": picture}
+
+
+picking.add_routes(_remembered)

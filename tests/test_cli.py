@@ -370,6 +370,9 @@ def test_masks_from_files_become_layers_named_by_their_files(picture: Path, tmp_
     ("more", "says"),
     [
         (["--masks", "nowhere/*.png"], "There is no picture in nowhere"),
+        (["--boxes", "1,2,3"], "expected 4 numbers each, such as '120,40,380,300"),
+        (["--inside", "a,b"], "expected 2 numbers each"),
+        (["--inside", "9000,1"], "--inside: the point 9000, 1 is not in the picture"),
         (["--masks", "m", "--decomposer", "builtin"], "leave out --model, --decomposer and --set"),
     ],
 )

@@ -20,7 +20,7 @@ function noteChange(node) {
 
 function panelWidget(node, name) {
   const panel = new Panel({
-    fetchApi: (route) => api.fetchApi(route),
+    fetchApi: (route, options) => api.fetchApi(route, options),
     changed: () => noteChange(node),
     run: () => app.queuePrompt(0, 1),
   });
@@ -39,7 +39,7 @@ const panelOf = (node) => node.widgets?.find((widget) => widget.panel)?.panel;
 app.registerExtension({
   name: "QwenImageLayered.LayerEditor",
   getCustomWidgets() {
-    addStyles(new URL("./editor/panel.css", import.meta.url).href);
+    for (const name of ["panel", "pick"]) addStyles(new URL(`./editor/${name}.css`, import.meta.url).href);
     return { [WIDGET]: (node, name) => panelWidget(node, name) };
   },
   beforeRegisterNodeDef(nodeType, nodeData) {

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     formats = [FORMATS[key] for key in formats_of(options.format)]
     request, limits = asked(options)
     _check_stems(options.pictures)
-    decomposer = masks.masks_of(options) if options.masks else opened(options)
+    decomposer = masks.masks_of(options) if masks.is_pointed(options) else opened(options)
     way = partial(decompose_automatically, limits=limits) if limits else decompose
     take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats)
     if len(options.pictures) == 1:

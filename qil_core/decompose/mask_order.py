@@ -71,21 +71,22 @@ def checked(
     notes = []
     for i, mask in enumerate(masks):
         name = printable(names[i]).strip() if names else f"thing {i + 1}"
-        sized = _sized(mask, shape, i)
-        twin = next((j for j, other in enumerate(kept) if _overlap(sized.inside, other.inside) > SAME), None)
-        if not sized.inside.any():
+        area = sized(mask, shape, i)
+        twin = next((j for j, other in enumerate(kept) if _overlap(area.inside, other.inside) > SAME), None)
+        if not area.inside.any():
             notes.append(f"Mask {i + 1} ({name}) is empty and was left out.")
         elif twin is not None:
             notes.append(f"Mask {i + 1} ({name}) repeats {kept_names[twin]} and was left out.")
         else:
-            kept.append(sized)
+            kept.append(area)
             kept_names.append(name)
     if not kept:
         raise QilError("All masks are empty, expected one with something in it: use masks of this picture.")
     return kept, kept_names, notes
 
 
-def _sized(mask: Floats, shape: tuple[int, int], index: int) -> Area:
+def sized(mask: Floats, shape: tuple[int, int], index: int) -> Area:
+    """A mask (h, w) at the size of a picture (height, width). Raises QilError: another aspect. index: for its words."""
     import cv2
 
     soft = (mask > LEAST_SOFT) & (mask < 1 - LEAST_SOFT)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import QilError
@@ -83,21 +84,23 @@ class Masks:
         check_matting()
         rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy()
         masks, names, notes = checked(self.masks, self.names, rgb.shape[:2])
+        rgb, masks = _continued_into_clear(rgb, shown, masks)
         if not self.is_ordered:
             order = bottom_first(rgb, [mask.inside for mask in masks], part(progress, 0, 0.1))
             masks, names = [masks[i] for i in order], [names[i] for i in order]
         band = self.band or band_width(*rgb.shape[:2])
         out = torch.zeros(len(masks) + 1, *picture.shape)
         layers = out.numpy()
+        there = shown > CLEAR
         cover, union = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], bool)
         for done, i in enumerate(reversed(range(len(masks)))):
             progress(0.1 + 0.7 * done / len(masks), f"cutting out {names[i]}")
-            cover = _cut_out(rgb, masks[i], union, cover, band, layers[i + 1])
+            cover = _cut_out(rgb, masks[i], union, there, cover, band, layers[i + 1])
             union |= masks[i].inside
         layers[1:, ..., 3] *= shown
         progress(0.8, "completing the background")
-        layers[0] = 1
         layers[0, ..., :3] = self._ground(rgb, cover, union)
+        layers[0, ..., 3] = _ground_alpha(shown, cover, union)
         return Decomposed(LayerStack(quantized(out), ("background", *names)), tuple(notes))
 
     def _ground(self, rgb: Floats, cover: Floats, union: Mask) -> Floats:
@@ -111,14 +114,53 @@ class Masks:
         return _toned(plate, rgb, known)
 
 
-def _cut_out(rgb: Floats, area: Area, union: Mask, cover: Floats, band: int, out: Floats) -> Floats:
-    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above."""
+def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tuple[Floats, list[Area]]:
+    """A picture (H, W, 3) and areas in which clear places are like the nearest place that shows something.
+
+    An outline of the picture's own alpha is no edge of a mask: its softness is known already. So the pixels of such an
+    outline, which are not solid and beside solid ones, are like these too.
+    """
+    solid = shown >= SOLID
+    known = solid | (~grown(solid, EDGE_PX) & (shown > CLEAR))
+    if known.all() or not known.any():
+        return rgb, areas
+    nearest = _nearest(known)
+    return rgb[nearest], [Area(area.inside[nearest], area.soft & known) for area in areas]
+
+
+def _nearest(known: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column (H, W) of the known pixel that is nearest to each one."""
+    import cv2
+
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros((int(labels.max()) + 1, 2), np.intp)
+    places[labels[known]] = np.argwhere(known)
+    return places[labels, 0], places[labels, 1]
+
+
+def _ground_alpha(shown: Floats, cover: Floats, union: Mask) -> Floats:
+    """Alpha (H, W) of the ground: all of a picture without clear parts; of a cut-out what it shows, and under what
+    covers it as far as its shape goes on. A piece that is covered as a whole leaves nothing below it."""
+    if (shown > CLEAR).all():
+        return np.ones_like(shown)
+    there = shown > CLEAR
+    whole = _extent((shown > 0.5) & ~union, union, there)
+    return shown * np.where(cover >= HIDDEN, whole, 1)
+
+
+def _cut_out(rgb: Floats, area: Area, union: Mask, there: Mask, cover: Floats, band: int, out: Floats) -> Floats:
+    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above.
+
+    there: where the picture shows something.
+    """
     box = box_around(area.inside | area.soft, 4 * band)
     layer, above, mask = out[box], cover[box], area.inside
     whole = _cover(rgb[box], mask[box], area.soft[box], union[box], above, band)
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
-    extent = _extent(mask[box], union[box])
+    extent = _extent(mask[box], union[box], there[box])
     layer[..., 3] = np.where(above >= HIDDEN, extent, np.clip(own, 0, 1))
     layer[..., :3] = _colored(rgb[box], whole, layer[..., 3], above)
     cover = cover.copy()
@@ -135,11 +177,19 @@ def _cover(rgb: Floats, mask: Mask, soft: Mask, union: Mask, above: Floats, band
     return np.where(near, np.maximum(solved, above), above)
 
 
-def _extent(mask: Mask, union: Mask) -> Floats:
-    """Where a layer goes on under what covers it, (h, w) in 0..1, with smooth edges."""
+def _extent(mask: Mask, union: Mask, there: Mask) -> Floats:
+    """Where a layer goes on under what covers it, (h, w) in 0..1, with smooth edges.
+
+    there: where the picture shows something. Pieces of a cut-out that do not touch the layer hide nothing of it.
+    """
     import cv2
 
-    whole = continued(mask & ~union, union) | mask
+    visible = mask & ~union & there
+    hides = union & there
+    if not there.all():
+        _, pieces = cv2.connectedComponents(there.astype(np.uint8))
+        hides &= np.isin(pieces, np.unique(pieces[visible]))
+    whole = continued(visible, hides) | (mask & there)
     return np.asarray(cv2.GaussianBlur(whole.astype(np.float32), (3, 3), 0))
 
 

@@ -1,5 +1,7 @@
 """Applying the edits of the panel to a stack. The stack is only read: whatever the edits do, they can be undone.
 
+First things are cut out of layers, which then are layers of their own (cutting.py).
+
 Each layer is recoloured, then placed (flipped, scaled, rotated about the centre of its content, moved), from its own
 pixels, so that many small edits resample it once. Opacity, blend mode and visibility are not put into pixels: they are
 the look of the result, and a hidden layer is in the result as well as any other.
@@ -7,18 +9,24 @@ the look of the result, and a hidden layer is in the result as well as any other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..composite import composite
 from ..files.layered import Content, Layered, Look
-from ..progress import Progress, silent
+from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
 from .content import content_of, edited, flattened, keeps_pixels, kept_around
+from .cutting import Cutter, Sheet, cut_sheets
 from .fingerprint import fingerprints
-from .items import Items, arrange_items, is_copy
-from .state import Edit, Edits, original_of
+from .ids import is_copy, original_of
+from .items import Items, arrange_items, known_cuts
+from .state import Edit, Edits
+
+CUTTING_SHARE = 0.7
+"""Of the progress: cutting a thing out takes seconds, placing a layer a part of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +41,14 @@ class EditedLayer:
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """A stack after its edits, bottom first. stale: ids that the edits name and the stack does not hold."""
+    """A stack after its edits, bottom first. stale: ids that the edits name and the stack does not hold. pieces: layers
+    that something was cut out of, and what was, by their ids, before their edits."""
 
     width: int
     height: int
     layers: tuple[EditedLayer, ...]
     stale: tuple[str, ...]
+    pieces: Mapping[str, Sheet]
 
     def layered(self) -> Layered:
         """What is on the canvas, as a stack, and its look. Hidden layers are in it; opacity is in the look alone,
@@ -60,16 +70,30 @@ def _beyond(content: Content, canvas: Box) -> Content | None:
     return None if not content.image.numel() or content.box.hull(canvas) == canvas else content
 
 
-def apply_edits(stack: LayerStack, edits: Edits, progress: Progress = silent) -> Edited:
-    """The stack after its edits; edits of layers that it does not hold are stale and change nothing."""
+def apply_edits(stack: LayerStack, edits: Edits, progress: Progress = silent, cutter: Cutter | None = None) -> Edited:
+    """The stack after its edits; edits of layers that it does not hold are stale and change nothing.
+
+    cutter: remembers what was cut out before. Raises QilError where a thing cannot be cut out.
+    """
     keys = fingerprints(stack)
     items = arrange_items(edits, keys)
-    work = _Work(stack, edits, items, {key: i for i, key in enumerate(keys)})
+    index = {key: i for i, key in enumerate(keys)}
+    share = CUTTING_SHARE if edits.cut else 0.0
+    pieces = _pieces(stack, index, edits, part(progress, 0, share), cutter or Cutter())
+    work = _Work(stack, edits, items, index, pieces)
     layers = []
     for done, item in enumerate(items.order):
-        progress(done / len(items.order), f"Editing {work.name(item)}")
+        progress(share + (1 - share) * done / len(items.order), f"Editing {work.name(item)}")
         layers.append(EditedLayer(item, work.name(item), work.content(item), edits.of(item)))
-    return Edited(stack.width, stack.height, tuple(layers), items.stale)
+    return Edited(stack.width, stack.height, tuple(layers), items.stale, pieces)
+
+
+def _pieces(
+    stack: LayerStack, index: Mapping[str, int], edits: Edits, progress: Progress, cutter: Cutter
+) -> dict[str, Sheet]:
+    """What is left of layers that something was cut out of, and what was cut out, by their ids."""
+    cuts = known_cuts(edits.cut, list(index))
+    return cutter.layers(cut_sheets(stack, list(index), cuts), cuts, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +101,8 @@ class _Work:
     stack: LayerStack
     edits: Edits
     items: Items
-    index: dict[str, int]
+    index: Mapping[str, int]
+    pieces: Mapping[str, Sheet]
 
     def name(self, item: str) -> str:
         """The new name, or that of the layer it comes from; a merged layer has that of its topmost part."""
@@ -85,14 +110,25 @@ class _Work:
             return given
         if parts := self.items.merged.get(item):
             return self.name(parts[-1])
-        own = self.stack.names[self.index[original_of(item)]]
+        own = self._own_name(original_of(item))
         return f"{own} copy" if is_copy(item) else own
+
+    def _own_name(self, layer: str) -> str:
+        """That of the stack; of a thing, that of the layer it comes from and the number of the cut."""
+        root = layer
+        while root not in self.index:
+            root = self.edits.cut[root].of
+        own = self.stack.names[self.index[root]]
+        return own if root == layer else f"{own} cutout {layer[1:]}"
 
     def content(self, item: str) -> Content:
         """The content of an item, placed and recoloured."""
         edit, canvas = self.edits.of(item), (self.stack.width, self.stack.height)
         if parts := self.items.merged.get(item):
             return edited(self._merged(parts), edit, canvas)
+        if piece := self.pieces.get(original_of(item)):
+            content = piece.content
+            return edited(replace(content, image=content.image.to(self.stack.pixels.device)), edit, canvas)
         layer = self.stack.pixels[self.index[original_of(item)]]
         if keeps_pixels(edit):  # all bits, also of colours that no alpha shows
             return Content(layer, 0, 0)

@@ -6,27 +6,29 @@ bounded, its types are checked, numbers are clamped to their ranges, and what is
     {"version": 1,
      "edits": {"1f2e3d4c5b6a7980": {"name": "girl", "dx": 100, "hidden": true, "mode": "multiply", "hue": 60}},
      "order": ["1f2e3d4c5b6a7980", "m1", "1f2e3d4c5b6a7980~2"],
-     "merged": {"m1": ["0011223344556677", "8899aabbccddeeff"]}}
+     "merged": {"m1": ["0011223344556677", "8899aabbccddeeff"]},
+     "cut": {"c1": {"of": "1f2e3d4c5b6a7980", "inside": [[210, 95.5]]}}}
 
-Layers are named by fingerprints of their content (fingerprint.py). `~2` is a duplicate of a layer, which exists when it
-is in the order; `m1` is a layer merged of others, bottom first. All keys but the version may be missing.
+Layers are named by fingerprints of their content (ids.py). `~2` is a duplicate of a layer, which exists when it is in
+the order; `m1` is a layer merged of others, bottom first; `c1` is a thing that was cut out of a layer (picks.py), which
+leaves the rest of it under its own id. All keys but the version may be missing.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NoReturn
+from typing import Any
 
 from ..color import parse_color
-from ..errors import QilError
 from ..files.layered import known_mode
 from ..request import readable
-from ..text import MAX_LIST, MAX_STACK, printable, quoted
+from ..text import MAX_LIST, MAX_STACK
 from ..transform import MAX_SCALE, MIN_SCALE
+from .ids import MERGED, layer_id, original_of
+from .picks import Cut, cut_fields, read_cuts
+from .reading import check_keys, flag, mapping, number, read_json, refuse, short_text
 
 VERSION = 1
 """Of this form of the text. A text of a later version is refused: it may mean what this version cannot do."""
@@ -37,17 +39,8 @@ FAR = 16384.0
 FULL_TURN = 360.0
 """Degrees; rotations and hues are kept between minus and plus this."""
 
-MAX_NAME = 256
-"""Characters of a layer's new name: more are cut off."""
-
 MAX_COPIES = 100
 """Duplicates in all: as many layers as a file takes (files.limits). Each takes the memory of a layer."""
-
-LAYER = re.compile(r"([0-9a-f]{16}(?:\.[1-9]\d{0,3})?)(?:~([1-9]\d{0,3}))?", re.ASCII)
-"""A layer's fingerprint, `.2` where a second layer has the same content, and `~2` for a duplicate made in the panel."""
-
-MERGED = re.compile(r"m[1-9]\d{0,3}", re.ASCII)
-"""A layer that was merged of others."""
 
 
 @dataclass(frozen=True)
@@ -81,21 +74,17 @@ UNCHANGED = Edit()
 
 @dataclass(frozen=True)
 class Edits:
-    """All edits of a stack: by layer; the order, bottom first, empty for the stack's own; what was merged of what."""
+    """All edits of a stack: by layer; the order, bottom first, empty for the stack's own; what was merged of what; and
+    what was cut out of which layer."""
 
     by_layer: Mapping[str, Edit] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cut: Mapping[str, Cut] = field(default_factory=dict)
 
     def of(self, layer: str) -> Edit:
         """The edit of a layer; one that changes nothing where there is none."""
         return self.by_layer.get(layer, UNCHANGED)
-
-
-def original_of(layer: str) -> str:
-    """The fingerprint of the layer that an id or the id of its duplicate names; itself for a merged layer."""
-    match = LAYER.fullmatch(layer)
-    return match[1] if match else layer
 
 
 def parse_edits(text: str) -> Edits:
@@ -107,23 +96,25 @@ def parse_edits(text: str) -> Edits:
     readable("The edits", text, MAX_LIST)
     if not text.strip():
         return Edits()
-    state = _mapping("the edits", _json(text))
+    state = mapping("the edits", read_json(text))
     version = state.get("version")
     if version != VERSION or isinstance(version, bool):
-        _refuse("their version", f"{VERSION} (a later one needs a later version of these nodes)", version)
-    _check_keys("the edits", state, ("version", "edits", "order", "merged"))
-    given = _mapping("edits", state.get("edits", {}))
-    merged = _mapping("merged", state.get("merged", {}))
+        refuse("their version", f"{VERSION} (a later one needs a later version of these nodes)", version)
+    check_keys("the edits", state, ("version", "edits", "order", "merged", "cut"))
+    given = mapping("edits", state.get("edits", {}))
+    merged = mapping("merged", state.get("merged", {}))
+    cut = read_cuts(state.get("cut", {}))
     return Edits(
-        {_id("edits", layer): _edit(layer, value) for layer, value in given.items()},
+        {layer_id("edits", layer): _edit(layer, value) for layer, value in given.items()},
         _order(state.get("order", [])),
         {_merged_id(layer): _parts(layer, parts) for layer, parts in merged.items()},
+        cut,
     )
 
 
 def edits_text(edits: Edits) -> str:
     """The text that parse_edits() reads again, as short as it can be; empty where nothing was done."""
-    if not (edits.by_layer or edits.order or edits.merged):
+    if not (edits.by_layer or edits.order or edits.merged or edits.cut):
         return ""
     state: dict[str, Any] = {"version": VERSION}
     if by_layer := {layer: _differences(edit) for layer, edit in edits.by_layer.items() if edit != UNCHANGED}:
@@ -132,6 +123,8 @@ def edits_text(edits: Edits) -> str:
         state["order"] = edits.order
     if edits.merged:
         state["merged"] = edits.merged
+    if edits.cut:
+        state["cut"] = {name: cut_fields(cut) for name, cut in edits.cut.items()}
     return json.dumps(state, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -139,100 +132,51 @@ def _differences(edit: Edit) -> dict[str, Any]:
     return {one.name: value for one in fields(Edit) if (value := getattr(edit, one.name)) != one.default}
 
 
-def _json(text: str) -> Any:
-    def no_number(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no number")
-
-    try:
-        return json.loads(text, parse_constant=no_number)
-    except (ValueError, RecursionError) as error:
-        raise QilError(
-            f"The edits are no JSON text ({error}). Empty the field to start anew, or paste the text again."
-        ) from None
-
-
 def _edit(layer: str, value: Any) -> Edit:
-    given = _mapping(f"edits of {layer}", value)
-    _check_keys(f"edits of {layer}", given, tuple(READERS))
+    given = mapping(f"edits of {layer}", value)
+    check_keys(f"edits of {layer}", given, tuple(READERS))
     read = {key: READERS[key](f"{key} of {layer}", one) for key, one in given.items()}
     if read.get("color") and read.get("hue"):
-        _refuse(f"edits of {layer}", "a hue or a color", "both")
+        refuse(f"edits of {layer}", "a hue or a color", "both")
     return Edit(**read)
 
 
-def _flag(where: str, value: Any) -> bool:
-    return value if isinstance(value, bool) else _refuse(where, "true or false", value)
-
-
-def _number(low: float, high: float) -> Callable[[str, Any], float]:
-    """Reads a number and clamps it to low..high. A whole number of any length is clamped as well."""
-
-    def read(where: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            _refuse(where, "a number", value)
-        if isinstance(value, float) and not math.isfinite(value):  # 1e999 is infinity to Python's reader
-            _refuse(where, "a finite number", value)
-        return float(min(max(value, low), high))
-
-    return read
-
-
-def _text(where: str, value: Any) -> str:
-    if not isinstance(value, str):
-        _refuse(where, "a text", value)
-    return " ".join(printable(value[:MAX_NAME]).split())
-
-
 def _mode(where: str, value: Any) -> str:
-    return known_mode(_text(where, value))
+    return known_mode(short_text(where, value))
 
 
 def _color(where: str, value: Any) -> str:
-    text = _text(where, value)
+    text = short_text(where, value)
     if text:
         parse_color(text)
     return text
 
 
 READERS: dict[str, Callable[[str, Any], Any]] = {
-    "name": _text,
-    "hidden": _flag,
-    "locked": _flag,
-    "opacity": _number(0, 1),
+    "name": short_text,
+    "hidden": flag,
+    "locked": flag,
+    "opacity": number(0, 1),
     "mode": _mode,
-    "dx": _number(-FAR, FAR),
-    "dy": _number(-FAR, FAR),
-    "scale_x": _number(MIN_SCALE, MAX_SCALE),
-    "scale_y": _number(MIN_SCALE, MAX_SCALE),
-    "rotation": _number(-FULL_TURN, FULL_TURN),
-    "flip_x": _flag,
-    "flip_y": _flag,
-    "hue": _number(-FULL_TURN, FULL_TURN),
+    "dx": number(-FAR, FAR),
+    "dy": number(-FAR, FAR),
+    "scale_x": number(MIN_SCALE, MAX_SCALE),
+    "scale_y": number(MIN_SCALE, MAX_SCALE),
+    "rotation": number(-FULL_TURN, FULL_TURN),
+    "flip_x": flag,
+    "flip_y": flag,
+    "hue": number(-FULL_TURN, FULL_TURN),
     "color": _color,
 }
 """How each value of an edit is read; the keys are the fields of Edit."""
 
 
-def _mapping(where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _refuse(where, "an object", value)
-    if len(value) > MAX_STACK:
-        _refuse(where, f"at most {MAX_STACK} entries", f"{len(value)} entries")
-    return value
-
-
-def _check_keys(where: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for key in given:
-        if key not in known:
-            _refuse(where, f"one of {', '.join(known)}", key)
-
-
 def _ids(where: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > MAX_STACK:
-        _refuse(where, f"a list of at most {MAX_STACK} layers", value)
-    found = tuple(_id(where, one) for one in value)
+        refuse(where, f"a list of at most {MAX_STACK} layers", value)
+    found = tuple(layer_id(where, one) for one in value)
     if len(set(found)) < len(found):
-        _refuse(where, "every layer once", next(one for one in found if found.count(one) > 1))
+        refuse(where, "every layer once", next(one for one in found if found.count(one) > 1))
     return found
 
 
@@ -240,27 +184,16 @@ def _order(value: Any) -> tuple[str, ...]:
     order = _ids("order", value)
     copies = sum(original_of(layer) != layer for layer in order)
     if copies > MAX_COPIES:
-        _refuse("order", f"at most {MAX_COPIES} duplicates", copies)
+        refuse("order", f"at most {MAX_COPIES} duplicates", copies)
     return order
 
 
-def _id(where: str, value: Any) -> str:
-    if not isinstance(value, str) or not (LAYER.fullmatch(value) or MERGED.fullmatch(value)):
-        _refuse(where, "the fingerprint of a layer", value)
-    return value
-
-
 def _merged_id(value: str) -> str:
-    return value if MERGED.fullmatch(value) else _refuse("merged", "names such as m1", value)
+    return value if MERGED.fullmatch(value) else refuse("merged", "names such as m1", value)
 
 
 def _parts(layer: str, value: Any) -> tuple[str, ...]:
     parts = _ids(f"parts of {layer}", value)
     if len(parts) < 2:
-        _refuse(f"parts of {layer}", "two layers or more", len(parts))
+        refuse(f"parts of {layer}", "two layers or more", len(parts))
     return parts
-
-
-def _refuse(where: str, expected: str, value: Any) -> NoReturn:
-    shown = quoted(value) if isinstance(value, str) else f"{value!s:.40}"
-    raise QilError(f"The edits of the layer editor cannot be read: in {where}, expected {expected}, got {shown}.")

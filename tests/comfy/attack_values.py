@@ -5,6 +5,7 @@ Imported by attack.py once ComfyUI's modules are set up.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -66,6 +67,53 @@ TEXTS = {
 }
 """For what takes free texts."""
 
+LAYER = "0123456789abcdef"
+CUTS = {
+    "a number": 7,
+    "a list": [],
+    "other name": {"x1": {"of": LAYER, "inside": [[1, 1]]}},
+    "too many": {f"c{i + 1}": {"of": LAYER, "inside": [[1, 1]]} for i in range(101)},
+    "of nothing": {"c1": {"inside": [[1, 1]]}},
+    "of a duplicate": {"c1": {"of": f"{LAYER}~2", "inside": [[1, 1]]}},
+    "of itself": {"c1": {"of": "c1", "inside": [[1, 1]]}},
+    "of a later one": {"c1": {"of": "c2", "inside": [[1, 1]]}, "c2": {"of": "c1", "inside": [[1, 1]]}},
+    "of a layer that is gone": {"c1": {"of": LAYER, "inside": [[1, 1]]}},
+    "no pick": {"c1": {"of": LAYER}},
+    "half a point": {"c1": {"of": LAYER, "inside": [[1]]}},
+    "huge point": {"c1": {"of": LAYER, "inside": [[10**400, 1e308]]}},
+    "many points": {"c1": {"of": LAYER, "inside": [[1, 1]] * 101}},
+    "empty box": {"c1": {"of": LAYER, "box": [5, 5, 5, 9]}},
+    "box of texts": {"c1": {"of": LAYER, "box": ["1", "2", "3", "4"]}},
+    "huge grow": {"c1": {"of": LAYER, "inside": [[1, 1]], "grow": 10**400}},
+    "other key": {"c1": {"of": LAYER, "inside": [[1, 1]], "pixels": "AAAA"}},
+}
+"""What is wrong, or names what is not there, in the cuts of Layer Editor's edits."""
+
+POINTS = {
+    "no list": "7",
+    "pairs": "[[1, 2]]",
+    "beside": '[{"x": 99, "y": 1}]',
+    "no number": '[{"x": "1", "y": true}]',
+    "NaN point": '[{"x": NaN, "y": 1e999}]',
+    "huge point": f'[{{"x": {10**400}, "y": 1}}]',
+    "deep": "[" * 100_000,
+    "many": "[" + '{"x": 1, "y": 1},' * 1001 + '{"x": 1, "y": 1}]',
+}
+"""For what takes points as ComfyUI's nodes give them."""
+
+BOX = {"x": 2, "y": 2, "width": 6, "height": 6}
+BOXES = {
+    "half a box": {"x": 1},
+    "NaN box": {**BOX, "x": NAN},
+    "huge box": {**BOX, "width": 10**400},
+    "box beside": {**BOX, "x": 99},
+    "empty box": {**BOX, "width": 0},
+    "box of texts": dict.fromkeys(BOX, "1"),
+    "two frames": [[BOX], [BOX]],
+    "one frame": [[BOX]],
+    "many boxes": [BOX] * 101,
+}
+
 SHAPES = (
     *((), (4,), (SIDE, 4), (SIDE, SIDE), (SIDE, SIDE, 3), (SIDE, SIDE, 4), (1, 2, SIDE, SIDE, 4)),
     *((0, SIDE, SIDE, 4), (2, 0, SIDE, 4), (2, SIDE, 0, 4), (2, SIDE, SIDE, 0), (0, SIDE, SIDE, 3)),
@@ -113,6 +161,10 @@ def wrong_values(item: Any) -> Iterator[tuple[str, Any]]:
     yield from ANYTHING.items()
     if isinstance(item, io.Int.Input | io.Float.Input):
         yield from {"below": item.min - 1, "above": item.max + 1, "least": item.min, "most": item.max}.items()
+    if item.id == "edits":
+        yield from ((f"cut: {what}", json.dumps({"version": 1, "cut": cut})) for what, cut in CUTS.items())
+    if item.id.endswith("_coords"):
+        yield from POINTS.items()
     listed = isinstance(item, io.Combo.Input) and type(item) is io.Combo.Input
     if isinstance(item, io.String.Input | io.Color.Input | io.Combo.Input | io.MultiType.Input) and not listed:
         yield from TEXTS.items()
@@ -122,6 +174,8 @@ def wrong_links(item: Any) -> Iterator[tuple[str, Any]]:
     """What may come over a link."""
     yield from wrong_values(item)
     yield from OBJECTS.items()
+    if item.io_type == "BOUNDING_BOX":
+        yield from BOXES.items()
     if isinstance(item, io.Image.Input):
         yield from tensors(stack(), SHAPES).items()
     if isinstance(item, io.Mask.Input):
@@ -167,7 +221,8 @@ def right_values(decomposer: Any, document: Any, look: Any) -> dict[str, Any]:
     square[0, 2:7, 2:7] = 1
     core = dict.fromkeys(("MODEL", "CLIP", "VAE"), Core())
     ours = {"LAYERED_MODEL": decomposer, "EDIT_MODEL": Editor(), "LAYERS": document, "LAYER_LOOK": look}
-    return {"IMAGE": stack(), "MASK": torch.zeros(1, SIDE, SIDE), **ours, **core, **by_id, "masks": square}
+    no_boxes = {"BOUNDING_BOX": None}  # Layers from Masks takes masks or boxes
+    return {"IMAGE": stack(), "MASK": torch.zeros(1, SIDE, SIDE), **ours, **core, **by_id, **no_boxes, "masks": square}
 
 
 TYPED = {"filename_prefix": "attack/x", "instruction": "make it red", "files": "layer.png"}

@@ -42,6 +42,32 @@ def test_masks_of_another_node_become_exact_layers_that_move_whole(client: Clien
     assert run.texts["layers"].startswith("4 layers, ")
 
 
+def test_boxes_and_points_do_without_masks_and_without_a_model(client: Client) -> None:
+    graph = masked("found")
+    del graph["layers"]["inputs"]["masks"]
+    graph["layers"]["inputs"]["names"] = ""
+    graph["box"] = node("PrimitiveBoundingBox", x=250, y=140, width=165, height=140)
+    graph["layers"]["inputs"]["boxes"] = ["box", 0]
+    boxed = client.pictures(client.succeed(saving(graph, saved=["layers", 0])), "saved")
+    del graph["layers"]["inputs"]["boxes"]
+    graph["point"] = node("PrimitiveStringMultiline", value='[{"x": 330, "y": 210}]')
+    graph["layers"]["inputs"]["positive_coords"] = ["point", 0]
+    pointed = client.pictures(client.succeed(saving(graph, saved=["layers", 0])), "saved")
+    for layers in (boxed, pointed):
+        assert len(layers) == 2
+        assert (layers[1, 155:265, 265:395, 3] > 250).mean() > 0.98
+        assert (layers[1, :140, :, 3] == 0).all()
+
+
+def test_masks_and_boxes_together_and_nothing_at_all_are_refused(client: Client) -> None:
+    graph = masked("found") | {"box": node("PrimitiveBoundingBox", x=1, y=1, width=9, height=9)}
+    graph["see"] = node("PreviewAny", source=["layers", 2])
+    graph["layers"]["inputs"]["boxes"] = ["box", 0]
+    assert "link masks, or boxes without masks" in client.run(graph).error
+    del graph["layers"]["inputs"]["boxes"], graph["layers"]["inputs"]["masks"]
+    assert "Nothing says what the things are" in client.run(graph).error
+
+
 def test_a_background_of_two_pictures_is_refused(client: Client) -> None:
     graph = masked("found", background=["two", 0])
     graph["two"] = node("RepeatImageBatch", image=["picture", 0], amount=2)

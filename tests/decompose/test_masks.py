@@ -144,6 +144,32 @@ def test_a_cut_out_keeps_its_alpha() -> None:
     assert (composite(stack)[..., 3:] - alpha).abs().max() <= 1 / 255
 
 
+def cut_out_of(*things: tuple[tuple[float, float, float], Floats]) -> torch.Tensor:
+    """A picture (h, w, 4) of things on nothing."""
+    alpha = np.zeros((HEIGHT, WIDTH), np.float32)
+    for _, one in things:
+        alpha = one + alpha * (1 - one)
+    return torch.cat([painted((things[0][0], np.ones_like(alpha)), *things), torch.from_numpy(alpha)[..., None]], -1)
+
+
+def test_a_piece_that_stands_alone_in_a_cut_out_leaves_nothing_below_it() -> None:
+    one, other = disc(50, 80, 30), disc(150, 80, 30)
+    stack, report = taken(cut_out_of((RED, one), (BLUE, other)), Masks([hard(other)]))
+    assert report.after.max_error <= 1
+    assert stack.pixels[0, :, 100:, 3].max() < 4 / 255
+    assert (stack.pixels[1, ..., 3] - torch.from_numpy(other)).abs().max() < 2 / 255, "its edge is the cut-out's own"
+
+
+def test_what_a_piece_at_the_rim_of_a_cut_out_hides_is_completed() -> None:
+    plate, dot = disc(100, 80, 60), disc(60, 40, 20)
+    stack, report = taken(cut_out_of((RED, plate), (BLUE, dot)), Masks([hard(dot)]))
+    assert report.after.max_error <= 1
+    hidden = torch.from_numpy((plate > 0.99) & (dot > 0.99))
+    assert stack.pixels[0][hidden][:, 3].mean() > 0.9
+    assert (stack.pixels[0][hidden][:, :3] - torch.tensor(RED)).abs().mean() < 0.05
+    assert stack.pixels[0, ..., 3][torch.from_numpy((plate == 0) & (dot > 0.99))].mean() < 0.1
+
+
 def test_the_place_that_a_soft_mask_leaves_open_is_solved() -> None:
     row, column = np.mgrid[0.5:HEIGHT, 0.5:WIDTH]
     wide = np.clip((60 - np.hypot(column - 100, row - 80)) / 30, 0, 1).astype(np.float32)

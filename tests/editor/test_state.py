@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qil_core.blend import BLEND_MODES
+from qil_core.decompose.picking import Point
+from qil_core.editor.picks import Cut, Pick
 from qil_core.editor.state import Edit, Edits, edits_text, parse_edits
 from qil_core.errors import QilError
+from qil_core.stack import Box
 
 A, B, C = "00112233445566aa", "00112233445566bb", "00112233445566cc"
 
@@ -34,6 +37,13 @@ all_edits = st.builds(
     st.dictionaries(st.sampled_from([A, B, C, f"{A}~2", f"{B}.2", "m1"]), edits_of_a_layer),
     st.permutations([A, B, f"{A}~2", "m1"]).map(tuple),
     st.sampled_from([{}, {"m1": (A, B)}, {"m1": (A, C), "m2": ("m1", B)}]),
+    st.sampled_from(
+        [
+            {},
+            {"c1": Cut(A, Pick(inside=(Point(4, 5.5),)))},
+            {"c1": Cut(A, Pick(Box(1, 2, 30, 40), (), (Point(3, 4),), -7)), "c2": Cut("c1", Pick(Box(0, 0, 9, 9)))},
+        ]
+    ),
 )
 
 
@@ -46,7 +56,45 @@ def test_edits_that_are_written_and_read_again_are_the_same(edits: Edits) -> Non
     again = parse_edits(edits_text(edits))
     assert again.order == edits.order
     assert again.merged == edits.merged
+    assert again.cut == edits.cut
     assert all(again.of(layer) == edit for layer, edit in edits.by_layer.items())
+
+
+def cut(**more: Any) -> str:
+    return json.dumps({"version": 1, "cut": {"c1": {"of": A, "inside": [[1, 2]], **more}}})
+
+
+def test_numbers_of_a_cut_are_clamped() -> None:
+    read = parse_edits(cut(inside=[[-5, 10**400]], box=[-3.4, 0.6, 1e9, 7], grow=1e9)).cut["c1"].pick
+    assert read == Pick(Box(0, 1, 65536, 7), (Point(0, 65536),), (), 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"version": 1, "cut": []}', "in cut, expected an object"),
+        ('{"version": 1, "cut": {"m1": {}}}', "names such as c1"),
+        (
+            json.dumps({"version": 1, "cut": {f"c{i + 1}": {"of": A, "box": [0, 0, 1, 1]} for i in range(101)}}),
+            "100 cuts",
+        ),
+        (cut(of=None), "the fingerprint of a layer, got None"),
+        (cut(of=f"{A}~2"), "no duplicate and no merged one"),
+        (cut(of="m1"), "no duplicate and no merged one"),
+        (cut(inside=[]), "in cut c1, expected a box or a click in the thing"),
+        (cut(inside=[[1]]), "points such as"),
+        (cut(inside=[[1, "2"]]), "inside of cut c1, expected a number"),
+        (cut(inside=[[1, float("inf")]]), "Infinity is no number"),
+        (cut(outside=[[1, 2]] * 101), "at most 100 points"),
+        (cut(box=[5, 5, 5, 9]), "a box with something in it"),
+        (cut(box=[5, 5, 9]), "a list of left, top, right and bottom"),
+        (cut(grow="1"), "grow of cut c1, expected a number"),
+        (cut(pixels="AAAA"), 'got "pixels"'),
+    ],
+)
+def test_cuts_that_cannot_be_read_are_refused_with_the_place(text: str, said: str) -> None:
+    with pytest.raises(QilError, match=said):
+        parse_edits(text)
 
 
 def test_no_text_holds_no_edits() -> None:

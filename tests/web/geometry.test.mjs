@@ -3,12 +3,14 @@ import { test } from "node:test";
 
 import {
   PLAIN,
+  backward,
   boundsAfter,
   corners,
   forward,
   guidesOf,
   handlePoint,
   inverse,
+  repivoted,
   rotatedTo,
   scaledTo,
   snapped,
@@ -32,6 +34,17 @@ test("the inverse leads back to where the point came from", () => {
     const [X, Y] = forward(edit, PIVOT, [13, 37]);
     const map = inverse(edit, PIVOT);
     near([map.xx * X + map.xy * Y + map.x0, map.yx * X + map.yy * Y + map.y0], [13, 37]);
+  }
+});
+
+test("a click is brought back to the layer, wherever that was put", () => {
+  for (const edit of edits) near(backward(edit, PIVOT, forward(edit, PIVOT, [13, 37])), [13, 37]);
+});
+
+test("a part of a layer has another centre and stays where it is", () => {
+  for (const edit of edits) {
+    const moved = repivoted(edit, PIVOT, [5.5, 44]);
+    for (const point of [[0, 0], [13, 37], [50, 20]]) near(forward(moved, [5.5, 44], point), forward(edit, PIVOT, point));
   }
 });
 

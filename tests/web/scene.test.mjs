@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { isShown } from "../../web/editor/api.js";
 import { coarse } from "../../web/editor/coarse.js";
 import { Scene } from "../../web/editor/scene.js";
+import { Pieces } from "../../web/editor/sources.js";
 import { EMPTY, merge, withEdit, withOrder } from "../../web/editor/state.js";
 
 const [A, B] = ["00112233445566aa", "00112233445566bb"];
@@ -100,10 +101,31 @@ test("what a workflow file keeps of a run is looked at before it is shown", () =
     { ...good, canvas: [1e9, 1] },
     { ...good, small: [4096, 1] },
     { ...good, layers: [] },
+    { ...good, cuts: 7 },
+    { ...good, cuts: [{ id: "c1", of: A, rest: {} }] },
+    { ...good, cuts: [{ id: "c1", of: A, rest: {}, thing: { picture: { filename: 7 } } }] },
     { ...good, layers: [{ id: 7, name: "a" }] },
     { ...good, layers: [{ ...good.layers[0], box: [1, 1, 1, 1] }] },
   ])
     assert.ok(!isShown(bad));
+});
+
+test("a cut shows the rest and the thing, and without their pixels the layer as it was", () => {
+  const pieces = new Pieces();
+  const made = new Scene({ ...scene(), layers: scene().layers, canvas: [8, 6], small: [8, 6], pieces });
+  const state = withEdit({ ...EMPTY, cut: { c1: { of: A, inside: [[6, 1]] } } }, "c1", { dx: -6 });
+  assert.deepEqual(drawn(made, state)([0, 0]), WHITE, "nothing is known of the cut");
+  assert.deepEqual(made.sources.of(state).missing, ["c1"]);
+  const thing = { box: [6, 0, 8, 2], at: [6, 0], pixels: filled(2, 2, 0, 0, 255, 255) };
+  const rest = { box: [0, 0, 8, 6], at: [0, 0], pixels: filled(8, 6, 200, 200, 200, 255) };
+  pieces.take([{ id: "c1", of: A, inside: [[6, 1]], rest, thing }]);
+  const at = drawn(made, state);
+  assert.deepEqual([at([0, 0]), at([6, 0])], [[0, 0, 255, 255], [200, 200, 200, 255]]);
+  assert.equal(made.names(state, made.arrange(state)).c1, "paper cutout 1");
+  assert.deepEqual(drawn(made, EMPTY)([6, 0]), WHITE, "undone");
+  const half = coarse(made);
+  half.draw(state, half.arrange(state));
+  assert.deepEqual([...half.bytes.slice(0, 4)], [64, 0, 191, 255], "a quarter of it is the square");
 });
 
 test("half the pixels show the same picture, for as long as something is dragged", () => {

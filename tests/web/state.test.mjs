@@ -60,7 +60,7 @@ test("layers are merged at the place of the topmost, and taken apart again", () 
   const { state: next, id } = state.merge(state.EMPTY, [A, B, C], [A, C], "both");
   assert.equal(id, "m1");
   assert.deepEqual(state.arrange(next, [A, B, C]).order, [B, "m1"]);
-  assert.deepEqual(state.unmerged(next, [B, "m1"], "m1"), { edits: {}, order: [B, A, C], merged: {} });
+  assert.deepEqual(state.unmerged(next, [B, "m1"], "m1"), { edits: {}, order: [B, A, C], merged: {}, cut: {} });
   assert.equal(state.merge(state.EMPTY, [A], [A], "one").id, null);
 });
 
@@ -80,7 +80,7 @@ test("a merge inside a merge is there, and one whose part is gone is stale", () 
 test("what is stale can be forgotten, and the rest stays", () => {
   const given = state.parseState(text({ edits: { [A]: { dx: 1 }, [B]: { dx: 2 } }, order: [B, A] }));
   const { stale } = state.arrange(given, [A]);
-  assert.deepEqual(state.withoutStale(given, stale), { edits: { [A]: { dx: 1 } }, order: [A], merged: {} });
+  assert.deepEqual(state.withoutStale(given, stale), { edits: { [A]: { dx: 1 } }, order: [A], merged: {}, cut: {} });
 });
 
 test("groups are made of names, side by side", () => {
@@ -90,6 +90,19 @@ test("groups are made of names, side by side", () => {
   assert.deepEqual(next.order, [B, A, C]);
   assert.equal(state.ungrouped(state.EMPTY, [B, A], names).edits[B].name, "hair");
   assert.equal(state.renamedGroup(state.EMPTY, [B, C], 0, "woman", names).edits[C].name, "woman/dress");
+});
+
+test("cuts are read and written, and things lie just above what is left", () => {
+  const cut = { c1: { of: A, inside: [[4, 5.5]] }, c2: { of: "c1", box: [1, 2, 3, 4], grow: -2 } };
+  const given = text({ edits: { c1: { dx: 3 } }, cut });
+  assert.equal(state.stateText(state.parseState(given)), given);
+  const read = state.parseState(given);
+  assert.deepEqual(state.arrange(read, [A, B]).order, [A, "c1", "c2", B]);
+  assert.deepEqual(state.arrange(read, [B]).stale, ["c1", A, "c2"]);
+  assert.equal(state.freshCut(read), "c3");
+  const twice = { ...state.EMPTY, cut: { c1: { of: A }, c2: { of: A } } };
+  assert.deepEqual(state.arrange(twice, [A]).order, [A, "c2", "c1"]);
+  assert.throws(() => state.parseState(text({ cut: { c1: { of: "paper" } } })), /name layers/);
 });
 
 test("undo and redo go back and forth, and steps of one gesture are one", () => {

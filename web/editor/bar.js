@@ -8,6 +8,8 @@ import { editOf, withEdit } from "./state.js";
 
 const GREATEST_TURN = 180; // degrees of the hue slider, to both sides
 
+const WHILE_PICKING = ["undo", "redo", "pick", "fit"];
+
 export class Bar {
   constructor(panel) {
     this.panel = panel;
@@ -22,7 +24,7 @@ export class Bar {
         act(panel);
         panel.focus();
       });
-      (this.buttons ??= []).push({ made, needs });
+      (this.buttons ??= []).push({ made, needs, always: WHILE_PICKING.includes(name) });
       return made;
     };
     const some = () => panel.free.length > 0;
@@ -36,15 +38,22 @@ export class Bar {
       tool(
         "undo",
         "Undo (Ctrl-Z)",
-        () => panel.undo(),
-        () => panel.history.past.length > 0,
+        () => (panel.tool.active ? panel.tool : panel).undo(),
+        () => (panel.tool.active ? panel.tool : panel).history.past.length > 0,
       ),
       tool(
         "redo",
         "Redo (Ctrl-Shift-Z)",
-        () => panel.redo(),
-        () => panel.history.future.length > 0,
+        () => (panel.tool.active ? panel.tool : panel).redo(),
+        () => (panel.tool.active ? panel.tool : panel).history.future.length > 0,
       ),
+      space(),
+      (this.pick = tool(
+        "pick",
+        "Pick: cut a thing out of a layer (P)",
+        () => panel.tool.toggle(),
+        () => Boolean(panel.scene),
+      )),
       space(),
       tool("flipX", "Flip left and right", () => flip(panel, "flip_x"), some),
       tool("flipY", "Flip top and bottom", () => flip(panel, "flip_y"), some),
@@ -222,11 +231,14 @@ export class Bar {
 
   refresh() {
     const { panel } = this;
-    for (const { made, needs } of this.buttons) made.disabled = !panel.scene || !needs();
+    const picking = panel.tool.active;
+    for (const { made, needs, always } of this.buttons)
+      made.disabled = !panel.scene || !needs() || (picking && !always);
+    this.pick.setAttribute("aria-pressed", String(picking));
     this.compare.hidden = !panel.original;
     this.pages.hidden = panel.stacks.length < 2;
     this.page.textContent = `${(panel.number ?? 0) + 1} of ${panel.stacks.length}`;
-    this.properties.hidden = !panel.scene;
+    this.properties.hidden = !panel.scene || picking;
     this.inputs.hidden = !panel.selected.length;
     this.hint.hidden = Boolean(panel.selected.length);
     this.hint.textContent = "Click a layer in the picture or in the list. Double-click a name to change it.";

@@ -2,6 +2,7 @@
 
 import { coarse } from "./coarse.js";
 import { element } from "./dom.js";
+import { drawPick } from "./pick_view.js";
 import { HANDLES, corners, handlePoint } from "./geometry.js";
 import { Gestures } from "./gestures.js";
 import { editOf } from "./state.js";
@@ -13,7 +14,7 @@ const MAX_DENSITY = 3; // device pixels a CSS pixel that are drawn at the most
 const SMALL = 0.75; // device pixels a pixel of the scene, below which half of them do while something is dragged
 const WHEEL = 0.0015; // zoom a pixel of the wheel
 const LABEL =
-  "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides";
+  "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides; P picks a thing to cut out";
 
 export class Canvas {
   constructor(panel) {
@@ -134,7 +135,8 @@ export class Canvas {
     context.strokeStyle = "rgba(128, 128, 128, 0.6)";
     context.lineWidth = 1;
     context.strokeRect(x - 0.5, y - 0.5, width + 1, height + 1);
-    if (!comparing) this.drawSelection(context);
+    if (this.panel.tool.active) drawPick(this, context);
+    else if (!comparing) this.drawSelection(context);
   }
 
   originalBitmap() {

@@ -3,11 +3,12 @@
 
 import { Scene } from "./scene.js";
 
-export function coarse({ canvas, small, layers, scale }) {
+export function coarse({ canvas, small, layers, scale, sources }) {
   return new Scene({
     canvas,
     small: small.map((side) => Math.ceil(side / 2)),
     layers: layers.map(halved),
+    pieces: sources.pieces.mapped(halved),
     scale: scale / 2,
   });
 }

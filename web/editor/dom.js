@@ -23,6 +23,7 @@ export function addStyles(href) {
 const PATHS = {
   undo: "M6 4 3 7l3 3M3 7h6.5a3.5 3.5 0 0 1 0 7H7",
   redo: "m10 4 3 3-3 3M13 7H6.5a3.5 3.5 0 0 0 0 7H9",
+  pick: "M2.500 13.500 9 7M8 3v2M12 7h2M11.500 4.500l1.500-1.500M5.500 2.500l1 1M12.500 10.500l-1-1",
   flipX: "M8 2v12M6 5 2 12h4zM10 5l4 7h-4z",
   flipY: "M2 8h12M5 6l7-4v4zM5 10l7 4v-4z",
   reset: "M3 3v4h4M3.5 7A5 5 0 1 1 3 9",

@@ -28,6 +28,22 @@ export function forward(edit, [px, py], [x, y]) {
   return [px + edit.dx + cos * across - sin * down, py + edit.dy + sin * across + cos * down];
 }
 
+/** The point of the layer that `forward` brings to a point of the canvas. */
+export function backward(edit, [px, py], [x, y]) {
+  const [cos, sin] = turn(edit.rotation);
+  const [u, v] = [x - px - edit.dx, y - py - edit.dy];
+  return [
+    px + ((cos * u + sin * v) / edit.scale_x) * (edit.flip_x ? -1 : 1),
+    py + ((cos * v - sin * u) / edit.scale_y) * (edit.flip_y ? -1 : 1),
+  ];
+}
+
+/** The edit with another pivot that brings every point to the same place: a part of a layer has a centre of its own. */
+export function repivoted(edit, from, to) {
+  const [x, y] = forward(edit, from, to);
+  return { ...edit, dx: rounded(x - to[0], 3), dy: rounded(y - to[1], 3) };
+}
+
 /** Source point of a result point: x = xx X + xy Y + x0, y = yx X + yy Y + y0; exact copies are marked `copies`. */
 export function inverse(edit, [px, py]) {
   const [cos, sin] = turn(edit.rotation);

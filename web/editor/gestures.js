@@ -39,6 +39,7 @@ export class Gestures {
 
   kindOf(event, at) {
     if (event.button === MIDDLE) return { step: pan };
+    if (this.panel.tool.active) return this.picking(event, at);
     const handle = this.handleAt(at);
     if (handle) return { step: handle.step, ids: [this.canvas.handled()], handle: handle.place };
     const hits = this.hitsAt(at);
@@ -55,6 +56,17 @@ export class Gestures {
       click: () => this.pick(hits, held),
       step: move,
       ids: held || !this.fills(top) ? this.panel.free : [],
+    };
+  }
+
+  /** With the pick tool a click says what the thing is, and a drag draws a box around it. */
+  picking(event, at) {
+    const { tool } = this.panel;
+    const { toPicture } = this.canvas.view;
+    return {
+      step: frameBox,
+      click: () => tool.click(toPicture(at), tool.taking !== event.altKey),
+      drawn: () => tool.draw(...[this.gesture.start, this.gesture.at].map(toPicture)),
     };
   }
 
@@ -114,6 +126,10 @@ export class Gestures {
   }
 
   pointed(at) {
+    if (this.panel.tool.active) {
+      this.canvas.element.style.cursor = "crosshair";
+      return;
+    }
     const handle = this.handleAt(at);
     this.hover(handle ? null : (this.hitsAt(at)[0] ?? null));
     this.canvas.element.style.cursor = handle?.cursor ?? (this.hovered ? "move" : "default");
@@ -155,7 +171,7 @@ export class Gestures {
     this.waiting = null;
     const { gesture, panel } = this;
     if (!gesture?.begun) return;
-    if (gesture.step === pan) return pan(this);
+    if (gesture.step === pan || gesture.step === frameBox) return gesture.step(this);
     if (!gesture.ids?.length) return;
     const draft = gesture.step !== move;
     const next = gesture.step(this);
@@ -175,8 +191,10 @@ export class Gestures {
       cancelAnimationFrame(this.waiting);
       this.frame();
     }
+    if (gesture.begun && gesture.drawn) gesture.drawn();
     this.end();
     if (!gesture.begun) return gesture.click?.();
+    if (gesture.drawn) return this.canvas.repaint();
     if (gesture.next && gesture.next !== gesture.state) this.panel.commit(gesture.next);
     else if (gesture.live) this.panel.show(this.panel.history.present);
   }
@@ -195,6 +213,12 @@ export class Gestures {
     this.panel.show(this.panel.history.present);
     return true;
   }
+}
+
+/** The box that is being drawn, in pixels of the element. */
+function frameBox({ gesture, canvas }) {
+  gesture.frame = [...gesture.start, ...gesture.at];
+  canvas.repaint();
 }
 
 function pan({ gesture, canvas }) {

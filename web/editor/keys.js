@@ -13,21 +13,42 @@ const WITH_CONTROL = {
   e: mergeSelected,
   g: group,
 };
+const PICKING = {
+  Escape: (panel) => panel.canvas.cancel() || panel.tool.leave(),
+  Enter: (panel) => panel.tool.cutOut(),
+  "+": (panel) => panel.tool.grow(1),
+  "-": (panel) => panel.tool.grow(-1),
+  p: (panel) => panel.tool.leave(),
+  0: (panel) => panel.canvas.fit(),
+};
+const PICKING_WITH_CONTROL = {
+  z: (panel, event) => (event.shiftKey ? panel.tool.redo() : panel.tool.undo()),
+  y: (panel) => panel.tool.redo(),
+};
 const ALONE = {
   Delete: hide,
   Backspace: hide,
   Escape: (panel) => panel.canvas.cancel() || panel.select([]),
+  p: (panel) => panel.tool.start(),
   0: (panel) => panel.canvas.fit(),
 };
 
 /** Does what a key stands for, and keeps it from ComfyUI. */
 export function handleKey(panel, event) {
   if (event.target.matches("input, select") || !panel.scene) return event.stopPropagation();
-  const act = actionOf(event);
+  if (panel.tool.active && event.target.matches("button") && event.key === "Enter") return event.stopPropagation();
+  const act = panel.tool.active ? pickingOf(event) : actionOf(event);
   if (!act) return;
   event.preventDefault();
   event.stopPropagation();
   act(panel, event);
+}
+
+function pickingOf(event) {
+  if (event.altKey) return null;
+  const key = event.key.toLowerCase();
+  if (event.ctrlKey || event.metaKey) return PICKING_WITH_CONTROL[key] ?? (() => {});
+  return PICKING[event.key] ?? PICKING[key] ?? (["Delete", "Backspace"].includes(event.key) ? () => {} : null);
 }
 
 function actionOf(event) {

@@ -124,7 +124,7 @@ export class LayerList {
   thumb(item) {
     const { scene, shown, items } = this.panel;
     const edit = editOf(shown, item);
-    const key = `${item} ${edit.hue} ${edit.color}`;
+    const key = `${item} ${scene.keyOf(shown, items, item)} ${edit.hue} ${edit.color}`;
     if (!this.thumbs.has(key)) {
       const layer = scene.source(shown, items, item, false).layer;
       const made = element("canvas", { className: "qle-thumb", width: 2 * THUMB, height: 2 * THUMB });

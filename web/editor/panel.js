@@ -1,14 +1,17 @@
 // The panel: it holds the scene, the state with its history and the selection, and lets canvas, list and bars show
 // them.
 
-import { isShown, withPixels } from "./api.js";
+import { askCuts, isShown, withPixels } from "./api.js";
 import { Bar } from "./bar.js";
 import { Canvas } from "./canvas.js";
 import { element, icon } from "./dom.js";
 import { History } from "./history.js";
 import { handleKey } from "./keys.js";
 import { LayerList } from "./list.js";
+import { PickTool } from "./pick.js";
+import { PickBar } from "./pick_bar.js";
 import { Scene } from "./scene.js";
+import { Pieces } from "./sources.js";
 import { EMPTY, editOf, originalOf, parseState, stateText, withEdits, withoutStale } from "./state.js";
 
 const REST = 150; // milliseconds
@@ -24,6 +27,9 @@ export class Panel {
     this.folded = new Set();
     this.stacks = [];
     this.knownNames = new Map(); // also of layers that are gone
+    this.pieces = new Pieces();
+    this.tool = new PickTool(this);
+    this.pickBar = new PickBar(this);
     this.canvas = new Canvas(this);
     this.list = new LayerList(this);
     this.bar = new Bar(this);
@@ -37,6 +43,7 @@ export class Panel {
       this.bar.tools,
       middle,
       this.bar.properties,
+      this.pickBar.element,
       this.notice,
     );
     this.element.addEventListener("keydown", (event) => handleKey(this, event));
@@ -93,14 +100,17 @@ export class Panel {
     this.canvas.cancel(); // a drag of layers that may be gone
     this.trouble = null;
     const resized = String(this.scene?.canvas) !== String(full.canvas);
-    this.scene = new Scene(full);
+    this.pieces.take(full.cuts);
+    this.scene = new Scene({ ...full, pieces: this.pieces });
     for (const { id, name } of full.layers) this.knownNames.set(id, name);
     this.original = full.original;
     this.message.hidden = true;
     if (resized) this.canvas.view.fits = true;
     this.canvas.opened();
     this.list.opened();
+    this.asked = null;
     this.show(this.history.present);
+    this.tool.opened();
   }
 
   wait(text) {
@@ -136,7 +146,9 @@ export class Panel {
   get stale() {
     if (!this.scene) return [];
     const known = new Set(this.stacks.flatMap(({ layers }) => layers.map(({ id }) => id)));
-    const there = (id) => this.shown.merged[id]?.every(there) ?? known.has(originalOf(id));
+    const { merged, cut } = this.shown;
+    const made = (id) => merged[id] ?? (cut[originalOf(id)] && [cut[originalOf(id)].of]);
+    const there = (id) => made(id)?.every(there) ?? known.has(originalOf(id));
     return this.items.stale.filter((id) => !there(id));
   }
 
@@ -177,9 +189,32 @@ export class Panel {
       this.items = this.scene.arrange(state);
       this.names = this.scene.names(state, this.items);
       this.selected = this.selected.filter((id) => this.items.order.includes(id));
+      this.fetchCuts(state);
     }
     this.canvas.paint(draw);
     if (!draw.live) this.refresh();
+  }
+
+  /** Asks for what the cuts of a state give where it is not here, as after a text was pasted; once for each. */
+  async fetchCuts(state) {
+    const { missing } = this.scene.sources.of(state);
+    if (!missing?.length || this.asked === state.cut) return;
+    this.asked = state.cut;
+    const known = Object.entries(state.cut).filter(([id]) => this.items.stale.includes(id) === false);
+    try {
+      this.pieces.take(await askCuts(Object.fromEntries(known), this.host.fetchApi));
+      if (this.shown.cut === state.cut) this.show(this.shown);
+    } catch (error) {
+      this.trouble = `The things that were cut out are shown after the next run: ${error.message}`;
+      this.refreshNotice();
+    }
+  }
+
+  /** The pick tool was taken up or put down. */
+  toolChanged() {
+    this.canvas.gestures.hover(null);
+    this.canvas.repaint();
+    this.refresh();
   }
 
   select(ids) {
@@ -192,6 +227,7 @@ export class Panel {
   refresh() {
     this.list.refresh();
     this.bar.refresh();
+    this.pickBar.refresh();
     this.refreshNotice();
   }
 

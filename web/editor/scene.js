@@ -5,6 +5,7 @@ import { boundsAfter, hull } from "./geometry.js";
 import { addLayers, addSums, clear, copySums, toBytes } from "./pixels/compose.js";
 import { recolored } from "./pixels/color.js";
 import { place } from "./pixels/resample.js";
+import { Sources } from "./sources.js";
 import { arrange, editOf, isCopy, liveMode, originalOf } from "./state.js";
 
 const BEYOND = 1; // widths and heights of the canvas that are kept around it (qil_core/editor/content.py)
@@ -14,10 +15,10 @@ const part = (edit, keys) => keys.map((key) => edit[key]).join();
 
 export class Scene {
   /** canvas, small: [width, height] in pixels of the picture and of the previews. layers: [{id, name, box, at,
-   * pixels}], bottom first; pixels: {data, width, height} or nothing for an empty layer. */
-  constructor({ canvas, small, layers, scale = small[0] / canvas[0] }) {
+   * pixels}], bottom first; pixels: {data, width, height} or nothing for an empty layer. pieces: see Sources. */
+  constructor({ canvas, small, layers, pieces, scale = small[0] / canvas[0] }) {
     [this.canvas, this.small, this.layers, this.scale] = [canvas, small, layers, scale];
-    this.byId = new Map(layers.map((layer) => [layer.id, layer]));
+    this.sources = new Sources(layers, pieces);
     this.ids = layers.map((layer) => layer.id);
     this.colored = new Map(); // id -> {key, layer}
     this.placed = new Map();
@@ -39,14 +40,14 @@ export class Scene {
     const { name } = editOf(state, id);
     if (name) return name;
     if (merged[id]) return this.nameOf(state, merged, merged[id].at(-1));
-    const own = this.byId.get(originalOf(id)).name;
+    const own = this.sources.name(state, originalOf(id));
     return isCopy(id) ? `${own} copy` : own;
   }
 
   /** The box of an item's content before its own edit, [left, top, right, bottom] in the picture's pixels; or null. */
   boxOf(state, items, id) {
     const parts = items.merged[id];
-    if (!parts) return this.byId.get(originalOf(id))?.box ?? null;
+    if (!parts) return this.sources.of(state).get(originalOf(id))?.box ?? null;
     const { layer } = this.merged(state, items, id, false);
     return layer
       ? [layer.left, layer.top, layer.left + layer.width, layer.top + layer.height].map((v) => v / this.scale)
@@ -95,7 +96,7 @@ export class Scene {
 
   /** An item's pixels before it is placed, recoloured: {key, layer}. */
   source(state, items, id, draft) {
-    const base = items.merged[id] ? this.merged(state, items, id, draft) : this.original(originalOf(id));
+    const base = items.merged[id] ? this.merged(state, items, id, draft) : this.original(state, originalOf(id));
     const edit = editOf(state, id);
     if (!base.layer || !(edit.hue || edit.color)) return base;
     const key = `${base.key}|${part(edit, COLORS)}`;
@@ -107,17 +108,22 @@ export class Scene {
     return known;
   }
 
-  original(id) {
-    const found = this.byId.get(id);
+  /** A text that is the same as long as an item's pixels before its own edit are. */
+  keyOf(state, items, id) {
+    return items.merged[id] ? id : this.original(state, originalOf(id)).key;
+  }
+
+  original(state, id) {
+    const found = this.sources.of(state).get(id);
     if (!found?.pixels) return { key: id, layer: null };
     const { data, width, height } = found.pixels;
-    return { key: id, layer: { data, unit: 1 / 255, left: found.at[0], top: found.at[1], width, height } };
+    return { key: found.key, layer: { data, unit: 1 / 255, left: found.at[0], top: found.at[1], width, height } };
   }
 
   /** What one sees of a merged item's parts, as one layer. */
   merged(state, items, id, draft) {
     const parts = items.merged[id];
-    const key = `${draft} ${JSON.stringify(parts.map((one) => signature(state, items, one)))}`;
+    const key = `${draft} ${JSON.stringify(parts.map((one) => this.signature(state, items, one)))}`;
     let known = this.merges.get(id);
     if (known?.key !== key) {
       known = { key, layer: this.flattened(state, items, parts, draft) };
@@ -145,6 +151,12 @@ export class Scene {
       data[i + 3] = sums.data[i + 3];
     }
     return trimmed({ data, unit: 1, left: box[0], top: box[1], width: sums.width, height: sums.height });
+  }
+
+  /** All that a merged item's pixels depend on. */
+  signature(state, items, id) {
+    const parts = items.merged[id]?.map((one) => this.signature(state, items, one));
+    return [id, state.edits[id], parts ?? this.sources.of(state).get(originalOf(id))?.key];
   }
 
   /** The visible ones of some items, ready to be added: with opacity and mode. */
@@ -223,13 +235,6 @@ function shows(layer, [x, y]) {
   const inside = u >= 0 && v >= 0 && u < layer.width && v < layer.height;
   return inside && layer.data[(v * layer.width + u) * 4 + 3] * layer.unit >= LEAST;
 }
-
-/** All that a merged item's pixels depend on. */
-const signature = (state, items, id) => [
-  id,
-  state.edits[id],
-  items.merged[id]?.map((one) => signature(state, items, one)),
-];
 
 const cut = (a, b) => [Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])];
 

@@ -1,4 +1,4 @@
-// The edits as data: {edits, order, merged}, as qil_core/editor/state.py reads them from the widget's text. Every
+// The edits as data: {edits, order, merged, cut}, as qil_core/editor/state.py reads them from the widget's text. Every
 // function gives a new state and leaves the old one alone, so that undo is a list of states.
 
 import { joinName, splitName } from "./names.js";
@@ -30,11 +30,12 @@ const RANGES = {
   rotation: [-360, 360],
   hue: [-360, 360],
 };
-const LAYER = /^([0-9a-f]{16}(?:\.[1-9]\d{0,3})?)(?:~([1-9]\d{0,3}))?$/;
+const LAYER = /^([0-9a-f]{16}(?:\.[1-9]\d{0,3})?|c[1-9]\d{0,3})(?:~([1-9]\d{0,3}))?$/;
 const MERGED = /^m[1-9]\d{0,3}$/;
+const CUT = /^c[1-9]\d{0,3}$/;
 const MOST = 1000; // layers
 
-export const EMPTY = Object.freeze({ edits: {}, order: [], merged: {} });
+export const EMPTY = Object.freeze({ edits: {}, order: [], merged: {}, cut: {} });
 const ours = (id) => typeof id === "string" && (LAYER.test(id) || MERGED.test(id));
 export const originalOf = (id) => LAYER.exec(id)?.[1] ?? id;
 export const isCopy = (id) => Boolean(LAYER.exec(id)?.[2]);
@@ -45,15 +46,38 @@ export function parseState(text) {
   const given = JSON.parse(text);
   if (given?.version !== VERSION)
     throw new Error(`The edits are of version ${given?.version}, this panel reads ${VERSION}.`);
-  const { edits = {}, order = [], merged = {} } = given;
-  if (![...Object.keys(edits), ...order, ...Object.keys(merged), ...Object.values(merged).flat()].every(ours))
+  const { edits = {}, order = [], merged = {}, cut = {} } = given;
+  const named = [...Object.keys(edits), ...order, ...Object.keys(merged), ...Object.values(merged).flat()];
+  if (![...named, ...Object.keys(cut), ...Object.values(cut).map(({ of }) => of)].every(ours))
     throw new Error("The edits name layers in a way that this panel does not know.");
   return {
     edits: Object.fromEntries(Object.entries(edits).map(([id, edit]) => [id, changes(edit)])),
     order: [...new Set(order)],
     merged: Object.fromEntries(Object.entries(merged).map(([id, parts]) => [id, [...parts]])),
+    cut: Object.fromEntries(Object.entries(cut).map(([id, one]) => [id, pickOf(one)])),
   };
 }
+
+const isPoint = (point) => Array.isArray(point) && point.length === 2 && point.every(Number.isFinite);
+
+/** A cut with only what is of the right type in it; the node says what is wrong with the rest. */
+function pickOf({ of, box, inside, outside, grow }) {
+  const pick = { of };
+  if (Array.isArray(box) && box.length === 4 && box.every(Number.isFinite)) pick.box = [...box];
+  for (const [key, points] of Object.entries({ inside, outside }))
+    if (Array.isArray(points) && points.length) pick[key] = points.filter(isPoint).map((point) => [...point]);
+  if (Number.isFinite(grow) && grow) pick.grow = grow;
+  return pick;
+}
+
+/** Cuts in the order in which they are made: a thing can be cut out of an earlier one only. */
+export const inTurn = (cut) => Object.entries(cut).sort(([a], [b]) => a.slice(1) - b.slice(1));
+
+/** A cut as a text: the same for the same pick, wherever it comes from. */
+export const pickText = ({ box = null, inside = [], outside = [], grow = 0 }) =>
+  JSON.stringify([box, inside, outside, grow]);
+
+export const freshCut = (state) => `c${Math.max(0, ...Object.keys(state.cut).map((id) => Number(id.slice(1)))) + 1}`;
 
 /** What of an edit differs from doing nothing, each value of its type and in its range. */
 function changes(edit) {
@@ -68,12 +92,13 @@ function changes(edit) {
 }
 
 /** The text of a state; empty when nothing was done. */
-export function stateText({ edits, order, merged }) {
+export function stateText({ edits, order, merged, cut }) {
   const done = Object.entries(edits).filter(([, edit]) => Object.keys(edit).length);
   const parts = { version: VERSION };
   if (done.length) parts.edits = Object.fromEntries(done);
   if (order.length) parts.order = order;
   if (Object.keys(merged).length) parts.merged = merged;
+  if (Object.keys(cut).length) parts.cut = cut;
   return Object.keys(parts).length > 1 ? JSON.stringify(parts) : "";
 }
 
@@ -88,7 +113,8 @@ export const withEdits = (state, ids, values) => ids.reduce((next, id) => withEd
 
 /** What there is after the edits of layers with these ids, bottom first: {order, merged, stale}; the same steps as
  * qil_core/editor/items.py. */
-export function arrange(state, layers) {
+export function arrange(state, stack) {
+  const layers = withThings(state.cut, stack);
   const known = new Set(layers);
   const merged = {};
   const taken = new Set();
@@ -107,15 +133,24 @@ export function arrange(state, layers) {
     order.splice(below ? order.indexOf(below) + 1 : 0, 0, layer);
   });
   for (const name of Object.keys(merged)) if (!taken.has(name) && !order.includes(name)) order.push(name);
-  const named = [...Object.keys(state.edits), ...state.order, ...names, ...Object.values(state.merged).flat()];
+  const cuts = Object.entries(state.cut).flatMap(([id, { of }]) => [id, of]);
+  const named = [...Object.keys(state.edits), ...state.order, ...names, ...Object.values(state.merged).flat(), ...cuts];
   return { order, merged, stale: [...new Set(named.filter((id) => !isThere(id)))] };
+}
+
+/** Layers and the things that are cut out of them, each just above the rest. */
+function withThings(cut, layers) {
+  const found = [...layers];
+  for (const [id, { of }] of inTurn(cut)) if (found.includes(of)) found.splice(found.indexOf(of) + 1, 0, id);
+  return found;
 }
 
 /** The state without what it says of layers that are gone. */
 export function withoutStale(state, stale) {
   const gone = new Set(stale);
   const kept = (entries) => Object.fromEntries(Object.entries(entries).filter(([id]) => !gone.has(id)));
-  return { edits: kept(state.edits), order: state.order.filter((id) => !gone.has(id)), merged: kept(state.merged) };
+  const order = state.order.filter((id) => !gone.has(id));
+  return { edits: kept(state.edits), order, merged: kept(state.merged), cut: kept(state.cut) };
 }
 
 /** The layers in another order, bottom first. */
