@@ -150,6 +150,8 @@ class Picking:
             if not allowed[part, others].any():  # an earlier click was into the thing just here
                 allowed[part, others] = claims[part, others] = 1
             allowed[part, own] = 0
+            heirs = claims[:, others] / np.maximum(claims[:, others].sum(1, keepdims=True), 1e-12)
+            shares[:, others] += (near * shares[:, own])[:, None] * heirs
             shares[:, own] *= 1 - near
         after = replace(self, claims=claims, allowed=allowed, shares=shares).settled(CLICK_ROUNDS)
         if self.given is None:

@@ -82,7 +82,7 @@ def test_a_click_adds_what_a_box_missed_and_one_takes_away_what_it_should_not_ha
     both = Picker(TWO).boxes([box_of(LOW | HIGH)])
     (taken,) = both.clicked(0, Point(190, 100), False).masks()
     assert likeness(both.masks()[0], whole) > 0.95
-    assert likeness(taken, SEEN) > 0.95
+    assert likeness(taken, SEEN) > 0.9
 
 
 def test_a_click_into_nothing_finds_the_thing_there() -> None:
