@@ -26,6 +26,7 @@ from . import Decomposed, Entry, Request
 from .builtin import Builtin
 from .builtin.step14_names import unique
 from .builtin.working import Floats
+from .likeness import on_ground
 from .masks import Masks
 from .picking import Picker
 
@@ -37,9 +38,6 @@ MAX_LINES = 40
 
 MAX_LISTED = 12
 """Lines that an error names at the most."""
-
-BESIDE = 0.5
-"""What is clear of a picture is seen as this grey."""
 
 
 class Line(NamedTuple):
@@ -64,7 +62,7 @@ class Asked(Builtin):
             return super().decompose(picture, request, progress)
         progress(0, "looking for the elements")
         pixels = picture.cpu().numpy()
-        seen = pixels[..., :3] * pixels[..., 3:] + BESIDE * (1 - pixels[..., 3:])
+        seen = on_ground(pixels)
         boxes = _boxes(request.elements, seen)
         masks = Picker(seen).boxes(boxes).masks()
         areas = [(mask & (pixels[..., 3] > 0)).astype(np.float32) for mask in masks]

@@ -159,6 +159,13 @@ class Likeness:
         return np.column_stack([look, parts.place / (PLACE_SPREAD * diagonal)]).astype(np.float32)
 
 
+def on_ground(image: Floats) -> Floats:
+    """A picture (h, w, 4) over a flat colour far from its own, (h, w, 3): the outline of its alpha becomes an edge."""
+    rgb, alpha = image[..., :3], image[..., 3:]
+    mean = (rgb * alpha).sum((0, 1)) / max(float(alpha.sum()), 1e-6)
+    return np.asarray(rgb * alpha + (mean < 0.5) * (1 - alpha), np.float32)
+
+
 def _color_groups(features: Floats) -> tuple[NDArray[np.int32], Floats]:
     """The group of each superpixel (n,) by its features (n, 6), and how alike each is to each group: (n, groups)."""
     import cv2

@@ -17,8 +17,12 @@ import numpy as np
 from ..errors import QilError
 from ..stack import Box
 from .builtin.working import Floats, Mask
+from .likeness import Point
 from .mask_order import MAX_MASKS, sized
-from .picking import Picker, Point
+from .picking import Picker, Picking
+
+Click = tuple[Point, bool]
+"""Where, and whether that is in the thing."""
 
 MAX_POINTS = 1000
 """Clicks of a kind: ten for each of a hundred masks."""
@@ -111,26 +115,32 @@ def pointed_masks(
         raise QilError("Nothing says what the things are: link masks or boxes, or give points in a thing.")
     if not (boxes or inside or outside):
         return list(masks)
-    picker = Picker(rgb)
-    if not (masks or boxes):
-        return [picker.clicked(None, inside, outside).astype(np.float32)]
-    found = [mask.astype(np.float32) for mask in picker.boxes(boxes)] if boxes else list(masks)
-    return _corrected(picker, found, rgb.shape[:2], inside, outside)
+    picker, shape = Picker(rgb), rgb.shape[:2]
+    clicks = [*((point, True) for point in inside), *((point, False) for point in outside)]
+    if masks:
+        return _corrected(picker, masks, shape, clicks)
+    picking = picker.boxes(boxes) if boxes else picker.mask(np.zeros(shape, bool))
+    return [mask.astype(np.float32) for mask in _clicked(picking, clicks).masks()]
 
 
 def _corrected(
-    picker: Picker, masks: list[Floats], shape: tuple[int, int], inside: Sequence[Point], outside: Sequence[Point]
+    picker: Picker, masks: Sequence[Floats], shape: tuple[int, int], clicks: Sequence[Click]
 ) -> list[Floats]:
-    if not (inside or outside):
-        return masks
-    areas = [sized(mask, shape, i).inside for i, mask in enumerate(masks)]
-    added, taken = ([_meant(areas, point) for point in points] for points in (inside, outside))
-    out = list(masks)
-    for i in {*added, *taken}:
-        own = [point for point, of in zip(inside, added, strict=True) if of == i]
-        others = [point for point, of in zip(outside, taken, strict=True) if of == i]
-        out[i] = picker.clicked(areas[i], own, others).astype(np.float32)
+    """The masks, those that a click is meant for corrected; they may overlap, so each is corrected by itself."""
+    areas, out = [sized(mask, shape, i).inside for i, mask in enumerate(masks)], list(masks)
+    meant = [_meant(areas, point) for point, _ in clicks]
+    for i in set(meant):
+        own = [click for click, of in zip(clicks, meant, strict=True) if of == i]
+        out[i] = _clicked(picker.mask(areas[i]), own).masks()[0].astype(np.float32)
     return out
+
+
+def _clicked(picking: Picking, clicks: Sequence[Click]) -> Picking:
+    """The same after clicks, each for the thing that it is meant for."""
+    areas = picking.masks()
+    for point, is_inside in clicks:
+        picking = picking.clicked(_meant(areas, point), point, is_inside)
+    return picking
 
 
 def _meant(areas: Sequence[Mask], point: Point) -> int:

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from ..decompose import Request
-from ..decompose.builtin.working import Floats, Mask
+from ..decompose.builtin.working import Mask
+from ..decompose.likeness import Point, on_ground
 from ..decompose.masks import CLEAR, Masks
-from ..decompose.picking import Picker, Point
+from ..decompose.picking import Picker, Picking
 from ..decompose.run import decompose
 from ..errors import QilError
 from ..files.layered import Content
@@ -37,6 +38,9 @@ KEPT_BYTES = 1 << 28
 
 KEPT_PICKERS = 4
 """Layers whose pickers are kept: people pick in one or two at a time."""
+
+KEPT_PICKINGS = 16
+"""Picks that are kept, so that one more click costs that click alone; each takes a byte a pixel or less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,19 +84,19 @@ class Cutter:
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         self._pickers: Kept[Picker] = Kept(KEPT_PICKERS)
+        self._pickings: Kept[Picking] = Kept(KEPT_PICKINGS)
         self._cuts: Kept[tuple[Sheet, Sheet]] = Kept(kept_bytes)
 
     def mask(self, sheet: Sheet, pick: Pick) -> Mask:
         """What is picked, bool of the size of the sheet's content. Raises QilError: clicks beside what the layer shows,
         nothing is picked."""
         _check_clicks(sheet, pick)
-        picker, box = self._picker(sheet), sheet.box
-        found = picker.boxes([_moved_box(pick.box, box)])[0] if pick.box else None
-        if pick.inside or pick.outside:
-            inside, outside = (_moved_points(points, box) for points in (pick.inside, pick.outside))
-            found = picker.clicked(found, inside, outside)
-        assert found is not None  # a pick holds a box or a click in the thing
-        return _grown(found, pick.grow) & (sheet.pixels[..., 3].numpy() > CLEAR * GRID)
+        box = _moved_box(pick.box, sheet.box) if pick.box else None
+        inside, outside = (_moved_points(points, sheet.box) for points in (pick.inside, pick.outside))
+        found = self._picking(
+            sheet, box, [*((point, True) for point in inside), *((point, False) for point in outside)]
+        )
+        return _grown(found.masks()[0], pick.grow) & (sheet.pixels[..., 3].numpy() > CLEAR * GRID)
 
     def cut(self, sheet: Sheet, pick: Pick, progress: Progress = silent) -> tuple[Sheet, Sheet]:
         """The rest of a layer and the thing above it. Raises QilError: nothing or all of it is picked, PyMatting is
@@ -121,10 +125,24 @@ class Cutter:
             found[cut.of], found[name] = self.cut(found[cut.of], cut.pick, step)
         return found
 
+    def _picking(self, sheet: Sheet, box: Box | None, clicks: Sequence[tuple[Point, bool]]) -> Picking:
+        """What a box, or nothing, and clicks one after another have picked, from the longest part that is kept."""
+        names = [f"{sheet.key} {box} {list(clicks[:count])}" for count in range(len(clicks) + 1)]
+        known = [self._pickings.get(name) for name in names]
+        done = max((count for count, picking in enumerate(known) if picking), default=0)
+        picking = known[done]
+        if picking is None:
+            picker = self._picker(sheet)
+            picking = picker.boxes([box]) if box else picker.mask(np.zeros(sheet.pixels.shape[:2], bool))
+        for count, (point, is_inside) in enumerate(clicks[done:], done + 1):
+            picking = picking.clicked(0, point, is_inside)
+            self._pickings.put(names[count], picking, 1)
+        return picking
+
     def _picker(self, sheet: Sheet) -> Picker:
         picker = self._pickers.get(sheet.key)
         if picker is None:
-            picker = Picker(_on_ground(sheet.content.image.numpy()))
+            picker = Picker(on_ground(sheet.content.image.numpy()))
             self._pickers.put(sheet.key, picker, 1)
         return picker
 
@@ -149,13 +167,6 @@ def _moved_points(points: tuple[Point, ...], content: Box) -> list[Point]:
     """Those in the content, in its own pixels. A click beside it takes nothing away: no pick is there anyway."""
     moved = (Point(x - content.left, y - content.top) for x, y in points)
     return [point for point in moved if 0 <= point.x < content.width and 0 <= point.y < content.height]
-
-
-def _on_ground(image: Floats) -> Floats:
-    """A content (h, w, 4) over a flat colour far from its own, (h, w, 3): the outline of its alpha becomes an edge."""
-    rgb, alpha = image[..., :3], image[..., 3:]
-    mean = (rgb * alpha).sum((0, 1)) / max(float(alpha.sum()), 1e-6)
-    return np.asarray(rgb * alpha + (mean < 0.5) * (1 - alpha), np.float32)
 
 
 def _grown(mask: Mask, pixels: int) -> Mask:

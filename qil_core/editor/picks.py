@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..decompose.picking import Point
+from ..decompose.likeness import Point
 from ..stack import Box
 from .ids import CUT, is_copy, layer_id
 from .reading import check_keys, mapping, number, refuse

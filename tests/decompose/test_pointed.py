@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qil_core.decompose.builtin.working import Mask
-from qil_core.decompose.picking import Point
+from qil_core.decompose.likeness import Point
 from qil_core.decompose.pointed import pointed_masks, read_boxes, read_points
 from qil_core.errors import QilError
 from qil_core.stack import Box

@@ -10,8 +10,9 @@ import torch
 
 import qil_core.editor.cutting as cutting
 from qil_core.composite import composite
-from qil_core.decompose.builtin.working import Floats, Mask
-from qil_core.decompose.picking import Point
+from qil_core.decompose.builtin.working import Floats
+from qil_core.decompose.likeness import Point
+from qil_core.decompose.picking import Picker
 from qil_core.editor.apply import apply_edits
 from qil_core.editor.cutting import Cutter, Sheet
 from qil_core.editor.fingerprint import fingerprints
@@ -35,34 +36,19 @@ def disc(x: float, y: float, radius: float) -> Floats:
 DISCS = {RED: disc(*RED_AT, 30), BLUE: disc(*BLUE_AT, 24)}
 
 
-class ByColor:
-    """A picker without guesses: the thing of a click is what has its colour. Boxes hold what is not paper."""
+class Counted(Picker):
+    """The picker, and how many were made."""
 
     made = 0
 
     def __init__(self, rgb: Floats) -> None:
-        self.rgb = rgb
-        ByColor.made += 1
-
-    def boxes(self, boxes: list[Box]) -> list[Mask]:
-        whole = Box(0, 0, *self.rgb.shape[1::-1])
-        found = [np.zeros(self.rgb.shape[:2], bool) for _ in boxes]
-        for mask, box in zip(found, boxes, strict=True):
-            place = box.within(whole)
-            mask[place] = np.abs(self.rgb[place] - PAPER).max(2) > 0.3
-        return found
-
-    def clicked(self, mask: Mask | None, inside: list[Point], outside: list[Point]) -> Mask:
-        out = np.zeros(self.rgb.shape[:2], bool) if mask is None else mask.copy()
-        for points, value in ((inside, True), (outside, False)):
-            for x, y in points:
-                out[np.abs(self.rgb - self.rgb[int(y), int(x)]).max(2) < 0.3] = value
-        return out
+        super().__init__(rgb)
+        Counted.made += 1
 
 
 @pytest.fixture(autouse=True)
-def by_color(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "Picker", ByColor)
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "Picker", Counted)
 
 
 def picture() -> LayerStack:
@@ -147,12 +133,12 @@ def test_a_duplicate_shows_what_is_left_and_a_thing_can_be_duplicated_and_merged
 
 def test_a_cut_is_made_once_and_the_picker_of_a_layer_too() -> None:
     stack, cutter = picture(), Cutter()
-    ByColor.made = 0
+    Counted.made = 0
     first = apply_edits(stack, cut_red(stack), cutter=cutter)
     again = apply_edits(stack, cut_red(stack, c1=Edit(dx=5)), cutter=cutter)
     assert again.pieces["c1"] is first.pieces["c1"]
     cutter.mask(Sheet.of_layer(fingerprints(stack)[0], stack.pixels[0]), clicks(BLUE_AT))
-    assert ByColor.made == 1
+    assert Counted.made == 1
 
 
 def test_the_same_cut_is_the_same_bits() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qil_core.blend import BLEND_MODES
-from qil_core.decompose.picking import Point
+from qil_core.decompose.likeness import Point
 from qil_core.editor.picks import Cut, Pick
 from qil_core.editor.state import Edit, Edits, edits_text, parse_edits
 from qil_core.errors import QilError
