@@ -180,8 +180,8 @@ def test_a_small_layer_is_picked_in_by_itself_and_clear_places_are_never_picked(
     [
         (clicks((300, 20)), "The click at 300, 20 lies beside what the layer shows"),
         (Pick(box=Box(300, 0, 310, 9)), "lies beside what the layer shows"),
-        (clicks(RED_AT, outside=(Point(*RED_AT),)), "Nothing is picked"),
-        (clicks(RED_AT, BLUE_AT, (5, 5), grow=4), "All of the layer is picked"),
+        (Pick(box=Box(2, 2, 20, 20)), "Nothing is picked"),
+        (clicks(RED_AT, BLUE_AT, (5, 5), grow=64), "All of the layer is picked"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_in_words(pick: Pick, said: str) -> None:
