@@ -181,13 +181,17 @@ def test_a_small_layer_is_picked_in_by_itself_and_clear_places_are_never_picked(
         (clicks((300, 20)), "The click at 300, 20 lies beside what the layer shows"),
         (Pick(box=Box(300, 0, 310, 9)), "lies beside what the layer shows"),
         (Pick(box=Box(2, 2, 20, 20)), "Nothing is picked"),
-        (clicks(RED_AT, BLUE_AT, (5, 5), grow=64), "All of the layer is picked"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_in_words(pick: Pick, said: str) -> None:
     stack = picture()
     with pytest.raises(QilError, match=said):
         apply_edits(stack, Edits(cut={"c1": Cut(fingerprints(stack)[0], pick)}))
+
+
+def test_a_thing_that_is_all_of_its_layer_is_refused() -> None:
+    with pytest.raises(QilError, match="All of the layer is picked"):
+        Cutter().cut(Sheet.of_layer("plain", torch.full((20, 20, 4), 1.0)), clicks((10, 10)))
 
 
 def test_an_empty_layer_is_refused() -> None:
