@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import QilError
@@ -26,7 +25,7 @@ from ..request import Request
 from ..stack import LayerStack, quantized
 from . import Decomposed
 from .builtin.completion import completed
-from .builtin.fill import smooth_fill
+from .builtin.fill import nearest, smooth_fill
 from .builtin.patches import patch_fill
 from .builtin.shapes import box_around, continued, grown
 from .builtin.step01_look import noise_level
@@ -124,20 +123,8 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
     known = solid | (~grown(solid, EDGE_PX) & (shown > CLEAR))
     if known.all() or not known.any():
         return rgb, areas
-    nearest = _nearest(known)
-    return rgb[nearest], [Area(area.inside[nearest], area.soft & known) for area in areas]
-
-
-def _nearest(known: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column (H, W) of the known pixel that is nearest to each one."""
-    import cv2
-
-    _, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    places = np.zeros((int(labels.max()) + 1, 2), np.intp)
-    places[labels[known]] = np.argwhere(known)
-    return places[labels, 0], places[labels, 1]
+    place, _ = nearest(known)
+    return rgb.reshape(-1, 3)[place], [Area(area.inside.ravel()[place], area.soft & known) for area in areas]
 
 
 def _ground_alpha(shown: Floats, cover: Floats, union: Mask) -> Floats:
