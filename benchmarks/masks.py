@@ -2,8 +2,9 @@
 
 The masks are the true alpha above a half, up to SHAKEN_PX too large or too small. Alpha errors are means along the
 edges, within BAND_PX of them, where no layer lies above. CF is PyMatting's closed-form matting alone, with a trimap of
-the mask's place. Moved errors are those of `judging.moved_error`: what cutting with the mask and cv2.inpaint leave is
-`plain`. Hair is drawn: strokes of 0.7 to 1.5 px around a head, over a textured ground.
+the mask's place; `plate` is ours with a clean plate, the true ground. Moved errors are those of `judging.moved_error`:
+what cutting with the mask and cv2.inpaint leave is `plain`. Hair is drawn: strokes of 0.7 to 1.5 px around a head, over
+a textured ground.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import cv2
 import numpy as np
 import torch
 
+from qil_core.composite import composite
 from qil_core.decompose import Request
 from qil_core.decompose.masks import Masks
-from qil_core.decompose.matting import soft_alpha, trimap
+from qil_core.decompose.matting import before, soft_alpha, trimap
 from qil_core.decompose.run import decompose
 from qil_core.stack import LayerStack, quantized
 
@@ -65,33 +67,36 @@ def _edges(ground: str, random: np.random.Generator) -> Iterator[Row]:
         picture, alphas = shown(true).numpy(), true.pixels[..., 3].numpy()
         for i in range(1, len(true)):
             above = np.any([a > 0 for a in alphas[i + 1 :]] or [alphas[i] < 0], axis=0)
-            yield from _edge_rows(picture, alphas[i], ~grown(above, BAND_PX), random)
+            below = composite(LayerStack(true.pixels[:i], true.names[:i]))[..., :3].numpy()
+            yield from _edge_rows(picture, below, alphas[i], ~grown(above, BAND_PX), random)
 
 
-def _edge_rows(picture: Floats, alpha: Floats, free: Mask, random: np.random.Generator) -> Iterator[Row]:
+def _edge_rows(picture: Floats, plate: Floats, alpha: Floats, free: Mask, random: np.random.Generator) -> Iterator[Row]:
     mask = shaken(alpha > 0.5, random)
     judged = grown(alpha > 0.5, BAND_PX) & grown(alpha <= 0.5, BAND_PX) & free
     if judged.sum() >= MIN_EDGE_PX and mask.any():
-        yield _errors(picture, alpha, mask, judged)
+        yield _errors(picture, plate, alpha, mask, judged)
 
 
-def _edge_row(picture: Floats, alpha: Floats, random: np.random.Generator) -> Row:
+def _edge_row(picture: Floats, plate: Floats, alpha: Floats, random: np.random.Generator) -> Row:
     mask = shaken(alpha > 0.5, random)
-    return _errors(picture, alpha, mask, grown(alpha > 0.02, BAND_PX) & ~(alpha > 0.98))
+    return _errors(picture, plate, alpha, mask, grown(alpha > 0.02, BAND_PX) & ~(alpha > 0.98))
 
 
-def _errors(picture: Floats, alpha: Floats, mask: Mask, judged: Mask) -> Row:
+def _errors(picture: Floats, plate: Floats, alpha: Floats, mask: Mask, judged: Mask) -> Row:
     hard = mask.astype(np.float32)
     inside, outside = (cv2.distanceTransform(m.astype(np.uint8), cv2.DIST_L2, 5) for m in (mask, ~mask))
     plain = np.where(inside > CF_PX, 1, np.where(outside > CF_PX, 0, 0.5)).astype(np.float32)
     if not (plain == 1).any():
         plain = np.where(inside >= inside.max(), 1, plain)  # so that PyMatting has something that is surely inside
-    ways = {
+    soft = soft_alpha(picture, trimap(picture, mask, CF_PX))
+    ways: dict[str, Floats] = {
         "mask": hard,
-        "blurred": cv2.GaussianBlur(hard, (0, 0), 2),
+        "blurred": np.asarray(cv2.GaussianBlur(hard, (0, 0), 2), np.float32),
         "CF": soft_alpha(picture, plain),
-        "ours": soft_alpha(picture, trimap(picture, mask, CF_PX)),
+        "ours": soft,
     }
+    ways["plate"] = before(plate, picture, trimap(picture, mask, CF_PX), soft)
     errors = {name: float(np.abs(found - alpha)[judged].mean()) for name, found in ways.items()}
     return errors | {f"of {name}": errors["ours"] / max(errors[name], 1e-6) for name in ("mask", "blurred", "CF")}
 
@@ -118,8 +123,8 @@ def _plain(picture: torch.Tensor, masks: list[Floats]) -> LayerStack:
     return LayerStack(torch.stack([below, *cut]), ("",) * (len(cut) + 1))
 
 
-def _hair() -> tuple[Floats, Floats]:
-    """A picture (h, w, 3) of a head with hair over a textured ground, and its alpha (h, w)."""
+def _hair() -> tuple[Floats, Floats, Floats]:
+    """A picture (h, w, 3) of a head with hair over a textured ground, that ground, and the hair's alpha (h, w)."""
     random = np.random.default_rng(7)
     ground = draw("shapes", "textured", 5, SIDE).pixels[0, ..., :3].numpy()
     height, width = ground.shape[:2]
@@ -135,7 +140,7 @@ def _hair() -> tuple[Floats, Floats]:
         cv2.polylines(alpha, [(points * 4).astype(np.int32)], False, 255, thick, cv2.LINE_AA)
     small = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA) / 255, np.float32)
     color = np.array([0.25, 0.14, 0.08], np.float32)
-    return np.asarray(ground + small[..., None] * (color - ground), np.float32), small
+    return np.asarray(ground + small[..., None] * (color - ground), np.float32), ground, small
 
 
 def _large() -> Row:

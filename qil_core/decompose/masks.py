@@ -31,7 +31,7 @@ from .builtin.shapes import box_around, continued, grown
 from .builtin.step01_look import noise_level
 from .builtin.working import Floats, Mask
 from .mask_order import Area, bottom_first, checked
-from .matting import band_width, check_matting, soft_alpha, trimap
+from .matting import band_width, before, check_matting, soft_alpha, trimap
 
 SOLID = 0.98
 """Alpha from which a pixel shows its layer alone."""
@@ -90,27 +90,32 @@ class Masks:
         band = self.band or band_width(*rgb.shape[:2])
         out = torch.zeros(len(masks) + 1, *picture.shape)
         layers = out.numpy()
-        there = shown > CLEAR
+        there, plate = shown > CLEAR, self._plate(rgb, masks, band)
         cover, union = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], bool)
         for done, i in enumerate(reversed(range(len(masks)))):
             progress(0.1 + 0.7 * done / len(masks), f"cutting out {names[i]}")
-            cover = _cut_out(rgb, masks[i], union, there, cover, band, layers[i + 1])
+            cover = _cut_out(rgb, masks[i], union, there, cover, band, plate, layers[i + 1])
             union |= masks[i].inside
         layers[1:, ..., 3] *= shown
         progress(0.8, "completing the background")
-        layers[0, ..., :3] = self._ground(rgb, cover, union)
+        layers[0, ..., :3] = self._ground(rgb, plate, cover, union)
         layers[0, ..., 3] = _ground_alpha(shown, cover, union)
         return Decomposed(LayerStack(quantized(out), ("background", *names)), tuple(notes))
 
-    def _ground(self, rgb: Floats, cover: Floats, union: Mask) -> Floats:
+    def _ground(self, rgb: Floats, plate: Floats | None, cover: Floats, union: Mask) -> Floats:
         known = ~grown((cover > CLEAR) | union, EDGE_PX)
+        return filled(rgb, known) if plate is None else _toned(plate, rgb, known)
+
+    def _plate(self, rgb: Floats, areas: Sequence[Area], band: int) -> Floats | None:
+        """The background (H, W, 3) where one is given, in the tone of what no mask comes near."""
         if self.background is None:
-            return filled(rgb, known)
+            return None
         plate = self.background[..., :3].cpu().numpy()
         if plate.shape != rgb.shape:
             sizes = f"{plate.shape[1]} x {plate.shape[0]} and the picture {rgb.shape[1]} x {rgb.shape[0]}"
             raise QilError(f"The background is {sizes} pixels: use a clean plate of the same size.")
-        return _toned(plate, rgb, known)
+        covered = np.logical_or.reduce([area.inside | area.soft for area in areas])
+        return _toned(plate, rgb, ~grown(covered, band))
 
 
 def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tuple[Floats, list[Area]]:
@@ -137,14 +142,16 @@ def _ground_alpha(shown: Floats, cover: Floats, union: Mask) -> Floats:
     return shown * np.where(cover >= HIDDEN, whole, 1)
 
 
-def _cut_out(rgb: Floats, area: Area, union: Mask, there: Mask, cover: Floats, band: int, out: Floats) -> Floats:
+def _cut_out(
+    rgb: Floats, area: Area, union: Mask, there: Mask, cover: Floats, band: int, plate: Floats | None, out: Floats
+) -> Floats:
     """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above.
 
-    there: where the picture shows something.
+    there: where the picture shows something. plate: the ground, where it is known.
     """
     box = box_around(area.inside | area.soft, 4 * band)
     layer, above, mask = out[box], cover[box], area.inside
-    whole = _cover(rgb[box], mask[box], area.soft[box], union[box], above, band)
+    whole = _cover(rgb[box], mask[box], area.soft[box], union[box], above, band, None if plate is None else plate[box])
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
     extent = _extent(mask[box], union[box], there[box])
@@ -155,12 +162,14 @@ def _cut_out(rgb: Floats, area: Area, union: Mask, there: Mask, cover: Floats, b
     return cover
 
 
-def _cover(rgb: Floats, mask: Mask, soft: Mask, union: Mask, above: Floats, band: int) -> Floats:
+def _cover(rgb: Floats, mask: Mask, soft: Mask, union: Mask, above: Floats, band: int, plate: Floats | None) -> Floats:
     """Soft alpha (h, w) of a mask and all that lies above it, whose cover is known."""
     known = np.where(soft & ~union, np.float32(0.5), trimap(rgb, mask | union, band))
     near = grown(mask | soft, band + 1)
     known = np.where(near, known, (above > 0.5).astype(np.float32))
     solved = soft_alpha(rgb, known)
+    if plate is not None:
+        solved = before(plate, rgb, known, solved)
     return np.where(near, np.maximum(solved, above), above)
 
 

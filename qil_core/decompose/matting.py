@@ -4,6 +4,7 @@
    a mask that lies some pixels beside a letter says nothing by its place alone.
 2. `soft_alpha`: closed-form matting (Levin, Lischinski and Weiss, "A closed-form solution to natural image matting",
    2008; PyMatting's implementation) where it is unknown, in tiles, so that memory does not grow with the picture.
+3. `before`: where the ground itself is known, alpha follows from the picture's place between its two colours.
 
 Chosen on 26 edges of drawn things over textured and photographic grounds, the masks up to 3 px too large or too small:
 the mask itself is 0.249 off in alpha along the edge, closed-form matting with a band of 6 px 0.090, this 0.067.
@@ -19,6 +20,7 @@ import torch
 from ..errors import QilError
 from ..parallel import each
 from ..progress import Progress, silent
+from .builtin.fill import smooth_fill
 from .builtin.working import Floats, Mask
 
 Place = tuple[slice, slice]
@@ -48,6 +50,11 @@ MIDDLE = 0.8
 
 GRAIN = 2 / 255
 """Standard deviation that every ground has at the least, in 0..1: rounding and noise of a clean picture."""
+
+UNSURE = 0.15
+"""Distance of the thing's colour and the ground's, in 0..1, at which the place between them and closed-form matting
+count alike. On 44 edges of the benchmark the two together are 0.057 off, the first alone 0.058, the second 0.071; with
+a plate that has noise of 6/255 0.060, 0.061 and 0.071."""
 
 TILE_PX, MARGIN_PX = 128, 24
 """Side of the squares that are solved by themselves, and how far each sees around itself."""
@@ -109,6 +116,23 @@ def soft_alpha(picture: Floats, known: Floats, progress: Progress = silent) -> F
 
     each(list(_tiles(known)), solve, torch.device("cpu"), progress, "finding soft edges")
     return out
+
+
+def before(plate: Floats, picture: Floats, known: Floats, solved: Floats) -> Floats:
+    """Alpha (h, w) of a picture (h, w, 3) in front of a ground (h, w, 3) that is known: a clean plate.
+
+    a = (C - B) . (F - B) / |F - B|^2 (Smith and Blinn, 1996), F carried on from what is surely inside, where a trimap
+    `known` is 0.5. Where the two colours are near each other that says little, and `solved`, the alpha of closed-form
+    matting, counts.
+    """
+    sure = (known == 1).astype(np.float32)
+    if not sure.any():
+        return solved
+    across = smooth_fill(picture * 255, sure) / 255 - plate
+    contrast = (across**2).sum(2)
+    own = np.clip(((picture - plate) * across).sum(2) / np.maximum(contrast, GRAIN**2), 0, 1)
+    trust = contrast / (contrast + UNSURE**2)
+    return np.asarray(np.where(known == 0.5, trust * own + (1 - trust) * solved, known), np.float32)
 
 
 def _tiles(known: Floats) -> Iterator[Place]:

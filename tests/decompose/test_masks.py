@@ -50,6 +50,18 @@ TWO = painted((RED, LOWER), (BLUE, UPPER))
 SEEN = [hard(LOWER) * (1 - hard(UPPER)), hard(UPPER)]
 
 
+def test_a_clean_plate_makes_soft_edges_more_exact() -> None:
+    true = draw("shadows", "textured", 0, 320)
+    plate = true.pixels[0, ..., :3]
+    alpha = true.pixels[1, ..., 3].numpy()
+    picture = plate * (1 - true.pixels[1, ..., 3:]) + true.pixels[1, ..., :3] * true.pixels[1, ..., 3:]
+    without, beside = (
+        taken(picture, Masks([hard(alpha)], background=given))[0].pixels[1, ..., 3].numpy() for given in (None, plate)
+    )
+    edge = (alpha > 0.02) & (alpha < 0.98)
+    assert np.abs(beside - alpha)[edge].mean() < 0.8 * np.abs(without - alpha)[edge].mean()
+
+
 def test_every_mask_is_a_layer_and_the_layers_are_the_picture() -> None:
     stack, report = taken(TWO, Masks(SEEN, ("red", "blue")))
     assert stack.names == ("background", "red", "blue")

@@ -100,7 +100,9 @@ export class Gestures {
     if (!id) return null;
     const { scene, shown, items } = this.panel;
     const [edit, box] = [editOf(shown, id), scene.boxOf(shown, items, id)];
-    const near = ([x, y]) => Math.max(Math.abs(x - at[0]), Math.abs(y - at[1])) <= GRAB;
+    const away = ([x, y]) => Math.max(Math.abs(x - at[0]), Math.abs(y - at[1]));
+    const middle = away(this.canvas.view.toElement(handlePoint(edit, box, [0, 0])));
+    const near = (point) => away(point) <= Math.min(GRAB, middle); // the middle of a small thing is for moving it
     if (near(this.canvas.rotationHandle(edit, box).round)) return { step: rotate, cursor: "grab" };
     const place = HANDLES.findIndex((handle) => near(this.canvas.view.toElement(handlePoint(edit, box, handle))));
     if (place < 0) return null;
