@@ -73,3 +73,19 @@ def test_a_background_of_two_pictures_is_refused(client: Client) -> None:
     graph["two"] = node("RepeatImageBatch", image=["picture", 0], amount=2)
     graph["see"] = node("PreviewAny", source=["layers", 2])
     assert "background holds 2 pictures, expected 1" in client.run(graph).error
+
+
+def test_elements_with_boxes_become_the_layers_of_a_picture_and_of_a_layer(client: Client) -> None:
+    graph = taken_apart("example.png")
+    graph["decompose"]["inputs"]["elements"] = "disc at 60,60,180,180\nbox at 260,150,400,270"
+    graph["split"] = node("SplitLayer", model=["model", 0], layers=["decompose", 0], names=["decompose", 1])
+    graph["split"]["inputs"] |= {"index": 0, "count": 2, "seed": 0, "elements": "triangle at 240,40,361,121"}
+    graph["names"] = node("PreviewAny", source=["split", 1])
+    run = client.succeed(saving(graph, saved=["split", 0]))
+    layers, names = client.pictures(run, "saved"), run.output("names")["text"][0].splitlines()
+    assert names[:2] == ["background/background", "background/triangle"]
+    assert sorted(names[2:]) == ["box", "disc"]
+    assert (layers[names.index("box"), 155:265, 265:395, 3] > 250).mean() > 0.98
+    assert np.abs(layers[1, 100, 300, :3].astype(int) - (60, 160, 80)).max() <= 3
+    graph["decompose"]["inputs"]["elements"] = "disc"
+    assert "by a box or by words in quotes" in client.run(graph).error
