@@ -36,6 +36,16 @@ NODES = {
 }
 
 
+RUNTIME = {
+    "source__loras": "",
+    "source__memory": "auto",
+    "source__attention": "default",
+    "source__compile": False,
+    "source__first_block_cache": 0.0,
+}
+"""What a loader of models that run here asks beside their files, as it is at first."""
+
+
 def workflow(name: str) -> Graph:
     """A file of workflows/api."""
     graph: Graph = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())

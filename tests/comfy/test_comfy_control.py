@@ -15,7 +15,7 @@ import pytest
 import tiny_model
 import tiny_native
 from comfy_client import Client, Graph, Refused
-from comfy_graphs import node, saving
+from comfy_graphs import RUNTIME, node, saving
 from comfy_pictures import over, put_pictures, read
 from comfy_server import Server, ServerError, running
 from finder import Checkout
@@ -24,13 +24,6 @@ pytest.importorskip("diffusers", reason="the tiny weights are made with it")
 
 FOLDER = "Qwen-Image-Layered-Control"
 FILE = "tiny_layered_control.safetensors"
-RUNTIME = {
-    "source__loras": "",
-    "source__memory": "auto",
-    "source__attention": "default",
-    "source__compile": False,
-    "source__first_block_cache": 0.0,
-}
 QUICK = {
     "sampling": "custom",
     "sampling__resolution": "640",

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_client import Client, Graph, Refused
-from comfy_graphs import edited, find, flat, node, saving, workflow
+from comfy_graphs import RUNTIME, edited, find, flat, node, saving, workflow
 from comfy_pictures import clear_black, over, slides
 from comfy_server import Server
-from test_comfy_qwen import RUNTIME
 from test_comfy_workflows import deck, error, text
 from tiny_model import build_edit
 

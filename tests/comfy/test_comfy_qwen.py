@@ -13,19 +13,12 @@ import numpy as np
 import pytest
 import websocket
 from comfy_client import Client, Graph, Refused
-from comfy_graphs import find, node, saving, taken_apart, workflow
+from comfy_graphs import RUNTIME, find, node, saving, taken_apart, workflow
 from comfy_pictures import over
 from comfy_server import Server
 from PIL import Image
 from tiny_model import build
 
-RUNTIME = {
-    "source__loras": "",
-    "source__memory": "auto",
-    "source__attention": "default",
-    "source__compile": False,
-    "source__first_block_cache": 0.0,
-}
 FOLDER = {"source": "diffusers folder"}
 DOWNLOADED = {
     "source": "download",
