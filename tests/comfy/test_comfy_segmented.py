@@ -7,13 +7,15 @@ random weights.
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from comfy_browser import load, run, screenshot
 from comfy_client import Client, Graph, Refused, Run
-from comfy_graphs import find, node, saving, workflow
+from comfy_graphs import WORKFLOWS, find, node, saving, workflow
 from comfy_pictures import BLUE, CENTRES, GREEN, PAPER, RED, Bytes, clear_black, over, read, slides
 from comfy_server import Server
 from PIL import Image, ImageDraw
@@ -22,6 +24,9 @@ from test_comfy_control import QUICK, ours
 from test_comfy_edit_model import loader
 from test_comfy_workflows import deck, error, text
 from tiny_model import build, build_edit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 STAND_INS = {
     "CheckpointLoaderSimple": "StandInSAM3Checkpoint",
@@ -181,25 +186,78 @@ def test_a_commercial_nodes_small_layers_come_back_exact_and_in_place(client: Cl
     assert all(shows(layer, color) for layer, color in zip(layers[1:], (BLUE, RED, GREEN), strict=True))
 
 
-def test_what_the_mask_editor_saved_becomes_a_layer(client: Client, server: Server, example: Bytes) -> None:
-    """The editor keeps the picture's colours, and makes clear what was painted: a rough disc a little too small."""
+def painted_on(graph: Graph, picture: str) -> Graph:
+    """Another picture in the Load Image whose mask is used."""
+    graph[graph[find(graph, "MasksToLayers")]["inputs"]["masks"][0]]["inputs"]["image"] = picture
+    return graph
+
+
+def is_the_disc(layer: Bytes) -> bool:
+    """Whether a layer holds all of the blue disc, and nothing of the box."""
+    inside = np.hypot(*(np.mgrid[0:320, 0:480] + 0.5 - 120)) < 58
+    return bool(shows(layer, BLUE) and layer[inside][:, 3].min() > 250 and layer[210, 330, 3] == 0)
+
+
+def test_a_rough_mask_becomes_a_layer_with_the_pictures_own_edge(
+    client: Client, server: Server, example: Bytes
+) -> None:
+    """As the mask editor saves it: what was painted is clear and black."""
     alpha = Image.new("L", (example.shape[1], example.shape[0]), 255)
     ImageDraw.Draw(alpha).ellipse([63, 63, 177, 177], fill=0)
-    saved = Image.fromarray(example)
+    saved = Image.new("RGBA", alpha.size)
+    saved.paste(Image.fromarray(example), mask=alpha)
     saved.putalpha(alpha)
     saved.save(server.base / "input" / "painted.png")
-    graph = standing_in("masks_by_hand")
-    graph[find(graph, "LoadImage")]["inputs"]["image"] = "painted.png"
-    run, (background, disc) = layers_of(client, graph, example)
+    run, (background, disc) = layers_of(client, painted_on(standing_in("masks_by_hand"), "painted.png"), example)
     assert text(run, "names") == ["background", "painted"]
     assert error(background[120, 120, :3], np.array(PAPER)) <= 3
-    inside = np.hypot(*(np.mgrid[0:320, 0:480] + 0.5 - 120)) < 58
-    assert disc[inside][:, 3].min() > 250, "the edge was found in the picture, not in the rough mask"
-    assert disc[210, 330, 3] == 0
+    assert is_the_disc(disc)
 
 
 def test_nothing_painted_is_said_so(client: Client, server: Server) -> None:
     Image.new("RGB", (96, 96)).save(server.base / "input" / "square.png")
-    graph = workflow("masks_by_hand")
-    graph[find(graph, "LoadImage")]["inputs"]["image"] = "square.png"
+    graph = painted_on(workflow("masks_by_hand"), "square.png")
+    graph[graph[find(graph, "MasksToLayers")]["inputs"]["image"][0]]["inputs"]["image"] = "square.png"
     assert "All masks are empty" in client.run(graph).error
+
+
+OPEN = """async () => {
+  app.canvas.selectNode(app.graph.nodes.find((node) => node.title === "Paint the thing here"));
+  await app.extensionManager.command.execute("Comfy.MaskEditor.OpenMaskEditor");
+}"""
+SHEET = """() => {
+  const sheet = [...document.querySelectorAll("canvas")].find(({ width, height }) => width === 480 && height === 320);
+  if (!sheet) return null;
+  const { x, y, width } = sheet.getBoundingClientRect();
+  return [x, y, width / 480];
+}"""
+CHOSEN = "app.graph.nodes.find((node) => node.title === 'Paint the thing here').widgets[0].value"
+
+
+def paint_the_disc(page: Page) -> None:
+    """Paint in the mask editor with its own brush, from the middle outwards, a little less than the disc."""
+    page.wait_for_timeout(1000)  # the editor fits the picture to its window
+    left, top, scale = page.evaluate(SHEET)
+    page.mouse.move(left + 120 * scale, top + 120 * scale)
+    page.mouse.down()
+    for turn in np.arange(0, 58, 0.35):
+        away = min(turn, 44) / 44 * 50
+        x, y = 120 + away * np.cos(turn), 120 + away * np.sin(turn)
+        page.mouse.move(left + x * scale, top + y * scale)
+    page.mouse.up()
+
+
+def test_a_mask_drawn_in_the_mask_editor_becomes_a_layer(page: Page, server: Server, tmp_path: Path) -> None:
+    load(page, json.loads((WORKFLOWS / "masks_by_hand.json").read_text()))
+    page.evaluate(OPEN)
+    page.wait_for_function(SHEET)
+    paint_the_disc(page)
+    screenshot(page, "mask_editor", tmp_path)
+    page.locator("button").filter(has_text="Save").last.click()
+    page.wait_for_function(f"{CHOSEN}.startsWith('clipspace')")
+    assert run(page) == "execution_success"
+    screenshot(page, "masks_by_hand", tmp_path)
+    newest = max((server.base / "output" / "layers").glob("painted_*.pptx"), key=lambda path: path.stat().st_mtime)
+    (slide,) = slides(newest.read_bytes())
+    assert slide.names == ["background", "painted"]
+    assert is_the_disc(slide.layers[1])
