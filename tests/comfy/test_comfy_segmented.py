@@ -1,7 +1,7 @@
 """The workflows that begin with a segmenter, a mask drawn by hand, words, or another node's stack.
 
-ComfyUI's own nodes run for real; only the nodes that load weights are replaced, by `standin.segmenters` or by tiny
-random weights.
+ComfyUI's own nodes run for real, SAM3 Detect and Remove Background too. Replaced are the nodes that load weights, by
+`standin.segmenters` or by tiny random weights, and the partner node, which ComfyUI 0.29 lacks and which costs money.
 """
 
 from __future__ import annotations
