@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from comfy_client import Client, Run
-from comfy_graphs import find, flat, node, saving, stack_of, still, taken_apart, without_sampling, workflow
+from comfy_graphs import (
+    NAMES,
+    WORKFLOWS,
+    find,
+    flat,
+    node,
+    saving,
+    stack_of,
+    still,
+    taken_apart,
+    without_sampling,
+    workflow,
+)
 from comfy_pictures import BLUE, CENTRES, PAPER, SIZE, Bytes, clear_black, moved, over, read, slides
 from comfy_server import Server
 
@@ -147,13 +161,25 @@ def test_recursive_split_makes_a_group_and_keeps_the_picture(client: Client, exa
     assert error(over(slide.layers)[..., :3], example) <= 1
 
 
-def test_the_native_graph_uses_nodes_and_inputs_that_comfyui_has(client: Client) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_uses_nodes_and_inputs_that_comfyui_has(client: Client, name: str) -> None:
     known = client.get_json("/object_info")
-    for value in workflow("native_graph_to_pptx").values():
+    for value in workflow(name).values():
         schema = known[value["class_type"]]["input"]
         names = set(schema["required"]) | set(schema.get("optional", {}))
-        assert set(value["inputs"]) <= names, value["class_type"]
-        assert set(schema["required"]) <= set(value["inputs"]), value["class_type"]
+        given = {key.partition(".")[0] for key in value["inputs"]}  # those of a dynamic input have a dot in their names
+        assert given <= names, value["class_type"]
+        assert set(schema["required"]) <= given, value["class_type"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflows_note_names_its_model_files_without_code_marks(name: str) -> None:
+    """Nodes 2.0 writes inline code in blue on the note's brown, which nobody can read."""
+    graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    (note,) = (node["widgets_values"][0] for node in graph["nodes"] if node["type"] == "MarkdownNote")
+    files = [model["name"] for node in graph["nodes"] for model in node["properties"].get("models", [])]
+    assert "`" not in note
+    assert not [file for file in files if f"**{file}**" not in note]
 
 
 def test_the_native_graphs_stack_becomes_a_deck_without_frame_0(client: Client) -> None:

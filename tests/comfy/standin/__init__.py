@@ -12,6 +12,8 @@ import torch
 from comfy_api.latest import ComfyExtension, io
 from torch import Tensor
 
+from . import segmenters
+
 
 class StandInLayeredDecode(io.ComfyNode):
     """(layers + 1, H, W, 4): the whole picture, then vertical strips of it, bottom first, together the picture.
@@ -42,7 +44,8 @@ class Obedient:
     """An editor (qil_core.edit.Editor) that does what the last word of the instruction says.
 
     same: nothing. A word of r, g and b: puts these channels in the place of red, green and blue. quarter: paints the
-    right quarter in the colour of the corner. slow: nothing, in 20 s. Variant i is darker by i/10.
+    right quarter in the colour of the corner. everything: paints all of it so. slow: nothing, in 20 s. Variant i is
+    darker by i/10.
     """
 
     label = "Obedient"
@@ -68,6 +71,8 @@ def changed(picture: Tensor, word: str) -> Tensor:
     picture = picture.clone()
     if word == "quarter":
         picture[:, picture.shape[1] * 3 // 4 :] = picture[0, 0]
+    if word == "everything":
+        picture[:] = picture[0, 0]
     return picture
 
 
@@ -90,7 +95,7 @@ class StandInEditModel(io.ComfyNode):
 
 class StandIn(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [StandInLayeredDecode, StandInEditModel]
+        return [StandInLayeredDecode, StandInEditModel, *segmenters.NODES]
 
 
 async def comfy_entrypoint() -> StandIn:
