@@ -64,7 +64,9 @@ class MasksToLayers(Node):
                 io.Image.Input("image", tooltip="One picture, RGB or RGBA, any size."),
                 io.Mask.Input("masks", optional=True, tooltip=masks),
                 io.Combo.Input(
-                    "meaning", options=[WHITE, BLACK], tooltip="Load Image's masks are the other way round."
+                    "meaning",
+                    options=[WHITE, BLACK],
+                    tooltip="Load Image's mask of a cut-out is the other way round; one that you paint is not.",
                 ),
                 io.Combo.Input(
                     "order",
@@ -74,7 +76,7 @@ class MasksToLayers(Node):
                 io.Int.Input("band", default=0, min=0, max=MAX_BAND, tooltip=band, advanced=True),
                 io.String.Input("names", multiline=True, optional=True, default="", tooltip=names),
                 io.Image.Input("background", optional=True, tooltip=plate),
-                BoundingBoxes.Input("boxes", optional=True, tooltip=boxes),
+                BoundingBoxes.Input("boxes", optional=True, tooltip=boxes, extra_dict={"forceInput": True}),
                 points_input("positive_coords", inside),
                 points_input("negative_coords", outside),
             ],

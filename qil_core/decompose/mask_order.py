@@ -86,9 +86,14 @@ def checked(
 
 
 def sized(mask: Floats, shape: tuple[int, int], index: int) -> Area:
-    """A mask (h, w) at the size of a picture (height, width). Raises QilError: another aspect. index: for its words."""
+    """A mask (h, w) at the size of a picture (height, width). Raises QilError: another aspect. index: for its words.
+
+    An empty mask may have any size: Load Image gives 64 x 64 pixels where nothing is painted.
+    """
     import cv2
 
+    if not (mask > LEAST_SOFT).any():
+        return Area(np.zeros(shape, bool), np.zeros(shape, bool))
     soft = (mask > LEAST_SOFT) & (mask < 1 - LEAST_SOFT)
     if mask.shape == shape:
         return Area(mask > 0.5, soft)

@@ -50,6 +50,11 @@ TWO = painted((RED, LOWER), (BLUE, UPPER))
 SEEN = [hard(LOWER) * (1 - hard(UPPER)), hard(UPPER)]
 
 
+def test_an_empty_mask_of_any_size_is_called_empty() -> None:
+    with pytest.raises(QilError, match="All masks are empty"):
+        taken(TWO, Masks([np.zeros((64, 64), np.float32)]))
+
+
 def test_a_clean_plate_makes_soft_edges_more_exact() -> None:
     true = draw("shadows", "textured", 0, 320)
     plate = true.pixels[0, ..., :3]
