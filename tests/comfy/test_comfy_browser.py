@@ -147,7 +147,9 @@ def test_an_uploaded_file_is_chosen_in_load_layers(page: Page, tmp_path: Path) -
     page.wait_for_function(f"({VALUE})('source.file') === 'uploaded.psd'")
     prompt = page.evaluate("app.graphToPrompt().then((prompt) => prompt.output)")
     (loader,) = prompt.values()
-    assert loader["inputs"] == {"source": "file", "source.file": "uploaded.psd", "hidden": "leave out"}
+    assert loader["inputs"] == {
+        "source": "file", "source.file": "uploaded.psd", "hidden": "leave out", "unsupported": "refuse"
+    }  # fmt: skip
     screenshot(page, "load_layers", tmp_path)
 
 
@@ -161,7 +163,7 @@ def test_several_uploaded_pngs_are_chosen_in_the_order_of_their_names(page: Page
     assert page.evaluate(f"({VALUE})('source.files')").splitlines() == ["1 layer.png", "2 layer.png", "10 layer.png"]
     saved = page.evaluate("app.graph.serialize()")
     assert saved["nodes"][0]["widgets_values"][0] == "several PNGs"
-    assert len(saved["nodes"][0]["widgets_values"]) == 3
+    assert len(saved["nodes"][0]["widgets_values"]) == 4
 
 
 MIDDLE = f"""() => {{
