@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
@@ -110,7 +111,7 @@ def _fill_box(frame: Any, block: Block, points: float) -> None:
 
     frame.margin_left = frame.margin_top = frame.margin_right = frame.margin_bottom = 0
     frame.word_wrap, frame.auto_size, frame.vertical_anchor = False, MSO_AUTO_SIZE.NONE, MSO_ANCHOR.TOP
-    size = sum(line.size for line in block.lines) / len(block.lines) * points
+    size = median(line.size for line in block.lines) * points
     for number, lines in enumerate(block.paragraphs):
         paragraph = frame.add_paragraph() if number else frame.paragraphs[0]
         paragraph.alignment = getattr(PP_ALIGN, block.alignment.upper())

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import QilError
 from ..ocr import INSTALL, Reader, missing, reader
 from .paragraphs import Block, blocks
-from .reading import Floats, Ink, find_lines, ink_of, picture_of, turn_of, turned
+from .reading import Floats, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
 from .style import Line, line_of
 
 MAX_COVER = 0.75
@@ -20,6 +21,9 @@ MAX_COVER = 0.75
 
 RIM_PX = 2
 """How far around its letters the soft rim of text reaches."""
+
+SPECKS = 0.4
+"""How far around a line, in font sizes, noise of its letters lies: a JPEG block of 8 px beside letters of 20 px."""
 
 MIN_REST = 0.25
 """Largest alpha from which what is beside the letters of a layer is worth a picture."""
@@ -60,6 +64,7 @@ def recognize(layer: Tensor, words: Reader) -> Recognized:
     if float((pixels[..., 3] > 0.5).mean()) > MAX_COVER or float(pixels[..., 3].max()) == 0:
         return Recognized((), layer, ())
     degrees = turn_of(words.find(picture_of(pixels[..., 3])))
+    degrees = degrees if degrees and is_sharper(pixels[..., 3], degrees) else 0.0
     level = _turned_straight(pixels, degrees) if degrees else pixels
     ink = ink_of(level[..., 3])
     found, unsure = find_lines(ink, words)
@@ -89,10 +94,21 @@ def _text_mask(ink: Ink, lines: list[Line], degrees: float, layer: Tensor) -> Fl
 
     pieces = tuple(piece for line in lines for piece in line.pieces)
     size = 2 * RIM_PX + 1
-    grown = cv2.dilate(ink.mask(pieces).astype(np.uint8), np.ones((size, size), np.uint8))
+    grown = cv2.dilate((ink.mask(pieces) | _specks(ink, lines)).astype(np.uint8), np.ones((size, size), np.uint8))
     other = (ink.labels > 0) & ~ink.mask(pieces)
     mask = np.where(other, 0, grown).astype(np.float32)
     return _turned_back(mask, degrees, layer.shape[0], layer.shape[1]) if degrees else mask
+
+
+def _specks(ink: Ink, lines: list[Line]) -> NDArray[np.bool_]:
+    """Faint pieces about the letters (h, w) that are lower than half a line: noise that JPEG leaves."""
+    low = np.zeros(len(ink.stats), bool)
+    x, y, width, height = ink.stats[:, :4].T
+    for line in lines:
+        spare = SPECKS * line.size
+        inside = (x >= line.left - spare) & (x + width <= line.right + spare) & (height <= line.size / 2)
+        low |= inside & (y >= line.top - spare) & (y + height <= line.bottom + spare)
+    return np.asarray((ink.labels < 0) & low[np.abs(ink.labels)])
 
 
 def _turned_back(mask: Floats, degrees: float, height: int, width: int) -> Floats:

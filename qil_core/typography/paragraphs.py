@@ -2,8 +2,8 @@
 
 1. `blocks`: lines of one style that stand below each other, evenly and in one column, are one block.
 2. `_alignment`: left, right or centred, by which of the lines' sides or middles agree.
-3. `_paragraphs`: of a list each bullet begins a paragraph. Elsewhere a line goes on where the one above had no room for
-   its first word and it begins no sentence.
+3. `_paragraphs`: a line goes on where the one above had no room for its first word, and it has no bullet and begins
+   no sentence.
 """
 
 from __future__ import annotations
@@ -115,10 +115,9 @@ def _paragraphs(lines: list[Line]) -> tuple[tuple[Line, ...], ...]:
     """The lines by paragraph."""
     room = max(line.right - line.left for line in lines)
     paragraphs = [[lines[0]]]
-    is_list = any(line.bulleted for line in lines)
     for above, line in pairwise(lines):
         was_full = above.right - above.left + _first_word(line) > room
-        if not line.bulleted if is_list else was_full and not _begins_sentence(above, line):
+        if was_full and not line.bulleted and not _begins_sentence(above, line):
             paragraphs[-1].append(line)
         else:
             paragraphs.append([line])

@@ -26,8 +26,14 @@ MIN_SCORE = 0.8
 MIN_INK = 0.2
 """Least alpha of ink, as a share of the layer's largest: less is a soft rim."""
 
-MIN_TURN_DEGREES = 0.7
+MIN_PEAK = 0.5
+"""Least peak of a piece of ink, in the same share: what stays below is noise of JPEG or a soft shadow."""
+
+MIN_TURN_DEGREES = 1.5
 """Lines that are turned by less are taken as level: boxes around short level lines are off by as much."""
+
+MIN_SHARPER_ROWS = 1.1
+"""How much sharper the rows of a turned layer must be once they are level; else the box is turned, not the words."""
 
 MAX_TURN_DEGREES = 45
 """Lines that are turned by more run downwards."""
@@ -56,6 +62,9 @@ MAX_DOT = 0.62
 MIN_DOT_GAP = 0.22
 """Clear distance from the dot to the words at the least, in heights: wider than between the letters of a word."""
 
+MAX_DOT_GAP = 2.5
+"""The same at the most: what is farther away is another thing."""
+
 
 class FoundLine(NamedTuple):
     """Words, how sure the reader is (0..1), which pieces of ink they are (labels of the layer), and whether a
@@ -80,12 +89,13 @@ class Extent(NamedTuple):
 class Ink:
     """The upright alpha (h, w) in 0..1, and its connected pieces: labels (h, w), 0 for none, and a row a piece.
 
-    stats: left, top, width, height and area of piece 1.. in pixels; row 0 is the ground.
+    stats: left, top, width, height and area of piece 1.. in pixels; row 0 is the ground. A piece that is faint all over
+    has its label below 0.
     """
 
-    alpha: Floats
     labels: Labels
     stats: NDArray[np.int32]
+    alpha: Floats
 
     def mask(self, pieces: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where these pieces are (h, w)."""
@@ -98,7 +108,10 @@ def ink_of(alpha: Floats) -> Ink:
 
     solid = (alpha >= MIN_INK * max(float(alpha.max()), 1e-6)).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
-    return Ink(alpha, np.asarray(labels, np.int32), np.asarray(stats, np.int32))
+    peaks = np.zeros(len(stats), np.float32)
+    np.maximum.at(peaks, labels.ravel(), alpha.ravel())
+    weak = peaks < MIN_PEAK * float(alpha.max())
+    return Ink(np.where(weak, -1, 1)[labels] * np.asarray(labels, np.int32), np.asarray(stats, np.int32), alpha)
 
 
 def picture_of(alpha: Floats) -> NDArray[np.uint8]:
@@ -115,6 +128,12 @@ def turn_of(boxes: list[Corners]) -> float:
     across, down = (longest[1] + longest[2] - longest[0] - longest[3]).tolist()
     turn = math.degrees(math.atan2(down, across))
     return turn if MIN_TURN_DEGREES <= abs(turn) <= MAX_TURN_DEGREES else 0.0
+
+
+def is_sharper(alpha: Floats, degrees: float) -> bool:
+    """Whether lines in an alpha (h, w) are level once it is turned counter-clockwise: their rows are sharper."""
+    level, given = (float((np.diff(each.sum(1)) ** 2).sum()) for each in (turned(alpha, degrees), alpha))
+    return level > MIN_SHARPER_ROWS * given
 
 
 def turned(pixels: Floats, degrees: float) -> Floats:
@@ -169,7 +188,8 @@ def _pieces_in(ink: Ink, box: Extent) -> list[int]:
     middle_x, middle_y = x + width / 2, y + height / 2
     inside = (left - spare <= middle_x) & (middle_x <= right + spare) & (top <= middle_y) & (middle_y <= bottom)
     fits = (height <= (1 + 2 * SPARE) * (bottom - top)) & (x >= left - 3 * spare) & (x + width <= right + 3 * spare)
-    return [int(each) for each in np.flatnonzero(inside & fits) if each]
+    strong = set(np.unique(ink.labels[ink.labels > 0]).tolist())
+    return [int(each) for each in np.flatnonzero(inside & fits) if int(each) in strong]
 
 
 def _owns_its_ink(ink: Ink, pieces: list[int], box: Extent) -> bool:
@@ -180,17 +200,18 @@ def _owns_its_ink(ink: Ink, pieces: list[int], box: Extent) -> bool:
 
 
 def _dot(ink: Ink, pieces: list[int]) -> int:
-    """The piece that is a bullet in front of the words; 0 where there is none."""
-    if len(pieces) < 3:
-        return 0
-    first, second = sorted(pieces, key=lambda each: int(ink.stats[each, 0]))[:2]
-    tops, feet = ink.stats[pieces, 1], ink.stats[pieces, 1] + ink.stats[pieces, 3]
-    line = int(feet.max() - tops.min())
-    x, y, width, height = ink.stats[first, :4].tolist()
-    gap = int(ink.stats[second, 0]) - x - width
-    is_round = max(width, height) <= MAX_DOT * line and 0.7 <= width / height <= 1.4
-    floats = y + height < feet.max() - 0.1 * line
-    return first if is_round and floats and gap > MIN_DOT_GAP * line else 0
+    """The piece that is a bullet in front of a line's words, in its box or before it; 0 where there is none."""
+    x, y, width, height = ink.stats[:, :4].T
+    line_top, line_foot = int(y[pieces].min()), int((y + height)[pieces].max())
+    line = line_foot - line_top
+    is_round = (np.maximum(width, height) <= MAX_DOT * line) & (width / height >= 0.7) & (width / height <= 1.4)
+    floats = (y + height < line_foot - 0.1 * line) & (y > line_top + 0.1 * line)
+    for each in np.flatnonzero(is_round & floats):
+        start = min((int(x[other]) for other in pieces if other != each), default=0)
+        gap = (start - int(x[each] + width[each])) / line
+        if each and MIN_DOT_GAP < gap < MAX_DOT_GAP and (ink.labels == each).any():
+            return int(each)
+    return 0
 
 
 def _each_piece_once(lines: list[FoundLine]) -> list[FoundLine]:

@@ -39,6 +39,13 @@ MIN_SHEAR, SHEARS = 0.11, (0.0, 0.14, 0.18, 0.22, 0.26)
 MIN_SHARPER = 1.12
 """How much sharper than upright the columns of an italic are at its slant."""
 
+SOLID, FULL = 0.5, 0.9
+"""Alpha from which a pixel is ink when edges are measured, and from which it is covered whole."""
+
+MAX_NATURAL = 0.05
+"""How far a line's width may be from the replacement's for the letters to be taken as not spaced out: then its size is
+that of the width, which is the surer measure."""
+
 WIDE_BOLD = 0.1
 """Stroke width in em from which ideographs are bold."""
 
@@ -97,6 +104,8 @@ def line_of(found: FoundLine, ink: Ink, rgb: Floats) -> Line | str:
     wide = any(map(fonts.is_wide, found.text))
     bold = stroke / size >= (WIDE_BOLD if wide else fonts.TYPEFACES[family].bold_from)
     natural = fonts.ink_width(found.text, family, bold) * size
+    if abs(width / natural - 1) <= MAX_NATURAL:
+        size, natural = size * width / natural, width
     if not MIN_WIDTH_FIT <= width / natural <= MAX_WIDTH_FIT:
         return f'"{found.text[:40]}": letters of an unusual width'
     y, x = window[0].start, window[1].start
@@ -133,10 +142,16 @@ def _patch(ink: Ink, pieces: tuple[int, ...]) -> tuple[tuple[slice, slice], Floa
 
 
 def _edges(profile: Floats) -> tuple[float, float]:
-    """Where ink begins and ends along a profile of the largest alpha, by the coverage of its first and last pixel."""
-    inked = np.flatnonzero(profile >= 0.15)
-    first, last = int(inked[0]), int(inked[-1])
-    return first + 1 - min(1.0, float(profile[first])), last + min(1.0, float(profile[last]))
+    """Where ink begins and ends along a profile of the largest alpha: solid pixels, and what their neighbours cover.
+
+    What is fainter than half and farther away is noise.
+    """
+    solid = np.flatnonzero(profile >= SOLID)
+    first, last = int(solid[0]), int(solid[-1])
+    before, after = (float(profile[at]) if 0 <= at < len(profile) else 0.0 for at in (first - 1, last + 1))
+    start = first - before if profile[first] >= FULL else first + 1 - float(profile[first])
+    end = last + 1 + after if profile[last] >= FULL else last + float(profile[last])
+    return start, end
 
 
 def _stroke(alpha: Floats) -> float:

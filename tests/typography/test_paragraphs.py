@@ -48,9 +48,9 @@ def test_a_short_line_ends_its_paragraph() -> None:
     assert texts(*lines) == ["a long line of words goes on\nanother line"]
 
 
-def test_a_bullet_begins_a_paragraph_and_only_a_bullet_does() -> None:
-    first, second = line("增长", 10, 50, bulleted=True), line("成本低于计划", 10, 78, bulleted=True)
-    assert texts(first, second, line("各地区", 10, 106, 60)) == ["增长\n成本低于计划各地区"]
+def test_a_bullet_begins_a_paragraph_though_the_line_above_is_full() -> None:
+    first, second = line("成本低于计划", 10, 50, bulleted=True), line("成本低于收入", 10, 78, bulleted=True)
+    assert texts(first, second, line("各地区", 10, 106, 60)) == ["成本低于计划\n成本低于收入各地区"]
 
 
 def test_centred_and_right_aligned_lines_are_told_apart() -> None:
