@@ -52,6 +52,9 @@ BEARING = {"sans": 0.06, "serif": 0.03, "mono": 0.08}
 WIDE_BEARING = 0.05
 """The same of an ideograph."""
 
+FULL_STOPS, FULL_STOP_BEARING = "\N{IDEOGRAPHIC FULL STOP}\N{IDEOGRAPHIC COMMA}\N{FULLWIDTH COMMA}", 0.62
+"""Signs that are a whole em wide and whose ink is at its left, and the clear space behind that."""
+
 ACCENT = 0.2
 """Height of an accent above its letter, in em."""
 
@@ -168,7 +171,8 @@ def bearing(letter: str, family: Family) -> float:
 def ink_width(text: str, family: Family, bold: bool = False) -> float:
     """From a line's first ink to its last, in em."""
     whole = sum(advance(letter, family, bold) for letter in text)
-    return max(whole - bearing(text[0], family) - bearing(text[-1], family), 0.1)
+    behind = FULL_STOP_BEARING if text[-1] in FULL_STOPS else bearing(text[-1], family)
+    return max(whole - bearing(text[0], family) - behind, 0.1)
 
 
 def reach(text: str, family: Family) -> tuple[float, float]:

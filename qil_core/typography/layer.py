@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import QilError
 from ..ocr import INSTALL, Reader, missing, reader
 from .paragraphs import Block, blocks
-from .reading import Floats, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
+from .reading import MAX_SPECK, Floats, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
 from .style import Line, line_of
 
 MAX_COVER = 0.75
@@ -94,21 +94,26 @@ def _text_mask(ink: Ink, lines: list[Line], degrees: float, layer: Tensor) -> Fl
 
     pieces = tuple(piece for line in lines for piece in line.pieces)
     size = 2 * RIM_PX + 1
-    grown = cv2.dilate((ink.mask(pieces) | _specks(ink, lines)).astype(np.uint8), np.ones((size, size), np.uint8))
-    other = (ink.labels > 0) & ~ink.mask(pieces)
+    text = ink.mask(pieces) | _specks(ink, lines)
+    grown = cv2.dilate(text.astype(np.uint8), np.ones((size, size), np.uint8))
+    other = (ink.labels > 0) & ~text
     mask = np.where(other, 0, grown).astype(np.float32)
     return _turned_back(mask, degrees, layer.shape[0], layer.shape[1]) if degrees else mask
 
 
 def _specks(ink: Ink, lines: list[Line]) -> NDArray[np.bool_]:
-    """Faint pieces about the letters (h, w) that are lower than half a line: noise that JPEG leaves."""
-    low = np.zeros(len(ink.stats), bool)
-    x, y, width, height = ink.stats[:, :4].T
+    """What lies about the letters (h, w) and is tiny, or faint and lower than half a line: noise that JPEG leaves."""
+    is_speck = np.zeros(len(ink.stats), bool)
+    is_faint = np.zeros(len(ink.stats), bool)
+    is_faint[np.unique(-ink.labels[ink.labels < 0])] = True
+    x, y, width, height, area = ink.stats.T
     for line in lines:
         spare = SPECKS * line.size
-        inside = (x >= line.left - spare) & (x + width <= line.right + spare) & (height <= line.size / 2)
-        low |= inside & (y >= line.top - spare) & (y + height <= line.bottom + spare)
-    return np.asarray((ink.labels < 0) & low[np.abs(ink.labels)])
+        across = (x >= line.left - spare) & (x + width <= line.right + spare)
+        down = (y >= line.top - spare) & (y + height <= line.bottom + spare)
+        small = (area < MAX_SPECK * line.size**2) | (is_faint & (height <= line.size / 2))
+        is_speck |= across & down & small
+    return np.asarray((ink.labels != 0) & is_speck[np.abs(ink.labels)])
 
 
 def _turned_back(mask: Floats, degrees: float, height: int, width: int) -> Floats:

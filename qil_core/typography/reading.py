@@ -29,6 +29,10 @@ MIN_INK = 0.2
 MIN_PEAK = 0.5
 """Least peak of a piece of ink, in the same share: what stays below is noise of JPEG or a soft shadow."""
 
+MAX_SPECK = 0.004
+"""Area of a speck of noise at the most, in squared heights of its line: a full stop has 0.008, noise of JPEG beside
+letters of 30 px has 1 to 4 px."""
+
 MIN_TURN_DEGREES = 1.5
 """Lines that are turned by less are taken as level: boxes around short level lines are off by as much."""
 
@@ -171,7 +175,7 @@ def _line(ink: Ink, reader: Reader, picture: NDArray[np.uint8], corners: Corners
         return f"{quoted}: not read surely ({words.score:.0%})"
     if height < MIN_HEIGHT_PX:
         return f"{quoted}: too small"
-    pieces = _pieces_in(ink, box)
+    pieces = [each for each in _pieces_in(ink, box) if ink.stats[each, 4] >= MAX_SPECK * height**2]
     if not _owns_its_ink(ink, pieces, box):
         return f"{quoted}: a part of something larger"
     dot = _dot(ink, pieces)

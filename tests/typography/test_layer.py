@@ -104,3 +104,14 @@ def test_without_a_reader_the_message_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setattr(layer, "missing", lambda: "rapidocr")
     with pytest.raises(QilError, match=r"extra `text`, and rapidocr is missing: run install\.py --text"):
         needed_reader()
+
+
+@needs_reader
+def test_specks_of_noise_beside_letters_neither_make_them_larger_nor_stay_behind() -> None:
+    image = drawn(("warmer than usual", 60, 80, 40))
+    clean = read(image).blocks[0].lines[0]
+    for x, y in ((100, 76), (200, 130), (260, 132), (330, 78)):
+        image.putpixel((x, y), (*BLUE, 255))
+    found = read(image)
+    assert found.blocks[0].lines[0].size == pytest.approx(clean.size, rel=0.01)
+    assert found.rest is None
