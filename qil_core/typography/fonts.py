@@ -17,21 +17,21 @@ FAMILIES: tuple[Family, ...] = ("sans", "serif", "mono")
 
 
 class Typeface(NamedTuple):
-    """A family's Latin typeface, how far its line reaches above and below the baseline in em, its stroke in em.
+    """A family's Latin typeface, how far its lines reach below the baseline in em, and where bold begins.
 
-    stroke: the mean thickness of regular strokes, bold_from: from which thickness on the bold weight is nearer.
+    descent: of Courier New the middle of its own 0.30 and the 0.22 that LibreOffice shows. bold_from:
+    the mean stroke in em from which the bold weight is nearer; measured in nine fonts at 18, 28 and 60 px.
     """
 
     latin: str
-    ascent: float
     descent: float
     bold_from: float
 
 
 TYPEFACES: dict[Family, Typeface] = {
-    "sans": Typeface("Arial", 0.905, 0.212, 0.104),
-    "serif": Typeface("Times New Roman", 0.891, 0.216, 0.086),
-    "mono": Typeface("Courier New", 0.833, 0.300, 0.103),
+    "sans": Typeface("Arial", 0.212, 0.104),
+    "serif": Typeface("Times New Roman", 0.216, 0.086),
+    "mono": Typeface("Courier New", 0.260, 0.103),
 }
 
 EAST_ASIAN: dict[Script, str] = {"chinese": "Microsoft YaHei", "japanese": "Yu Gothic", "korean": "Malgun Gothic"}

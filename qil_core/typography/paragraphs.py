@@ -19,7 +19,7 @@ from .style import Line
 
 Alignment = Literal["left", "center", "right"]
 
-MAX_SIZES = 1.12
+MAX_SIZES = 1.15
 """How many times as large as another a line of the same block may be: measured sizes are up to a twentieth off."""
 
 MAX_COLOR = 24
@@ -70,12 +70,18 @@ def blocks(lines: list[Line]) -> list[Block]:
     """Blocks in the order of reading: from top to foot, beside each other in the direction of the script."""
     stacks: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: line.baseline):
-        stack = next((stack for stack in reversed(stacks) if _goes_on(stack, line)), None)
+        above = [stack for stack in reversed(stacks) if _is_above(stack[-1], line)]
+        stack = next((stack for stack in above[:1] if _goes_on(stack, line)), None)
         if stack is None:
             stacks.append([line])
         else:
             stack.append(line)
     return _in_reading_order([_block(stack) for stack in stacks])
+
+
+def _is_above(above: Line, line: Line) -> bool:
+    """Whether two lines share columns and the first is the higher one."""
+    return above.baseline < line.bottom - line.size / 2 and min(above.right, line.right) > max(above.left, line.left)
 
 
 def _goes_on(stack: list[Line], line: Line) -> bool:

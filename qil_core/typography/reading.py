@@ -23,6 +23,9 @@ Labels = NDArray[np.int32]
 MIN_SCORE = 0.8
 """How sure the reader must be of a line, as where the built-in decomposer reads."""
 
+MIN_LETTERS, MIN_TEXT_SCORE = 2, 0.4
+"""What has fewer letters and digits, or is read with less, is no text: a ring is read as an O."""
+
 MIN_INK = 0.2
 """Least alpha of ink, as a share of the layer's largest: less is a soft rim."""
 
@@ -159,19 +162,25 @@ def find_lines(ink: Ink, reader: Reader) -> tuple[list[FoundLine], list[str]]:
     unsure: list[str] = []
     for corners in reader.find(picture):
         line = _line(ink, reader, picture, corners)
-        (lines if isinstance(line, FoundLine) else unsure).append(line)  # type: ignore[arg-type]
+        if isinstance(line, FoundLine):
+            lines.append(line)
+        elif line:
+            unsure.append(line)
     return _each_piece_once(lines), unsure
 
 
 def _line(ink: Ink, reader: Reader, picture: NDArray[np.uint8], corners: Corners) -> FoundLine | str:
-    """The line in one box of the picture, or why there is none."""
+    """The line in one box of the picture, or why there is none; "" where nothing looks like a word."""
     box = Extent(*(corners.min(0) - MARGIN_PX).tolist(), *(corners.max(0) - MARGIN_PX).tolist())
     height = box.bottom - box.top
     words = reader.read_whole(picture, corners)
     quoted = f'"{words.text.strip()[:40]}"'
+    count = sum(letter.isalnum() for letter in words.text)
+    if count < MIN_LETTERS or words.score < MIN_TEXT_SCORE:
+        return ""
     if height > UPRIGHT_ASPECT * (box.right - box.left):
         return f"{quoted}: runs downwards"
-    if words.score < MIN_SCORE or not any(letter.isalnum() for letter in words.text):
+    if words.score < MIN_SCORE:
         return f"{quoted}: not read surely ({words.score:.0%})"
     if height < MIN_HEIGHT_PX:
         return f"{quoted}: too small"
@@ -181,7 +190,8 @@ def _line(ink: Ink, reader: Reader, picture: NDArray[np.uint8], corners: Corners
     dot = _dot(ink, pieces)
     text = words.text.strip()
     bare = text.lstrip(DOTS).strip() if dot else text
-    return FoundLine(bare, words.score, tuple(each for each in pieces if each != dot), dot > 0)
+    behind = ink.stats[dot, 0] + ink.stats[dot, 2] if dot else 0
+    return FoundLine(bare, words.score, tuple(each for each in pieces if ink.stats[each, 0] >= behind), dot > 0)
 
 
 def _pieces_in(ink: Ink, box: Extent) -> list[int]:
@@ -211,7 +221,8 @@ def _dot(ink: Ink, pieces: list[int]) -> int:
     is_round = (np.maximum(width, height) <= MAX_DOT * line) & (width / height >= 0.7) & (width / height <= 1.4)
     floats = (y + height < line_foot - 0.1 * line) & (y > line_top + 0.1 * line)
     for each in np.flatnonzero(is_round & floats):
-        start = min((int(x[other]) for other in pieces if other != each), default=0)
+        large = [other for other in pieces if other != each and 2 * ink.stats[other, 4] > ink.stats[each, 4]]
+        start = min((int(x[other]) for other in large), default=0)
         gap = (start - int(x[each] + width[each])) / line
         if each and MIN_DOT_GAP < gap < MAX_DOT_GAP and (ink.labels == each).any():
             return int(each)

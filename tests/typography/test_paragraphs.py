@@ -78,3 +78,8 @@ def test_two_columns_are_two_blocks_left_before_right() -> None:
 
 def test_a_lone_line_from_right_to_left_is_set_at_the_right() -> None:
     assert blocks([line("שלום", 10, 50, script="right-to-left")])[0].alignment == "right"
+
+
+def test_a_block_never_jumps_over_a_line_between_its_own() -> None:
+    between = line("and", 60, 78, 80, color=(200, 10, 10))
+    assert len(blocks([line("Wide", 10, 50), between, line("Wild", 10, 92)])) == 3
