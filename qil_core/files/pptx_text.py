@@ -161,8 +161,11 @@ def _set_opacity(properties: Any, opacity: float) -> None:
 
 
 def note(texts: Iterable[Recognized | None]) -> str:
-    """The recognised text for a slide's notes, a line a paragraph, the topmost layer last; "" where there is none."""
-    return "\n".join(text.text for text in texts if text and text.blocks)
+    """The recognised text for a slide's notes, the topmost layer last, and what stays a picture; "" of neither."""
+    found = [text for text in texts if text]
+    words = [text.text for text in found if text.blocks]
+    unsure = [reason for text in found for reason in text.unsure]
+    return "\n".join([*words, *([f"Text that stays a picture: {'; '.join(unsure)}"] if unsure else [])])
 
 
 def report(texts: Iterable[Recognized | None]) -> str:

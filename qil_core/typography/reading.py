@@ -114,11 +114,12 @@ def ink_of(alpha: Floats) -> Ink:
     import cv2
 
     solid = (alpha >= MIN_INK * max(float(alpha.max()), 1e-6)).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
+    _, found, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
+    labels = np.asarray(found, np.int32)
     peaks = np.zeros(len(stats), np.float32)
     np.maximum.at(peaks, labels.ravel(), alpha.ravel())
     weak = peaks < MIN_PEAK * float(alpha.max())
-    return Ink(np.where(weak, -1, 1)[labels] * np.asarray(labels, np.int32), np.asarray(stats, np.int32), alpha)
+    return Ink(np.where(weak, -1, 1)[labels].astype(np.int32) * labels, np.asarray(stats, np.int32), alpha)
 
 
 def picture_of(alpha: Floats) -> NDArray[np.uint8]:
