@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,7 +77,7 @@ def _add_box(shapes: SlideShapes | GroupShapes, block: Block, text: Recognized, 
     sides = (round(side) for side in (middle[0] - wide / 2, middle[1] - high / 2, wide, high))
     shape = shapes.add_textbox(*map(Emu, sides))
     shape.rotation = text.degrees
-    shape.name = short(block.text)
+    shape.name = _unused(short(block.text), {each.name for each in shapes})
     _fill_box(shape.text_frame, block, place.pixel / EMU_PER_POINT)
 
 
@@ -84,6 +85,13 @@ def short(text: str) -> str:
     """The beginning of a text as a name."""
     line = " ".join(clean(text).split())
     return line if len(line) <= MAX_NAME else f"{line[: MAX_NAME - 1].rstrip()}…"
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, with the first free number behind it where the slide or group has it already."""
+    if name not in taken:
+        return name
+    return next(numbered for number in count(2) if (numbered := f"{name} {number}") not in taken)
 
 
 def _extent(block: Block) -> tuple[float, float, float, float]:

@@ -102,6 +102,12 @@ def test_the_report_names_what_became_text(tmp_path: Path) -> None:
 
 
 @needs_reader
+def test_the_same_words_twice_have_two_names(tmp_path: Path) -> None:
+    *_, first, second = shapes(tmp_path, slide_of(("Learn more", 60, 40, 40), ("Learn more", 60, 220, 40)))
+    assert (first.name, second.name) == ("Learn more", "Learn more 2")
+
+
+@needs_reader
 def test_a_hidden_layer_stays_a_hidden_picture(tmp_path: Path) -> None:
     stack = slide_of(("Two new offices", 60, 80, 48))
     pptx.write_deck([stack], tmp_path / "deck.pptx", Options(text="editable"), looks=[Look(visible=(True, False))])
