@@ -1,6 +1,7 @@
 """Editable text: 60 slides whose letters are known, taken apart by the built-in decomposer and written with text boxes.
 
-Read from the file: characters, size, colour, order and paragraphs. Seen in LibreOffice's rendering: boxes of ink. Set
+Read from the file: characters, size, colour, order and paragraphs. Seen in LibreOffice's rendering: boxes of ink, also
+of lines that stay a picture (Korean: the reader's model has no Hangul), which therefore lie well. Set
 QIL_SLIDES to take fewer, QIL_SLIDES_OUT to a folder that keeps deck and rendering.
 """
 
@@ -108,12 +109,18 @@ def _table(slides: Sequence[Lettered], decks: Sequence[list[list[DeckLine]]], pa
         rows["all"].append(measured)
     print(f"{'font':18} slides  characters  IoU  (worst)  size off  colour off  paragraphs")
     for label, found in sorted(rows.items(), key=lambda row: row[0] == "all"):
-        mean = {key: float(np.nanmean([row[key] for row in found])) for key in found[0]}
+        mean = {key: _mean([row[key] for row in found]) for key in found[0]}
         worst = min(row["iou"] for row in found)
         print(
             f"{label:18} {len(found):6}  {mean['characters']:9.1%}  {mean['iou']:.2f}  ({worst:.2f})  "
             f"{mean['size']:8.1%}  {mean['color']:7.1f}/255  {mean['paragraphs']:9.1%}"
         )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of the numbers among these; no number where there is none."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _measured(slide: Lettered, deck: list[list[DeckLine]], page: np.ndarray) -> dict[str, float]:
