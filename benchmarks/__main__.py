@@ -25,6 +25,7 @@ BENCHMARKS = {
     "held_back": "drawn_scores.held_back",
     "pngs": "pngs.run",
     "layer_files": "layer_files.run",
+    "editable_text": "editable_text.run",
     "psd_files": "psd_files.run",
     "startup": "startup.run",
     "serving": "serving.run",

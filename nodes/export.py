@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..qil_core.composite import modes_for
 from ..qil_core.errors import QilError
-from ..qil_core.files import pptx
+from ..qil_core.files import pptx, pptx_text
 from ..qil_core.files.format import Dpi, Options
 from ..qil_core.files.layered import PLAIN, Layered, Look
 from ..qil_core.files.registry import FORMATS
@@ -66,10 +66,18 @@ class ExportPPTX(Node):
                     tooltip="Optional: the picture the layers came from, put hidden under them on the slide.",
                 ),
                 look_input(),
+                io.Combo.Input(
+                    "text",
+                    options=list(pptx_text.TEXTS),
+                    optional=True,
+                    tooltip="editable: text that is read surely in the layers becomes text boxes in fonts that every "
+                    "office program has; the pixels stay beneath as hidden pictures, and the notes hold the words. "
+                    "Needs the extra for text: install.py --text.",
+                ),
             ],
             outputs=[
                 io.String.Output("path", tooltip="The file that was written."),
-                io.String.Output("report", tooltip="Slide size, pictures, layers left out."),
+                io.String.Output("report", tooltip="Slide size, pictures, layers left out, and what became text."),
             ],
         )
 
@@ -88,6 +96,7 @@ class ExportPPTX(Node):
         notes: list[str] | None = None,
         original: list[torch.Tensor] | None = None,
         look: list[Look | None] | None = None,
+        text: list[str] | None = None,
     ) -> io.NodeOutput:
         stacks = _slides(layers, names or [""])
         path, saved = host.output_path(filename_prefix[0], ".pptx", stacks[0].width, stacks[0].height)
@@ -96,6 +105,7 @@ class ExportPPTX(Node):
             notes=_notes(notes, len(stacks)),
             originals=_originals(original or [], len(stacks)),
             build_up=(slides or [ONE])[0] == BUILD_UP,
+            text=(text or [pptx_text.PICTURES])[0],
         )
         looks = _looks(look, stacks)
         report = pptx.write_deck(stacks, path, options, host.progress(), looks)

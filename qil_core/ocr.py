@@ -41,6 +41,9 @@ READ_HEIGHT_PX = 48
 MAX_READ_ASPECT = 12
 """Of a longer line only so many heights are read, about thirty letters: its name needs no more."""
 
+MAX_WHOLE_ASPECT = 80
+"""Heights of the longest line of which every word is read: about two hundred letters."""
+
 UPRIGHT_ASPECT = 1.5
 """A box that is so many times as high as wide holds a line that runs downwards; it is turned to be read."""
 
@@ -76,8 +79,15 @@ class Reader:
 
     def read(self, picture: Picture, corners: Corners) -> Words:
         """The words in a box (4, 2) of a picture (h, w, 3)."""
+        return self._words(straightened(picture, corners))
+
+    def read_whole(self, picture: Picture, corners: Corners) -> Words:
+        """The same, of a line of any length all of them."""
+        return self._words(straightened(picture, corners, MAX_WHOLE_ASPECT))
+
+    def _words(self, line: Picture) -> Words:
         with self._lock:
-            found = self._engine(_bgr(straightened(picture, corners)), use_det=False, use_cls=False, use_rec=True)
+            found = self._engine(_bgr(line), use_det=False, use_cls=False, use_rec=True)
         return Words(found.txts[0], float(found.scores[0])) if found.txts else Words("", 0.0)
 
 
@@ -131,8 +141,8 @@ def _bgr(picture: Picture) -> Picture:
     return np.ascontiguousarray(picture[..., ::-1])
 
 
-def straightened(picture: Picture, corners: Corners) -> Picture:
-    """A box of a picture as an upright line READ_HEIGHT_PX high: its beginning, where it is very long."""
+def straightened(picture: Picture, corners: Corners, most: float = MAX_READ_ASPECT) -> Picture:
+    """A box of a picture as an upright line READ_HEIGHT_PX high: its beginning, where it has more heights than most."""
     import cv2
 
     width, height = _size(corners)
@@ -142,7 +152,7 @@ def straightened(picture: Picture, corners: Corners) -> Picture:
     right, foot = aspect * READ_HEIGHT_PX, READ_HEIGHT_PX
     target = np.array([[0, 0], [right, 0], [right, foot], [0, foot]], np.float32)
     matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
-    size = (max(1, round(min(aspect, MAX_READ_ASPECT) * READ_HEIGHT_PX)), READ_HEIGHT_PX)
+    size = (max(1, round(min(aspect, most) * READ_HEIGHT_PX)), READ_HEIGHT_PX)
     line = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(line, np.uint8)
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
+from pptx import Presentation
 
+from qil_core import ocr
 from qil_core.cli import main
 from qil_core.composite import composite
 from qil_core.decompose import Decomposed, Decomposer, Request
@@ -57,6 +59,37 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     printed = capsys.readouterr().out
     assert "max error" in printed
     assert str(out / "shapes.pptx") in printed
+
+
+def test_editable_text_needs_a_format_that_holds_it(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["decompose", str(picture), "-o", str(tmp_path / "out"), "--format", "png", "--text", "editable"]
+    assert main(arguments) == 1
+    assert "no format that holds text: add one of pptx to --format" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_editable_text_without_its_extra_says_what_to_install(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("qil_core.typography.layer.reader", lambda: None)
+    monkeypatch.setattr("qil_core.typography.layer.missing", lambda: "rapidocr")
+    assert main(["decompose", str(picture), "-o", str(tmp_path / "out"), "--text", "editable"]) == 1
+    assert "Editable text needs the extra `text`, and rapidocr is missing" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(bool(ocr.missing()), reason=f"NOT CHECKED: the extra `text` lacks {ocr.missing()}")
+def test_the_words_of_a_picture_become_a_text_box_of_its_deck(tmp_path: Path) -> None:
+    image = Image.new("RGB", (480, 240), (240, 235, 220))
+    ImageDraw.Draw(image).text((40, 80), "Summer Sale", fill=(20, 30, 120), font=ImageFont.load_default(size=56))
+    image.save(tmp_path / "sale.png")
+    out = tmp_path / "out"
+    assert (
+        main(["decompose", str(tmp_path / "sale.png"), "-o", str(out), "--format", "pptx", "--text", "editable"]) == 0
+    )
+    shapes = Presentation(str(out / "sale.pptx")).slides[0].shapes
+    assert [shape.text_frame.text for shape in shapes if shape.has_text_frame] == ["Summer Sale"]
 
 
 def test_decompose_counts_the_layers_itself_where_it_is_asked_to(picture: Path, tmp_path: Path) -> None:

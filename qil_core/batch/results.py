@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..decompose.run import Report
 from ..files.atomic import atomic_path
-from ..files.format import Format
+from ..files.format import NONE, Format, Options
 from ..stack import LayerStack
 
 LAYERS = "layers"
@@ -16,15 +16,19 @@ LAYERS = "layers"
 
 
 def write_results(
-    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format]
+    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format], text: str = Options.text
 ) -> list[tuple[str, Path]]:
-    """Write them; what each is, and where. The report comes last: where it is, the others are. Raises QilError."""
+    """Write them; what each is, and where. The report comes last: where it is, the others are. Raises QilError.
+
+    text: what becomes of text in formats that can hold it, as `Options` says.
+    """
     from ..sheet import contact_sheet
 
     done = []
     for format in formats:
         suffix = format.suffix(stack)
-        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else LAYERS))))
+        options = Options(text=text) if "text" in format.extras else NONE
+        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else LAYERS), options=options)))
     with atomic_path(folder / "contact_sheet.png") as path:
         contact_sheet(stack).save(path, "PNG")
     with atomic_path(folder / "report.json") as path:

@@ -19,9 +19,11 @@ from ..elements import parse_elements
 from ..errors import QilError
 from ..files.format import Format
 from ..files.picture import load_picture
+from ..files.pptx_text import EDITABLE, PICTURES, TEXTS
 from ..files.registry import FORMATS
 from ..request import SAMPLERS
 from ..stack import LayerStack
+from ..typography.layer import needed_reader
 from . import masks
 from .shell import Shell, bar
 
@@ -33,6 +35,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     take = commands.add_parser("decompose", help="pictures into layers")
     take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    take.add_argument(
+        "--text",
+        choices=TEXTS,
+        default=PICTURES,
+        help="in PowerPoint: pictures, or text boxes that can be edited, over hidden pictures (needs the extra text)",
+    )
     add_options(take)
     masks.add_options(take)
     take.set_defaults(run=run)
@@ -74,11 +82,13 @@ def add_options(take: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     formats = [FORMATS[key] for key in formats_of(options.format)]
+    if options.text == EDITABLE:
+        _check_text(formats)
     request, limits = asked(options)
     _check_stems(options.pictures)
     decomposer = masks.masks_of(options) if masks.is_pointed(options) else opened(options)
     way = partial(decompose_automatically, limits=limits) if limits else decompose
-    take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats)
+    take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats, text=options.text)
     if len(options.pictures) == 1:
         return take_apart(source=options.pictures[0], folder=options.output)
     failed = []
@@ -90,6 +100,14 @@ def run(options: argparse.Namespace) -> None:
             failed.append(str(source))
     if failed:
         raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")
+
+
+def _check_text(formats: Sequence[Format]) -> None:
+    """QilError before any work: no format that holds text, or nothing that reads it."""
+    if not any("text" in format.extras for format in formats):
+        able = ", ".join(format.key for format in FORMATS.values() if "text" in format.extras)
+        raise QilError(f"--text {EDITABLE} was given, but no format that holds text: add one of {able} to --format.")
+    needed_reader()
 
 
 def asked(options: argparse.Namespace) -> tuple[Request, Limits | None]:
@@ -130,6 +148,7 @@ def _take_apart(
     request: Request,
     folder: Path,
     formats: Sequence[Format],
+    text: str,
 ) -> None:
     """Decompose one picture, write its files into a folder and say what was done. Raises QilError.
 
@@ -139,7 +158,7 @@ def _take_apart(
     with bar(source.name) as progress:
         stack, report = way(picture, request, progress=progress)
     print(report)
-    for what, path in write_results(stack, report, folder, source.stem, formats):
+    for what, path in write_results(stack, report, folder, source.stem, formats, text):
         print(f"  {what:14} {path}")
 
 

@@ -21,13 +21,15 @@ class Options:
 
     dpi: pixels an inch; None takes the format's usual number. The others are for formats with slides. notes: a text a
     stack for the slide's notes; what was placed and left out is added to it. originals: a picture (H, W, 3|4) in [0, 1]
-    a stack, put hidden under its layers. build_up: a slide for every layer that is added.
+    a stack, put hidden under its layers. build_up: a slide for every layer that is added. text:
+    "pictures", or "editable" for text boxes over hidden pictures.
     """
 
     dpi: float | None = None
     notes: tuple[str, ...] = ()
     originals: tuple[Tensor, ...] = ()
     build_up: bool = False
+    text: str = "pictures"
 
     def given(self) -> list[str]:
         """The names of the options that are not at their default."""

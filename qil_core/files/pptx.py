@@ -17,6 +17,8 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
+from ..typography.layer import Recognized
+from . import pptx_text
 from .atomic import atomic_path
 from .format import NONE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
@@ -49,7 +51,8 @@ ORIGINAL = "original"
 @dataclass(frozen=True)
 class PptxReport:
     """What was written: slide size in inches, and per slide its pictures, the names of the empty layers that were
-    left out, and the scale of the picture (1 = its size at the dpi asked for).
+    left out, and the scale of the picture (1 = its size at the dpi asked for). texts: per slide what became text and
+    what did not, where editable text was asked for.
     """
 
     path: Path
@@ -58,6 +61,7 @@ class PptxReport:
     pictures: tuple[int, ...]
     empty: tuple[tuple[str, ...], ...]
     scales: tuple[float, ...]
+    texts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """A few lines for people."""
@@ -68,6 +72,7 @@ class PptxReport:
             line += f", at {scale:.1%} of their size" if abs(scale - 1) > 1e-6 else ""
             line += f"; left out because they are empty: {', '.join(empty)}" if empty else ""
             lines.append(line)
+            lines += [f"slide {number}: {text}" for text in self.texts[number - 1 : number]]
         return "\n".join(lines)
 
 
@@ -89,12 +94,16 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows."""
+    """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows.
+
+    text: what editable text it has, where that was asked for.
+    """
 
     name: str
     box: Box
     crop: Tensor
     visible: bool
+    text: Recognized | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,8 @@ def write_deck(
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
     given = looks or [PLAIN] * len(slides)
     pages = [_page(_drawable(stack, look), size) for stack, look in zip(slides, given, strict=True)]
+    if options.text == pptx_text.EDITABLE:
+        pages = [_with_text(page) for page in pages]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
         deck = new_deck(size, path.stem)
@@ -151,7 +162,16 @@ def write_deck(
         pictures=tuple(len(page.pieces) for page in shown),
         empty=tuple(page.empty for page in shown),
         scales=tuple(page.frame.pixel * dpi / EMU for page in shown),
+        texts=tuple(pptx_text.report(piece.text for piece in page.pieces) for page in shown)
+        if options.text == pptx_text.EDITABLE
+        else (),
     )
+
+
+def _with_text(page: Page) -> Page:
+    """The page with the text of its pieces recognised."""
+    texts = pptx_text.recognized((piece.crop, piece.visible) for piece in page.pieces)
+    return replace(page, pieces=tuple(replace(p, text=t) for p, t in zip(page.pieces, texts, strict=True)))
 
 
 def _add_page(
@@ -166,8 +186,10 @@ def _add_page(
         if options.originals:
             _add_original(slide, options.originals[index], page)
         _fill(slide, shown, placed, pngs, part(progress, step / len(steps), (step + 1) / len(steps)))
-        if options.notes:
-            _add_note(slide, f"{options.notes[index]}\n{_note(shown)}")
+        text = pptx_text.note(piece.text for piece in shown.pieces)
+        if options.notes or text:
+            given = f"{options.notes[index]}\n{_note(shown)}" if options.notes else ""
+            _add_note(slide, f"{text}\n\n{given}" if text else given)
     return steps
 
 
@@ -192,6 +214,8 @@ def _clean_lines(text: str) -> str:
 def _check(slides: Sequence[LayerStack], options: Options) -> None:
     if not slides:
         raise QilError("A PowerPoint file needs at least one picture, and none was given.")
+    if options.text not in pptx_text.TEXTS:
+        raise QilError(f'Text as "{options.text}" was asked for: use {" or ".join(pptx_text.TEXTS)}.')
     for what, given in (("notes", options.notes), ("originals", options.originals)):
         if given and len(given) != len(slides):
             raise QilError(f"{len(given)} {what} were given for {len(slides)} stacks: give one a stack, or none.")
@@ -257,10 +281,21 @@ def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], 
             if item.index == len(placed):
                 placed.append(next(pngs))
             _add_picture(shapes, placed[item.index], item.name, piece.box, page.frame)
-            if not piece.visible:
+            if not piece.visible or (piece.text and piece.text.blocks):
                 _hide(shapes)
+            if piece.text and piece.text.blocks:
+                _add_text(shapes, piece, page.frame, item.name)
 
     place(slide.shapes, nest([piece.name for piece in page.pieces]))
+
+
+def _add_text(shapes: SlideShapes | GroupShapes, piece: Piece, frame: Frame, name: str) -> None:
+    """Text boxes in place of a piece, over a picture of what of it is not text."""
+    if piece.text is None:
+        return
+    if piece.text.rest is not None:
+        _add_picture(shapes, encode(piece.text.rest), f"{name} (rest)", piece.box, frame)
+    pptx_text.add_text_boxes(shapes, piece.text, pptx_text.Placed(piece.box, frame.left, frame.top, frame.pixel))
 
 
 def _add_original(slide: Slide, picture: Tensor, page: Page) -> None:
@@ -286,4 +321,4 @@ def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: 
     element.nvPicPr.cNvPr.set("descr", text)  # python-pptx has no property for alt text
 
 
-FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=("notes", "originals", "build_up"))
+FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=("notes", "originals", "build_up", "text"))

@@ -34,6 +34,18 @@ def test_an_index_out_of_range_names_the_range(client: Client, index: int) -> No
     assert "0 to 4" in message
 
 
+def test_editable_text_is_made_or_says_what_to_install(client: Client) -> None:
+    """Which of both depends on the server's environment: the extra for text may be missing there."""
+    graph = stack_of("example.png")
+    graph["deck"] = node("ExportPPTX", layers=["stack", 0], filename_prefix="test/text", dpi=96.0, text="editable")
+    run = client.run(graph)
+    if run.end == "execution_success":
+        assert run.output("deck")["files"]
+    else:
+        assert "Editable text needs the extra `text`" in run.error
+        assert "install.py --text" in run.error
+
+
 @pytest.mark.parametrize("class_type", ["CompositeLayers", "PreviewLayers", "ArrangeLayers", "ExportPPTX"])
 def test_rgb_where_layers_are_needed_says_how_to_add_alpha(client: Client, class_type: str) -> None:
     graph = stack_of("example.png")

@@ -1,0 +1,185 @@
+"""Editable text on a slide: a text box a block of recognised lines, over the hidden picture of its layer.
+
+1. `recognized`: the text of every layer that is shown.
+2. `add_text_boxes`: boxes without insets, wrapping or automatic fitting, so that no program moves a word. Line spacing
+   is exact: then a line's baseline lies its font's descent above the line's foot, whatever the font's ascent is.
+3. `report`, `note`: what became text, and what did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+
+from ..stack import Box
+from ..typography.fonts import EAST_ASIAN, TYPEFACES, bearing, is_wide
+from ..typography.layer import Recognized, needed_reader, recognize, turned_place
+from ..typography.paragraphs import Block
+from ..typography.style import Line
+from .names import clean
+
+if TYPE_CHECKING:
+    from pptx.shapes.shapetree import GroupShapes, SlideShapes
+
+PICTURES, EDITABLE = TEXTS = ("pictures", "editable")
+"""What becomes of text in a layer: today's picture, or text boxes over that picture, which is then hidden."""
+
+EMU_PER_POINT = 12700
+"""English Metric Units a point (ECMA-376 part 1, ST_Coordinate)."""
+
+SINGLE_LEADING = 1.2
+"""Exact line spacing of a single line, in font sizes: what typefaces themselves have is 1.15 to 1.3."""
+
+MIN_SPACING_POINTS = 0.02
+"""Least letter spacing that is written: PowerPoint counts in hundredths of a point."""
+
+MAX_NAME = 28
+"""Characters of a text box's name at most."""
+
+WIDE_DESCENT = 0.24
+"""How far a line with East Asian letters reaches below the baseline, in em: Microsoft YaHei has 0.262, and LibreOffice
+takes 0.212 of the Latin typeface where it is missing; the middle of both is at most 0.03 off."""
+
+
+class Placed(NamedTuple):
+    """Where a layer lies: its box in pixels, the slide's left and top for pixel 0, and EMU a pixel."""
+
+    box: Box
+    left: float
+    top: float
+    pixel: float
+
+
+def recognized(crops: Iterable[tuple[Tensor, bool]]) -> list[Recognized | None]:
+    """The text of each layer (h, w, 4), None where it has none or is hidden. QilError: the extra `text` is missing."""
+    words = needed_reader()
+    found = (recognize(crop, words) if shown else None for crop, shown in crops)
+    return [each if each is not None and (each.blocks or each.unsure) else None for each in found]
+
+
+def add_text_boxes(shapes: SlideShapes | GroupShapes, text: Recognized, place: Placed) -> None:
+    """A text box a block, in the order of reading."""
+    for block in text.blocks:
+        _add_box(shapes, block, text, place)
+
+
+def _add_box(shapes: SlideShapes | GroupShapes, block: Block, text: Recognized, place: Placed) -> None:
+    from pptx.util import Emu
+
+    left, top, width, height = _extent(block)
+    x, y = turned_place(text, left + width / 2, top + height / 2, place.box.height, place.box.width)
+    middle = place.left + (place.box.left + x) * place.pixel, place.top + (place.box.top + y) * place.pixel
+    wide, high = width * place.pixel, height * place.pixel
+    sides = (round(side) for side in (middle[0] - wide / 2, middle[1] - high / 2, wide, high))
+    shape = shapes.add_textbox(*map(Emu, sides))
+    shape.rotation = text.degrees
+    shape.name = _unused(short(block.text), {each.name for each in shapes})
+    _fill_box(shape.text_frame, block, place.pixel / EMU_PER_POINT)
+
+
+def short(text: str) -> str:
+    """The beginning of a text as a name."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= MAX_NAME else f"{line[: MAX_NAME - 1].rstrip()}…"
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, with the first free number behind it where the slide or group has it already."""
+    if name not in taken:
+        return name
+    return next(numbered for number in count(2) if (numbered := f"{name} {number}") not in taken)
+
+
+def _extent(block: Block) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a block's box, in pixels of the upright layer."""
+    lines = block.lines
+    left = min(line.left - bearing(line.text[0], line.family) * line.size for line in lines)
+    right = max(line.right + bearing(line.text[-1], line.family) * line.size for line in lines)
+    leading = _leading(block)
+    top = lines[0].baseline - leading + _descent(lines[0]) * lines[0].size
+    return left, top, right - left, leading * len(lines)
+
+
+def _leading(block: Block) -> float:
+    return block.leading or SINGLE_LEADING * block.lines[0].size
+
+
+def _descent(line: Line) -> float:
+    return WIDE_DESCENT if any(map(is_wide, line.text)) else TYPEFACES[line.family].descent
+
+
+def _fill_box(frame: Any, block: Block, points: float) -> None:
+    """The words with their style. points: per pixel."""
+    from pptx.enum.text import MSO_ANCHOR, MSO_AUTO_SIZE, PP_ALIGN
+    from pptx.util import Pt
+
+    frame.margin_left = frame.margin_top = frame.margin_right = frame.margin_bottom = 0
+    frame.word_wrap, frame.auto_size, frame.vertical_anchor = False, MSO_AUTO_SIZE.NONE, MSO_ANCHOR.TOP
+    size = median(line.size for line in block.lines) * points
+    for number, lines in enumerate(block.paragraphs):
+        paragraph = frame.add_paragraph() if number else frame.paragraphs[0]
+        paragraph.alignment = getattr(PP_ALIGN, block.alignment.upper())
+        paragraph.line_spacing = Pt(_leading(block) * points)
+        if lines[0].script == "right-to-left":
+            paragraph._p.get_or_add_pPr().set("rtl", "1")
+        for at, line in enumerate(lines):
+            if at:
+                paragraph.add_line_break()
+            _add_run(paragraph, line, size, points)
+
+
+def _add_run(paragraph: Any, line: Line, size: float, points: float) -> None:
+    """One line. size: in points."""
+    from pptx.dml.color import RGBColor
+    from pptx.util import Pt
+
+    run = paragraph.add_run()
+    run.text = clean(line.text)
+    font = run.font
+    font.size, font.bold, font.italic = Pt(round(size, 1)), line.bold, line.italic
+    font.color.rgb = RGBColor(*line.color)
+    spacing = line.spacing * points
+    if abs(spacing) >= MIN_SPACING_POINTS:
+        font._element.set("spc", str(round(100 * spacing)))
+    _set_typefaces(font._element, line)
+    if line.opacity < 1:
+        _set_opacity(font._element, line.opacity)
+
+
+def _set_typefaces(properties: Any, line: Line) -> None:
+    """Latin, East Asian and complex scripts have a typeface each (ECMA-376 part 1, 21.1.2.3)."""
+    from pptx.oxml.ns import qn
+
+    latin = TYPEFACES[line.family].latin
+    for tag, face in (("a:latin", latin), ("a:ea", EAST_ASIAN.get(line.script, latin)), ("a:cs", latin)):
+        element = properties.makeelement(qn(tag), {"typeface": face})
+        properties.append(element)
+
+
+def _set_opacity(properties: Any, opacity: float) -> None:
+    """In thousandths of a percent (ECMA-376 part 1, 20.1.2.3.1)."""
+    from pptx.oxml.ns import qn
+
+    color = properties.find(f"{qn('a:solidFill')}/{qn('a:srgbClr')}")
+    color.append(color.makeelement(qn("a:alpha"), {"val": str(round(100_000 * opacity))}))
+
+
+def note(texts: Iterable[Recognized | None]) -> str:
+    """The recognised text for a slide's notes, the topmost layer last, and what stays a picture; "" of neither."""
+    found = [text for text in texts if text]
+    words = [text.text for text in found if text.blocks]
+    unsure = [reason for text in found for reason in text.unsure]
+    return "\n".join([*words, *([f"Text that stays a picture: {'; '.join(unsure)}"] if unsure else [])])
+
+
+def report(texts: Iterable[Recognized | None]) -> str:
+    """What became text and what stays a picture, on one line."""
+    found = [text for text in texts if text]
+    names = [f'"{short(block.text)}"' for text in found for block in text.blocks]
+    unsure = [reason for text in found for reason in text.unsure]
+    line = f"{len(names)} text box{'es' * (len(names) != 1)}: {', '.join(names)}" if names else "no text boxes"
+    return line + (f"; stays a picture: {'; '.join(map(clean, unsure))}" if unsure else "")

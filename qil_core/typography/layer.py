@@ -1,0 +1,137 @@
+"""Recognising the text of a layer: `recognize`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import QilError
+from ..ocr import INSTALL, Reader, missing, reader
+from .paragraphs import Block, blocks
+from .reading import MAX_SPECK, Floats, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
+from .style import Line, line_of
+
+MAX_COVER = 0.75
+"""Share of its box that a layer of text covers at the most: what covers more is a picture, whatever is drawn in it."""
+
+RIM_PX = 2
+"""How far around its letters the soft rim of text reaches."""
+
+SPECKS = 0.4
+"""How far around a line, in font sizes, noise of its letters lies: a JPEG block of 8 px beside letters of 20 px."""
+
+MIN_REST = 0.25
+"""Largest alpha from which what is beside the letters of a layer is worth a picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recognized:
+    """The text of a layer (h, w, 4).
+
+    blocks: in the order of reading, in pixels of the layer turned upright about its middle: degrees: how far the layer
+    is turned clockwise, size: (width, height) of the upright one. rest: the layer without that text, None where nothing
+    is left. unsure: a reason for each text that stays a picture.
+    """
+
+    blocks: tuple[Block, ...]
+    rest: Tensor | None
+    unsure: tuple[str, ...]
+    degrees: float = 0.0
+    size: tuple[int, int] = (0, 0)
+
+    @property
+    def text(self) -> str:
+        """All words, a line a paragraph."""
+        return "\n".join(block.text for block in self.blocks)
+
+
+def needed_reader() -> Reader:
+    """The reader of this process. Raises QilError: the extra `text` is not installed."""
+    found = reader()
+    if found is None:
+        raise QilError(f"Editable text needs the extra `text`, and {missing()} is missing: {INSTALL}.")
+    return found
+
+
+def recognize(layer: Tensor, words: Reader) -> Recognized:
+    """The text of a layer (h, w, 4) in [0, 1], straight alpha, without empty rows around it."""
+    pixels = layer.cpu().numpy().astype(np.float32)
+    if float((pixels[..., 3] > 0.5).mean()) > MAX_COVER or float(pixels[..., 3].max()) == 0:
+        return Recognized((), layer, ())
+    degrees = turn_of(words.find(picture_of(pixels[..., 3])))
+    degrees = degrees if degrees and is_sharper(pixels[..., 3], degrees) else 0.0
+    level = _turned_straight(pixels, degrees) if degrees else pixels
+    ink = ink_of(level[..., 3])
+    found, unsure = find_lines(ink, words)
+    lines: list[Line] = []
+    for each in found:
+        line = line_of(each, ink, level[..., :3])
+        if isinstance(line, str):
+            unsure.append(line)
+        else:
+            lines.append(line)
+    height, width = level.shape[:2]
+    rest = _rest(layer, _text_mask(ink, lines, degrees, layer)) if lines else layer
+    return Recognized(tuple(blocks(lines)), rest, tuple(unsure), degrees, (width, height))
+
+
+def _turned_straight(pixels: Floats, degrees: float) -> Floats:
+    """A layer turned counter-clockwise, resampled with premultiplied colours."""
+    alpha = pixels[..., 3:]
+    sheet = turned(np.concatenate([pixels[..., :3] * alpha, alpha], -1), degrees).clip(0, 1)
+    colors = sheet[..., :3] / np.maximum(sheet[..., 3:], 1e-3)
+    return np.asarray(np.concatenate([colors.clip(0, 1), sheet[..., 3:]], -1), np.float32)
+
+
+def _text_mask(ink: Ink, lines: list[Line], degrees: float, layer: Tensor) -> Floats:
+    """Where letters and their rims are in a layer (h, w): 0 or 1."""
+    import cv2
+
+    pieces = tuple(piece for line in lines for piece in line.pieces)
+    size = 2 * RIM_PX + 1
+    text = ink.mask(pieces) | _specks(ink, lines)
+    grown = cv2.dilate(text.astype(np.uint8), np.ones((size, size), np.uint8))
+    other = (ink.labels > 0) & ~text
+    mask = np.where(other, 0, grown).astype(np.float32)
+    return _turned_back(mask, degrees, layer.shape[0], layer.shape[1]) if degrees else mask
+
+
+def _specks(ink: Ink, lines: list[Line]) -> NDArray[np.bool_]:
+    """What lies about the letters (h, w) and is tiny, or faint and lower than half a line: noise that JPEG leaves."""
+    is_speck = np.zeros(len(ink.stats), bool)
+    is_faint = np.zeros(len(ink.stats), bool)
+    is_faint[np.unique(-ink.labels[ink.labels < 0])] = True
+    x, y, width, height, area = ink.stats.T
+    for line in lines:
+        spare = SPECKS * line.size
+        across = (x >= line.left - spare) & (x + width <= line.right + spare)
+        down = (y >= line.top - spare) & (y + height <= line.bottom + spare)
+        small = (area < MAX_SPECK * line.size**2) | (is_faint & (height <= line.size / 2))
+        is_speck |= across & down & small
+    return np.asarray((ink.labels != 0) & is_speck[np.abs(ink.labels)])
+
+
+def _turned_back(mask: Floats, degrees: float, height: int, width: int) -> Floats:
+    back = turned(mask, -degrees)
+    top, left = (back.shape[0] - height) // 2, (back.shape[1] - width) // 2
+    return (back[top : top + height, left : left + width] > 0.3).astype(np.float32)
+
+
+def _rest(layer: Tensor, mask: Floats) -> Tensor | None:
+    """The layer without what a mask (h, w) covers; None where nothing that can be seen is left."""
+    rest = layer.clone()
+    rest[..., 3] *= 1 - torch.from_numpy(mask).to(layer)
+    return rest if float(rest[..., 3].max()) >= MIN_REST else None
+
+
+def turned_place(recognized: Recognized, x: float, y: float, height: int, width: int) -> tuple[float, float]:
+    """A point of the upright layer as a point of the layer (height, width)."""
+    across, down = x - recognized.size[0] / 2, y - recognized.size[1] / 2
+    angle = math.radians(recognized.degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    return width / 2 + cos * across - sin * down, height / 2 + sin * across + cos * down
