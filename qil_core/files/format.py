@@ -14,6 +14,9 @@ from ..progress import Progress, silent
 from ..stack import LayerStack
 from .layered import PLAIN, Layered, Look
 
+PICTURES, EDITABLE = SHAPES = ("pictures", "editable")
+"""What simple shapes in a layer become."""
+
 
 @dataclass(frozen=True, eq=False)
 class Options:
@@ -21,13 +24,15 @@ class Options:
 
     dpi: pixels an inch; None takes the format's usual number. The others are for formats with slides. notes: a text a
     stack for the slide's notes; what was placed and left out is added to it. originals: a picture (H, W, 3|4) in [0, 1]
-    a stack, put hidden under its layers. build_up: a slide for every layer that is added.
+    a stack, put hidden under its layers. build_up: a slide for every layer that is added. shapes: PICTURES, or
+    EDITABLE: simple shapes are the format's own, above the hidden pixels of their layer.
     """
 
     dpi: float | None = None
     notes: tuple[str, ...] = ()
     originals: tuple[Tensor, ...] = ()
     build_up: bool = False
+    shapes: str = PICTURES
 
     def given(self) -> list[str]:
         """The names of the options that are not at their default."""
@@ -35,6 +40,12 @@ class Options:
 
 
 NONE = Options()
+
+
+def check_shapes(options: Options) -> None:
+    """Raises QilError for a choice that there is not."""
+    if options.shapes not in SHAPES:
+        raise QilError(f'Shapes: "{options.shapes}" was given, use {" or ".join(SHAPES)}.')
 
 
 class Dpi(NamedTuple):
@@ -101,6 +112,7 @@ class Format:
         if unknown := [name for name in options.given() if name not in takes]:
             known = ", ".join(sorted(takes)) or "no option"
             raise QilError(f"{self.name} does not take {', '.join(unknown)}, it takes {known}: leave the others out.")
+        check_shapes(options)
         return self.writer(stack, path, look, options, progress)
 
     def read(self, path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:

@@ -18,12 +18,14 @@ from ..errors import QilError
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
 from .atomic import atomic_path
-from .format import NONE, Dpi, Format, Options
+from .format import EDITABLE, NONE, Dpi, Format, Options, check_shapes
 from .layered import PLAIN, Layered, Look
 from .limits import check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
 from .pptx_package import new_deck, save
+from .pptx_shapes import Place, add_shapes
+from .shapes import Recognised, recognise
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -49,7 +51,7 @@ ORIGINAL = "original"
 @dataclass(frozen=True)
 class PptxReport:
     """What was written: slide size in inches, and per slide its pictures, the names of the empty layers that were
-    left out, and the scale of the picture (1 = its size at the dpi asked for).
+    left out, the scale of the picture (1 = its size at the dpi asked for), and the layers that became shapes.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class PptxReport:
     pictures: tuple[int, ...]
     empty: tuple[tuple[str, ...], ...]
     scales: tuple[float, ...]
+    shapes: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
         """A few lines for people."""
@@ -68,7 +71,7 @@ class PptxReport:
             line += f", at {scale:.1%} of their size" if abs(scale - 1) > 1e-6 else ""
             line += f"; left out because they are empty: {', '.join(empty)}" if empty else ""
             lines.append(line)
-        return "\n".join(lines)
+        return "\n".join(lines + [f"as shapes: {', '.join(names)}" for names in self.shapes if names])
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,15 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows."""
+    """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows,
+    and the shapes in it where they were asked for and are there.
+    """
 
     name: str
     box: Box
     crop: Tensor
     visible: bool
+    found: Recognised | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,8 @@ def write_deck(
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
     given = looks or [PLAIN] * len(slides)
     pages = [_page(_drawable(stack, look), size) for stack, look in zip(slides, given, strict=True)]
+    if options.shapes == EDITABLE:
+        pages = [_with_shapes(page) for page in pages]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
         deck = new_deck(size, path.stem)
@@ -151,7 +159,14 @@ def write_deck(
         pictures=tuple(len(page.pieces) for page in shown),
         empty=tuple(page.empty for page in shown),
         scales=tuple(page.frame.pixel * dpi / EMU for page in shown),
+        shapes=tuple(tuple(piece.name for piece in page.pieces if piece.found) for page in pages),
     )
+
+
+def _with_shapes(page: Page) -> Page:
+    """The page with the shapes of the layers that show."""
+    with parallel(lambda piece: recognise(piece.crop) if piece.visible else None, page.pieces) as found:
+        return replace(page, pieces=tuple(replace(p, found=f) for p, f in zip(page.pieces, found, strict=True)))
 
 
 def _add_page(
@@ -190,6 +205,7 @@ def _clean_lines(text: str) -> str:
 
 
 def _check(slides: Sequence[LayerStack], options: Options) -> None:
+    check_shapes(options)
     if not slides:
         raise QilError("A PowerPoint file needs at least one picture, and none was given.")
     for what, given in (("notes", options.notes), ("originals", options.originals)):
@@ -256,9 +272,13 @@ def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], 
             progress(item.index / len(page.pieces), f"Placing {piece.name}")
             if item.index == len(placed):
                 placed.append(next(pngs))
-            _add_picture(shapes, placed[item.index], item.name, piece.box, page.frame)
-            if not piece.visible:
+            name = f"{item.name} (pixels)" if piece.found else item.name
+            _add_picture(shapes, placed[item.index], name, piece.box, page.frame)
+            if piece.found or not piece.visible:
                 _hide(shapes)
+            if piece.found:
+                corner = page.frame.place(piece.box)
+                add_shapes(shapes, piece.found, item.name, Place(corner.left, corner.top, page.frame.pixel))
 
     place(slide.shapes, nest([piece.name for piece in page.pieces]))
 
@@ -286,4 +306,4 @@ def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: 
     element.nvPicPr.cNvPr.set("descr", text)  # python-pptx has no property for alt text
 
 
-FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=("notes", "originals", "build_up"))
+FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=("notes", "originals", "build_up", "shapes"))
