@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..decompose.run import Report
 from ..files.atomic import atomic_path
-from ..files.format import Format
+from ..files.format import NONE, PICTURES, Format, Options
 from ..stack import LayerStack
 
 LAYERS = "layers"
@@ -16,15 +16,24 @@ LAYERS = "layers"
 
 
 def write_results(
-    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format]
+    stack: LayerStack,
+    report: Report,
+    folder: Path,
+    stem: str,
+    formats: Sequence[Format],
+    shapes: str = PICTURES,
 ) -> list[tuple[str, Path]]:
-    """Write them; what each is, and where. The report comes last: where it is, the others are. Raises QilError."""
+    """Write them; what each is, and where. The report comes last: where it is, the others are. Raises QilError.
+
+    shapes: for the formats that have shapes, see Options.
+    """
     from ..sheet import contact_sheet
 
     done = []
     for format in formats:
         suffix = format.suffix(stack)
-        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else LAYERS))))
+        options = Options(shapes=shapes) if "shapes" in format.extras else NONE
+        done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else LAYERS), options=options)))
     with atomic_path(folder / "contact_sheet.png") as path:
         contact_sheet(stack).save(path, "PNG")
     with atomic_path(folder / "report.json") as path:

@@ -213,14 +213,36 @@ def fitted(coverage: Floats, known: Mask) -> Iterator[Fitted]:
     if _solidity(coverage) < MIN_SOLIDITY:
         return
     box, round_one = ("x", "y", "width", "height"), elliptic(coverage)
-    yield tidy(_sharper(refined(upright(coverage), coverage, known, (*box, "radius")), coverage, known))
-    yield tidy(refined(replace(round_one, turn=0.0), coverage, known, box))
-    yield tidy(_sharper(refined(turned(coverage), coverage, known, (*box, "radius", "turn")), coverage, known))
-    yield tidy(refined(round_one, coverage, known, (*box, "turn")))
+    yield from _nearest(
+        coverage,
+        known,
+        _sharper(refined(upright(coverage), coverage, known, (*box, "radius")), coverage, known),
+        refined(replace(round_one, turn=0.0), coverage, known, box),
+    )
+    yield from _nearest(
+        coverage,
+        known,
+        _sharper(refined(turned(coverage), coverage, known, (*box, "radius", "turn")), coverage, known),
+        refined(round_one, coverage, known, (*box, "turn")),
+    )
+
+
+def _nearest(coverage: Floats, known: Mask, *forms: Fitted) -> list[Fitted]:
+    """The forms without what the pixel grid made, the nearest to the coverage first."""
+    ys, xs = np.nonzero(known)
+    x, y, wanted = xs.astype(np.float32) + np.float32(0.5), ys.astype(np.float32) + np.float32(0.5), coverage[known]
+
+    def order(form: Fitted) -> float:
+        """An ellipse is as good as corners that round all of a form off: it goes first where they are about equal."""
+        error = _square_error(form, x, y, wanted)
+        return 0.7 * error - ROUND_GAIN if isinstance(form, Ellipse) else error
+
+    return [tidy(form) for form in sorted(forms, key=order)]
 
 
 def _sharper(form: Fitted, coverage: Floats, known: Mask) -> Fitted:
     """The form with sharp corners, unless the round ones fit better where the coverage is known."""
+    assert isinstance(form, Rounded)
     ys, xs = np.nonzero(known)
     x, y, wanted = xs.astype(np.float32) + np.float32(0.5), ys.astype(np.float32) + np.float32(0.5), coverage[known]
     sharp = replace(form, radius=0.0)

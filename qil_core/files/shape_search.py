@@ -23,8 +23,8 @@ BLOT = 0.4
 EDGE = 0.25
 """Difference that is overlooked in a pixel beside an outline that runs along pixels: a fit's error in place."""
 
-SLOW = 3 / 255
-"""Change from pixel to pixel within a region: 8 bits make steps of one, and decomposed layers of up to two."""
+SLOW = 8 / 255
+"""Range of three by three pixels within a region: gradients of up to three 8-bit steps a pixel, with rounding."""
 
 MIN_PIXELS = 16
 """Smaller regions stay pixels."""
@@ -40,6 +40,9 @@ MAX_ROUNDS = 6
 
 MIN_SOFT = 0.02
 """Soft pixels around a region, as a share of it, that are looked at as a shadow: the edges of a large one are fewer."""
+
+CLEAREST = 0.97
+"""Share of a thin region's largest contrast that pixels have which it covers whole."""
 
 MIN_SOFT_PART = 0.15
 """Least share of its part's box that a region with a shadow has: what is smaller is a thing on another."""
@@ -295,7 +298,13 @@ class Spot:
         bare = float(self.below[self.region][:, 3].max()) == 0
         if not bare and float(self.straight[self.region][:, 3].min()) < 1:
             return None  # what shines through what cannot be told apart
-        return fit_fill(self.straight[..., :3], self.straight[..., 3], self.region)
+        colors, alpha = self.straight[..., :3], self.straight[..., 3]
+        return fit_fill(colors, alpha, self.region) or fit_fill(colors, alpha, self._clearest())
+
+    def _clearest(self) -> Mask:
+        """The pixels of a thin region that stand out most: the others lie half beside it."""
+        contrast = np.abs(self.target - self.below).max(-1) * self.region
+        return contrast >= CLEAREST * contrast.max()
 
     def _coverage(self, fill: Fill) -> tuple[Floats, Mask]:
         """How much the fill covers of every pixel, and where a share of it over what is below gives the pixel."""

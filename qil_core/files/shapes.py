@@ -27,8 +27,8 @@ from .shape_outlines import Floats, Mask
 from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, Shape, blots, edges, missing, painted, parts, premultiplied
 
 LETTER_GAP, LETTER_HEIGHTS = 0.35, (0.15, 2.0)
-"""A form is part of a word when something left over is nearer than this share of the taller one's height, and the
-form's height lies between these shares of its: from the dot of an i to a capital beside an x."""
+"""A form is part of a word when something left over is nearer than this share of its own height, and the form's height
+lies between these shares of it: from the dot of an i to a capital beside an x."""
 
 FAINT = 2 / 255
 """Pixels of the rest with less alpha are dropped: nobody sees them."""
@@ -111,11 +111,13 @@ def names_of(shapes: Sequence[Shape]) -> list[str]:
 
 
 def without_letters(shapes: Sequence[Shape], left: Sequence[Box]) -> list[Shape]:
-    """The shapes without those that stand beside things left over as letters do: they go with these."""
+    """The shapes without those that stand beside things left over as letters do, which go with these, and without what
+    was found on such a shape.
+    """
     kept, others = list(shapes), list(left)
     while letters := [shape for shape in kept if any(_in_a_word(shape.box(), other) for other in others)]:
-        kept = [shape for shape in kept if shape not in letters]
         others = [shape.box() for shape in letters]
+        kept = [shape for shape in kept if not any(shape.box().overlap(other) == shape.box() for other in others)]
     return kept
 
 
@@ -125,5 +127,4 @@ def _in_a_word(box: Box, other: Box) -> bool:
         return False  # on it or around it, not beside it
     low, high = LETTER_HEIGHTS
     gap = max(other.left - box.right, box.left - other.right, other.top - box.bottom, box.top - other.bottom)
-    tall = max(box.height, other.height)
-    return gap <= LETTER_GAP * tall and low * other.height <= box.height <= high * other.height
+    return gap <= LETTER_GAP * other.height and low * other.height <= box.height <= high * other.height
