@@ -26,6 +26,7 @@ BENCHMARKS = {
     "pngs": "pngs.run",
     "layer_files": "layer_files.run",
     "psd_files": "psd_files.run",
+    "shapes": "shapes.run",
     "startup": "startup.run",
     "serving": "serving.run",
     "batch": "batch.run",

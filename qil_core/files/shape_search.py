@@ -151,8 +151,10 @@ class Search:
         ones = np.ones((3, 3))
         spread = (cv2.dilate(self.target, ones) - cv2.erode(self.target, ones)).max(-1)
         even = left & (spread <= SLOW)
-        yield from self._connected(even)
-        yield from self._connected(self.unexplained() & ~cv2.dilate(even.astype(np.uint8), ones).astype(bool))
+        labels, stats = parts(even)
+        bulky = even & (stats[:, 4] >= MIN_PIXELS)[labels]
+        yield from self._connected(bulky)
+        yield from self._connected(self.unexplained() & ~grown(bulky, 1))
 
     def _connected(self, mask: Mask) -> Iterator[tuple[Box, Mask]]:
         import cv2
