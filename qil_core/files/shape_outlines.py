@@ -43,8 +43,8 @@ STEP_PX = 0.05
 LEAST_RADIUS = 2.0
 """Pixels of a corner's radius that a fit begins with at least: from a sharp corner there is no slope to a round one."""
 
-MIN_SOLIDITY = 0.8
-"""Of a form on the pixel grid; a turned line two pixels thick has 0.85."""
+MIN_SOLIDITY = 0.72
+"""Of a form on the pixel grid; thin turned lines have the least."""
 
 ROUND_GAIN = 0.05
 """Square error, in pixels, by which round corners must fit better than sharp ones: a radius of 2 changes 0.4 of it."""
