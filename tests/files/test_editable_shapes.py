@@ -16,6 +16,7 @@ from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE
 from torch import Tensor
 
+from qil_core.cli import main
 from qil_core.composite import composite, onto_color
 from qil_core.errors import QilError
 from qil_core.files import pptx, svg
@@ -122,6 +123,18 @@ def test_an_unknown_choice_is_refused(tmp_path: Path, key: str) -> None:
 def test_formats_without_shapes_refuse_them(tmp_path: Path) -> None:
     with pytest.raises(QilError, match="does not take shapes"):
         FORMATS["psd"].write(drawing(), tmp_path / "x.psd", options=SHAPES)
+
+
+def test_the_command_writes_shapes_where_it_is_asked_to(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 60, 3), 200, np.uint8)).save(tmp_path / "flat.png")
+    for shapes in ("pictures", "editable"):
+        output = tmp_path / shapes
+        asked = ["--format", "svg,pptx,png", "--layers", "1", "--shapes", shapes]
+        assert main(["decompose", str(tmp_path / "flat.png"), "-o", str(output), *asked]) == 0
+        root = ElementTree.parse(output / "flat.svg").getroot()
+        assert len(root.findall(f".//{{{svg.SVG}}}rect")) == (shapes == "editable")
+        slide = Presentation(str(output / "flat.pptx")).slides[0]
+        assert len(slide.shapes) == (2 if shapes == "editable" else 1)
 
 
 @pytest.mark.slow
