@@ -17,6 +17,9 @@ Color = tuple[float, float, float]
 EVEN = 2.5 / 255
 """A fitted gradient that changes less across a shape is one colour: rounding to 8 bits makes up to one step of it."""
 
+EVEN_SHARE = 0.95
+"""Of a region's pixels, those that one colour has to explain: the others are faint things on it, such as a shadow."""
+
 MAX_FILL_ERROR = 3 / 255
 """Mean difference of pixels to their fill above which they are no even colour or gradient: JPEG's noise is above."""
 
@@ -104,7 +107,7 @@ def fit_fill(colors: Floats, alpha: Floats, region: Mask) -> Fill | None:
     if float(np.abs(opacities - opacity).mean()) > MAX_FILL_ERROR:
         return None
     flat = np.median(samples, axis=0)
-    if float(np.abs(samples - flat).max()) <= EVEN:
+    if float((np.abs(samples - flat).max(1) <= EVEN).mean()) >= EVEN_SHARE:
         return Fill(_color(flat), _eight_bits(opacity))
     return _fit_gradient(xs + 0.5, ys + 0.5, samples, opacity)
 

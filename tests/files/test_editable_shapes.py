@@ -129,7 +129,7 @@ def test_the_command_writes_shapes_where_it_is_asked_to(tmp_path: Path) -> None:
     Image.fromarray(np.full((40, 60, 3), 200, np.uint8)).save(tmp_path / "flat.png")
     for shapes in ("pictures", "editable"):
         output = tmp_path / shapes
-        asked = ["--format", "svg,pptx,png", "--layers", "1", "--shapes", shapes]
+        asked = ["--format", "svg,pptx,png", "--layers", "2", "--shapes", shapes]
         assert main(["decompose", str(tmp_path / "flat.png"), "-o", str(output), *asked]) == 0
         root = ElementTree.parse(output / "flat.svg").getroot()
         assert len(root.findall(f".//{{{svg.SVG}}}rect")) == (shapes == "editable")
