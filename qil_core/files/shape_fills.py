@@ -107,9 +107,11 @@ def fit_fill(colors: Floats, alpha: Floats, region: Mask) -> Fill | None:
     if float(np.abs(opacities - opacity).mean()) > MAX_FILL_ERROR:
         return None
     flat = np.median(samples, axis=0)
-    if float((np.abs(samples - flat).max(1) <= EVEN).mean()) >= EVEN_SHARE:
-        return Fill(_color(flat), _eight_bits(opacity))
-    return _fit_gradient(xs + 0.5, ys + 0.5, samples, opacity)
+    off, even = np.abs(samples - flat).max(1), Fill(_color(flat), _eight_bits(opacity))
+    if float(off.max()) <= EVEN:
+        return even
+    gradient = _fit_gradient(xs + 0.5, ys + 0.5, samples, opacity)
+    return gradient or (even if float((off <= EVEN).mean()) >= EVEN_SHARE else None)
 
 
 def _fit_gradient(x: np.ndarray, y: np.ndarray, samples: np.ndarray, opacity: float) -> Fill | None:
