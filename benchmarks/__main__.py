@@ -27,6 +27,7 @@ BENCHMARKS = {
     "layer_files": "layer_files.run",
     "editable_text": "editable_text.run",
     "psd_files": "psd_files.run",
+    "shapes": "shapes.run",
     "startup": "startup.run",
     "serving": "serving.run",
     "batch": "batch.run",

@@ -38,7 +38,7 @@ Thing = Callable[[Canvas], Floats]
 
 @dataclass(frozen=True)
 class Scene:
-    """Which scene it is, and its true layers on the 8-bit grid, bottom first."""
+    """Which scene it is, and its true layers on the 8-bit grid, named by their kind, bottom first."""
 
     content: str
     background: str
@@ -55,12 +55,13 @@ def scenes(side: int, seeds: int = 1) -> Iterator[Scene]:
 def draw(content: str, background: str, seed: int, side: int) -> LayerStack:
     """The true layers of a scene: 2..8, on the 8-bit grid, bottom first, side pixels on the longer side."""
     planner = Planner(np.random.default_rng([seed, list(CONTENTS).index(content), BACKGROUNDS.index(background)]))
-    things = [planner.ground(background)]
+    things, kinds = [planner.ground(background)], ["background"]
     for plan in CONTENTS[content](planner):
         things.append(_placed(plan, things[1:], Canvas(TRIAL_SIDE, planner.aspect)))
+        kinds.append(getattr(plan, "__name__", ""))
     canvas = Canvas(side, planner.aspect)
     layers = torch.from_numpy(np.stack([thing(canvas) for thing in things]))
-    return LayerStack(quantized(layers), ("",) * len(layers))
+    return LayerStack(quantized(layers), tuple(kinds))
 
 
 def _placed(plan: Callable[[], Thing], below: list[Thing], canvas: Canvas) -> Thing:

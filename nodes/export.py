@@ -9,8 +9,8 @@ from comfy_api.latest import io, ui
 
 from ..qil_core.composite import modes_for
 from ..qil_core.errors import QilError
-from ..qil_core.files import pptx, pptx_text
-from ..qil_core.files.format import Dpi, Options
+from ..qil_core.files import pptx
+from ..qil_core.files.format import PICTURES, WAYS, Dpi, Format, Options
 from ..qil_core.files.layered import PLAIN, Layered, Look
 from ..qil_core.files.registry import FORMATS
 from ..qil_core.stack import LayerStack, check_image
@@ -23,6 +23,16 @@ ONE, BUILD_UP = "one a stack", "build-up"
 
 def _dpi_input(dpi: Dpi, tooltip: str) -> io.Float.Input:
     return io.Float.Input("dpi", default=dpi.usual, min=dpi.least, max=dpi.most, step=1.0, tooltip=tooltip)
+
+
+def _shapes_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "shapes",
+        options=list(WAYS),
+        optional=True,
+        tooltip="editable: simple shapes of one colour or gradient become true shapes with fills and shadows; the "
+        "pixels stay hidden below them.",
+    )
 
 
 class ExportPPTX(Node):
@@ -68,16 +78,19 @@ class ExportPPTX(Node):
                 look_input(),
                 io.Combo.Input(
                     "text",
-                    options=list(pptx_text.TEXTS),
+                    options=list(WAYS),
                     optional=True,
                     tooltip="editable: text that is read surely in the layers becomes text boxes in fonts that every "
                     "office program has; the pixels stay beneath as hidden pictures, and the notes hold the words. "
                     "Needs the extra for text: install.py --text.",
                 ),
+                _shapes_input(),
             ],
             outputs=[
                 io.String.Output("path", tooltip="The file that was written."),
-                io.String.Output("report", tooltip="Slide size, pictures, layers left out, and what became text."),
+                io.String.Output(
+                    "report", tooltip="Slide size, pictures, layers left out, and what became text and shapes."
+                ),
             ],
         )
 
@@ -97,6 +110,7 @@ class ExportPPTX(Node):
         original: list[torch.Tensor] | None = None,
         look: list[Look | None] | None = None,
         text: list[str] | None = None,
+        shapes: list[str] | None = None,
     ) -> io.NodeOutput:
         stacks = _slides(layers, names or [""])
         path, saved = host.output_path(filename_prefix[0], ".pptx", stacks[0].width, stacks[0].height)
@@ -105,7 +119,8 @@ class ExportPPTX(Node):
             notes=_notes(notes, len(stacks)),
             originals=_originals(original or [], len(stacks)),
             build_up=(slides or [ONE])[0] == BUILD_UP,
-            text=(text or [pptx_text.PICTURES])[0],
+            text=(text or [PICTURES])[0],
+            shapes=(shapes or [PICTURES])[0],
         )
         looks = _looks(look, stacks)
         report = pptx.write_deck(stacks, path, options, host.progress(), looks)
@@ -147,17 +162,18 @@ def _preview(stacks: list[LayerStack], looks: list[Look]) -> dict[str, Any]:
     return {"images": [image for flat in flats for image in ui.PreviewImage(flat[None]).as_dict()["images"]]}
 
 
+def _inputs_of(format: Format) -> list[io.Input]:
+    """What is asked of this format alone."""
+    dpi = [_dpi_input(format.dpi, "Pixels an inch when printed.")] if format.dpi else []
+    return [*dpi, _shapes_input()] if "shapes" in format.extras else dpi
+
+
 class ExportLayers(Node):
     """Write a layer stack in one of the formats that there are."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        options = [
-            io.DynamicCombo.Option(
-                format.name, [_dpi_input(format.dpi, "Pixels an inch when printed.")] if format.dpi else []
-            )
-            for format in FORMATS.values()
-        ]
+        options = [io.DynamicCombo.Option(format.name, _inputs_of(format)) for format in FORMATS.values()]
         return io.Schema(
             node_id="ExportLayers",
             display_name="Export Layers",
@@ -213,6 +229,8 @@ class ExportLayers(Node):
         look = with_modes(look, modes_for(modes or "", len(stack)), len(stack))
         (chosen,) = (one for one in FORMATS.values() if one.name == format["format"])
         path, saved = host.output_path(filename_prefix, chosen.suffix(stack), stack.width, stack.height)
-        chosen.write(stack, path, look, Options(format.get("dpi")), host.progress())
+        chosen.write(
+            stack, path, look, Options(format.get("dpi"), shapes=format.get("shapes") or PICTURES), host.progress()
+        )
         shown = ui.PreviewImage(Layered(stack, look).composite()[None]).as_dict()
         return io.NodeOutput(str(path), ui={**shown, "files": [saved] if chosen.suffixes else []})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..decompose.run import Report
@@ -16,18 +17,24 @@ LAYERS = "layers"
 
 
 def write_results(
-    stack: LayerStack, report: Report, folder: Path, stem: str, formats: Sequence[Format], text: str = Options.text
+    stack: LayerStack,
+    report: Report,
+    folder: Path,
+    stem: str,
+    formats: Sequence[Format],
+    asked: Options = NONE,
 ) -> list[tuple[str, Path]]:
     """Write them; what each is, and where. The report comes last: where it is, the others are. Raises QilError.
 
-    text: what becomes of text in formats that can hold it, as `Options` says.
+    asked: text and shapes of it count, for the formats that have them.
     """
     from ..sheet import contact_sheet
 
     done = []
     for format in formats:
         suffix = format.suffix(stack)
-        options = Options(text=text) if "text" in format.extras else NONE
+        ways = {name: getattr(asked, name) for name in ("text", "shapes") if name in format.extras}
+        options = replace(NONE, **ways)
         done.append((format.name, format.write(stack, folder / (stem + suffix if suffix else LAYERS), options=options)))
     with atomic_path(folder / "contact_sheet.png") as path:
         contact_sheet(stack).save(path, "PNG")

@@ -17,9 +17,8 @@ from ..decompose.registry import DECOMPOSERS, open_by_name
 from ..decompose.run import Report, decompose
 from ..elements import parse_elements
 from ..errors import QilError
-from ..files.format import Format
+from ..files.format import EDITABLE, PICTURES, WAYS, Format, Options
 from ..files.picture import load_picture
-from ..files.pptx_text import EDITABLE, PICTURES, TEXTS
 from ..files.registry import FORMATS
 from ..request import SAMPLERS
 from ..stack import LayerStack
@@ -37,9 +36,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     take.add_argument(
         "--text",
-        choices=TEXTS,
+        choices=WAYS,
         default=PICTURES,
         help="in PowerPoint: pictures, or text boxes that can be edited, over hidden pictures (needs the extra text)",
+    )
+    take.add_argument(
+        "--shapes",
+        choices=WAYS,
+        default=PICTURES,
+        help=f"simple shapes in pptx and svg: pictures, or true shapes above their hidden pixels (default {PICTURES})",
     )
     add_options(take)
     masks.add_options(take)
@@ -88,7 +93,9 @@ def run(options: argparse.Namespace) -> None:
     _check_stems(options.pictures)
     decomposer = masks.masks_of(options) if masks.is_pointed(options) else opened(options)
     way = partial(decompose_automatically, limits=limits) if limits else decompose
-    take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats, text=options.text)
+    ways = Options(text=options.text, shapes=options.shapes)
+    write = partial(write_results, formats=formats, asked=ways)
+    take_apart = partial(_take_apart, partial(way, decomposer), request=request, write=write)
     if len(options.pictures) == 1:
         return take_apart(source=options.pictures[0], folder=options.output)
     failed = []
@@ -147,18 +154,17 @@ def _take_apart(
     source: Path,
     request: Request,
     folder: Path,
-    formats: Sequence[Format],
-    text: str,
+    write: Callable[[LayerStack, Report, Path, str], list[tuple[str, Path]]],
 ) -> None:
     """Decompose one picture, write its files into a folder and say what was done. Raises QilError.
 
-    way: gives the layers and the report of a picture, a request and progress.
+    way: gives the layers and the report of a picture, a request and progress. write: see write_results().
     """
     picture = load_picture(source)
     with bar(source.name) as progress:
         stack, report = way(picture, request, progress=progress)
     print(report)
-    for what, path in write_results(stack, report, folder, source.stem, formats, text):
+    for what, path in write(stack, report, folder, source.stem):
         print(f"  {what:14} {path}")
 
 

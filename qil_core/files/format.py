@@ -14,6 +14,9 @@ from ..progress import Progress, silent
 from ..stack import LayerStack
 from .layered import PLAIN, Layered, Look
 
+PICTURES, EDITABLE = WAYS = ("pictures", "editable")
+"""What text and simple shapes in a layer become."""
+
 
 @dataclass(frozen=True, eq=False)
 class Options:
@@ -21,15 +24,16 @@ class Options:
 
     dpi: pixels an inch; None takes the format's usual number. The others are for formats with slides. notes: a text a
     stack for the slide's notes; what was placed and left out is added to it. originals: a picture (H, W, 3|4) in [0, 1]
-    a stack, put hidden under its layers. build_up: a slide for every layer that is added. text:
-    "pictures", or "editable" for text boxes over hidden pictures.
+    a stack, put hidden under its layers. build_up: a slide for every layer that is added. text, shapes: PICTURES, or
+    EDITABLE: text boxes, and simple shapes as the format's own, where the pixels of their layer lie hidden.
     """
 
     dpi: float | None = None
     notes: tuple[str, ...] = ()
     originals: tuple[Tensor, ...] = ()
     build_up: bool = False
-    text: str = "pictures"
+    text: str = PICTURES
+    shapes: str = PICTURES
 
     def given(self) -> list[str]:
         """The names of the options that are not at their default."""
@@ -37,6 +41,13 @@ class Options:
 
 
 NONE = Options()
+
+
+def check_ways(options: Options) -> None:
+    """Raises QilError for a way of text or shapes that there is not."""
+    for what, way in (("Text", options.text), ("Shapes", options.shapes)):
+        if way not in WAYS:
+            raise QilError(f'{what} as "{way}" was asked for: use {" or ".join(WAYS)}.')
 
 
 class Dpi(NamedTuple):
@@ -103,6 +114,7 @@ class Format:
         if unknown := [name for name in options.given() if name not in takes]:
             known = ", ".join(sorted(takes)) or "no option"
             raise QilError(f"{self.name} does not take {', '.join(unknown)}, it takes {known}: leave the others out.")
+        check_ways(options)
         return self.writer(stack, path, look, options, progress)
 
     def read(self, path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:

@@ -20,12 +20,14 @@ from ..stack import Box, LayerStack
 from ..typography.layer import Recognized
 from . import pptx_text
 from .atomic import atomic_path
-from .format import NONE, Dpi, Format, Options
+from .format import EDITABLE, NONE, Dpi, Format, Options, check_ways
 from .layered import PLAIN, Layered, Look
 from .limits import check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
 from .pptx_package import new_deck, save
+from .pptx_shapes import Place, add_shapes
+from .shapes import Recognised, recognise
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -52,7 +54,7 @@ ORIGINAL = "original"
 class PptxReport:
     """What was written: slide size in inches, and per slide its pictures, the names of the empty layers that were
     left out, and the scale of the picture (1 = its size at the dpi asked for). texts: per slide what became text and
-    what did not, where editable text was asked for.
+    what did not, where editable text was asked for. shapes: per slide the layers that became shapes.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class PptxReport:
     empty: tuple[tuple[str, ...], ...]
     scales: tuple[float, ...]
     texts: tuple[str, ...] = ()
+    shapes: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
         """A few lines for people."""
@@ -73,7 +76,7 @@ class PptxReport:
             line += f"; left out because they are empty: {', '.join(empty)}" if empty else ""
             lines.append(line)
             lines += [f"slide {number}: {text}" for text in self.texts[number - 1 : number]]
-        return "\n".join(lines)
+        return "\n".join(lines + [f"as shapes: {', '.join(names)}" for names in self.shapes if names])
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Frame:
 class Piece:
     """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows.
 
-    text: what editable text it has, where that was asked for.
+    text, found: what editable text, or else which shapes it has, where these were asked for.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Piece:
     crop: Tensor
     visible: bool
     text: Recognized | None = None
+    found: Recognised | None = None
 
 
 @dataclass(frozen=True)
@@ -146,8 +150,10 @@ def write_deck(
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
     given = looks or [PLAIN] * len(slides)
     pages = [_page(_drawable(stack, look), size) for stack, look in zip(slides, given, strict=True)]
-    if options.text == pptx_text.EDITABLE:
+    if options.text == EDITABLE:
         pages = [_with_text(page) for page in pages]
+    if options.shapes == EDITABLE:
+        pages = [_with_shapes(page) for page in pages]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
         deck = new_deck(size, path.stem)
@@ -163,8 +169,9 @@ def write_deck(
         empty=tuple(page.empty for page in shown),
         scales=tuple(page.frame.pixel * dpi / EMU for page in shown),
         texts=tuple(pptx_text.report(piece.text for piece in page.pieces) for page in shown)
-        if options.text == pptx_text.EDITABLE
+        if options.text == EDITABLE
         else (),
+        shapes=tuple(tuple(piece.name for piece in page.pieces if piece.found) for page in pages),
     )
 
 
@@ -172,6 +179,17 @@ def _with_text(page: Page) -> Page:
     """The page with the text of its pieces recognised."""
     texts = pptx_text.recognized((piece.crop, piece.visible) for piece in page.pieces)
     return replace(page, pieces=tuple(replace(p, text=t) for p, t in zip(page.pieces, texts, strict=True)))
+
+
+def _is_text(piece: Piece) -> bool:
+    return piece.text is not None and bool(piece.text.blocks)
+
+
+def _with_shapes(page: Page) -> Page:
+    """The page with the shapes of the layers that show, those that became text aside."""
+    shown = [piece.crop if piece.visible and not _is_text(piece) else None for piece in page.pieces]
+    with parallel(lambda crop: None if crop is None else recognise(crop), shown) as found:
+        return replace(page, pieces=tuple(replace(p, found=f) for p, f in zip(page.pieces, found, strict=True)))
 
 
 def _add_page(
@@ -212,10 +230,9 @@ def _clean_lines(text: str) -> str:
 
 
 def _check(slides: Sequence[LayerStack], options: Options) -> None:
+    check_ways(options)
     if not slides:
         raise QilError("A PowerPoint file needs at least one picture, and none was given.")
-    if options.text not in pptx_text.TEXTS:
-        raise QilError(f'Text as "{options.text}" was asked for: use {" or ".join(pptx_text.TEXTS)}.')
     for what, given in (("notes", options.notes), ("originals", options.originals)):
         if given and len(given) != len(slides):
             raise QilError(f"{len(given)} {what} were given for {len(slides)} stacks: give one a stack, or none.")
@@ -280,11 +297,15 @@ def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], 
             progress(item.index / len(page.pieces), f"Placing {piece.name}")
             if item.index == len(placed):
                 placed.append(next(pngs))
-            _add_picture(shapes, placed[item.index], item.name, piece.box, page.frame)
-            if not piece.visible or (piece.text and piece.text.blocks):
+            name = f"{item.name} (pixels)" if piece.found else item.name
+            _add_picture(shapes, placed[item.index], name, piece.box, page.frame)
+            if _is_text(piece) or piece.found or not piece.visible:
                 _hide(shapes)
-            if piece.text and piece.text.blocks:
+            if _is_text(piece):
                 _add_text(shapes, piece, page.frame, item.name)
+            if piece.found:
+                corner = page.frame.place(piece.box)
+                add_shapes(shapes, piece.found, item.name, Place(corner.left, corner.top, page.frame.pixel))
 
     place(slide.shapes, nest([piece.name for piece in page.pieces]))
 
@@ -321,4 +342,6 @@ def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: 
     element.nvPicPr.cNvPr.set("descr", text)  # python-pptx has no property for alt text
 
 
-FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=("notes", "originals", "build_up", "text"))
+EXTRAS = ("notes", "originals", "build_up", "text", "shapes")
+
+FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=EXTRAS)

@@ -25,9 +25,6 @@ from .names import clean
 if TYPE_CHECKING:
     from pptx.shapes.shapetree import GroupShapes, SlideShapes
 
-PICTURES, EDITABLE = TEXTS = ("pictures", "editable")
-"""What becomes of text in a layer: today's picture, or text boxes over that picture, which is then hidden."""
-
 EMU_PER_POINT = 12700
 """English Metric Units a point (ECMA-376 part 1, ST_Coordinate)."""
 

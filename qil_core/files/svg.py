@@ -1,8 +1,8 @@
 """SVG: a picture a layer, placed and named, in named groups, as Inkscape, browsers and web editors open it.
 
 Source: SVG 1.1 and 2 (W3C), "Compositing and Blending Level 1" for mix-blend-mode, and Inkscape's own namespace, which
-makes a group a layer of its panel. Every layer is a PNG inside the file, cropped to its content; text and shapes are
-pictures too. An empty layer is an empty group.
+makes a group a layer of its panel. Every layer is a PNG inside the file, cropped to its content; text is a
+picture too, and so are shapes, unless they are asked for as shapes. An empty layer is an empty group.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from torch import Tensor
+
 from ..progress import Progress, silent
 from ..stack import Box, LayerStack
 from .atomic import atomic_path
-from .format import NONE, Dpi, Format, Options
+from .format import EDITABLE, NONE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
 from .limits import check_count, check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
+from .shapes import Recognised, names_of, recognise
+from .svg_shapes import add_shape
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 INKSCAPE = "http://www.inkscape.org/namespaces/inkscape"
@@ -53,10 +57,19 @@ def write(
     contents = [layered.content(i) for i in range(len(stack))]
     with atomic_path(path) as temporary, parallel(encode, (found[1] for found in contents if found)) as pngs:
         root = _root(stack, dpi)
-        drawing = _Drawing(look, [found[0] if found else None for found in contents], pngs, progress)
+        boxes = [found[0] if found else None for found in contents]
+        found = _shapes(contents, look) if options.shapes == EDITABLE else [None] * len(stack)
+        drawing = _Drawing(look, boxes, pngs, progress, found)
         drawing.fill(root, nest(stack.names))
         temporary.write_bytes(ElementTree.tostring(root, "utf-8", xml_declaration=True))
     return path
+
+
+def _shapes(contents: Sequence[tuple[Box, Tensor] | None], look: Look) -> list[Recognised | None]:
+    """The shapes of the layers that show."""
+    shown = [content[1] if content and seen else None for content, seen in zip(contents, look.visible, strict=True)]
+    with parallel(lambda crop: None if crop is None else recognise(crop), shown) as found:
+        return list(found)
 
 
 def _root(stack: LayerStack, dpi: float) -> ElementTree.Element:
@@ -69,8 +82,15 @@ def _root(stack: LayerStack, dpi: float) -> ElementTree.Element:
 class _Drawing:
     """Fills a drawing from the bottom up."""
 
-    def __init__(self, look: Look, boxes: Sequence[Box | None], pngs: Iterator[bytes], progress: Progress) -> None:
-        self._look, self._boxes, self._pngs, self._progress = look, boxes, pngs, progress
+    def __init__(
+        self,
+        look: Look,
+        boxes: Sequence[Box | None],
+        pngs: Iterator[bytes],
+        progress: Progress,
+        found: Sequence[Recognised | None],
+    ) -> None:
+        self._look, self._boxes, self._pngs, self._progress, self._found = look, boxes, pngs, progress, found
         self._groups = 0
 
     def fill(self, parent: ElementTree.Element, items: Sequence[Group | Leaf]) -> None:
@@ -92,10 +112,25 @@ class _Drawing:
         if style:
             group.set("style", style.rstrip(";"))
         if (box := self._boxes[index]) is not None:
-            place = {"x": box.left, "y": box.top, "width": box.width, "height": box.height}
-            data = f"data:image/png;base64,{base64.b64encode(next(self._pngs)).decode()}"
-            numbers = {key: str(value) for key, value in place.items()}
-            ElementTree.SubElement(group, _tag("image"), numbers | {f"{{{XLINK}}}href": data})
+            shapes = self._found[index]
+            inner = _layer(group, f"{leaf.name} (pixels)", f"layer{index}-pixels") if shapes else group
+            _add_picture(inner, next(self._pngs), box)
+            if shapes:
+                inner.set("style", "display:none")
+                self._add_shapes(group, shapes, index, box)
+
+    def _add_shapes(self, group: ElementTree.Element, found: Recognised, index: int, box: Box) -> None:
+        for number, (shape, name) in enumerate(zip(found.shapes, names_of(found.shapes), strict=True), 1):
+            add_shape(group, shape.moved(box.left, box.top), f"layer{index}-{number}", name)
+        if found.rest is not None:
+            _add_picture(group, encode(found.rest), box)
+
+
+def _add_picture(parent: ElementTree.Element, png: bytes, box: Box) -> None:
+    place = {"x": box.left, "y": box.top, "width": box.width, "height": box.height}
+    data = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    numbers = {key: str(value) for key, value in place.items()}
+    ElementTree.SubElement(parent, _tag("image"), numbers | {f"{{{XLINK}}}href": data})
 
 
 def _layer(parent: ElementTree.Element, name: str, identity: str) -> ElementTree.Element:
@@ -111,4 +146,4 @@ def _tag(name: str) -> str:
     return f"{{{SVG}}}{name}"
 
 
-FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI)
+FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI, extras=("shapes",))

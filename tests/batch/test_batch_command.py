@@ -197,7 +197,7 @@ def test_elements_that_the_decomposer_cannot_take_fail_every_picture_with_the_re
     monkeypatch.setattr(Builtin, "takes_elements", False, raising=False)
     asked = ["batch", str(draw(tmp_path / "x.png")), "--format", "zip"]
     assert main([*asked, "-o", str(tmp_path / "one"), "--elements", "girl"]) == 1
-    assert "cannot be told which elements become layers" in capsys.readouterr().out
+    assert "by a box or by words in quotes" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         main([*asked, "-o", str(tmp_path / "one"), "--elements", "girl at 1,2"])
     assert "Elements, line 1: " in capsys.readouterr().err

@@ -1,0 +1,368 @@
+"""Finds the simple shapes in a layer from the bottom up: steps 1 to 4 of shapes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..stack import Box
+from .shape_fills import Fill, Shadow, fit_fill, fit_shadow
+from .shape_outlines import Floats, Mask, Outline, drawn, fitted, moved, traced
+
+MAX_ERROR = 2 / 255
+"""Mean difference of a drawn shape to its layer, over the channels of premultiplied RGBA and the pixels of its box."""
+
+SEEN = 8 / 255
+"""Difference of a pixel that people may see on an even ground."""
+
+BLOT = 0.4
+"""Two by two pixels that all differ by more than this are a thing that is missing, not an edge drawn otherwise."""
+
+EDGE = 0.25
+"""Difference that is overlooked in a pixel beside an outline that runs along pixels: a fit's error in place."""
+
+SLOW = 8 / 255
+"""Range of three by three pixels within a region: gradients of up to three 8-bit steps a pixel, with rounding."""
+
+MIN_PIXELS = 16
+"""Smaller regions stay pixels."""
+
+MIN_SHOWN = 0.4
+"""Share of a shape that must show: of what lies hidden below other things little is known."""
+
+MAX_SHAPES = 200
+"""A layer with more of them is a texture, and stays a picture."""
+
+MAX_ROUNDS = 6
+"""Things on things on things that are looked at."""
+
+MIN_SOFT = 0.02
+"""Soft pixels around a region, as a share of it, that are looked at as a shadow: the edges of a large one are fewer."""
+
+CLEAREST = 0.97
+"""Share of a thin region's largest contrast that pixels have which it covers whole."""
+
+MIN_SOFT_PART = 0.15
+"""Least share of its part's box that a region with a shadow has: what is smaller is a thing on another."""
+
+MARGIN = 4
+"""Pixels around a region that belong to its outline."""
+
+MAX_POINTS = 240
+"""A traced outline with more points is not simple."""
+
+TRACED_SHARE = 0.25
+"""Of a layer's area, the least that a traced outline has: what is smaller is a mark or a letter on something."""
+
+MAX_TRACED_PARTS, PART_SHARE = 2, 0.05
+"""Outlines are traced in layers of at most so many parts: more are letters. Smaller ones of this share do not count."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An outline with its fill and its shadow, in pixels from the left top corner of the layer's content."""
+
+    outline: Outline
+    fill: Fill
+    shadow: Shadow | None = None
+
+    def moved(self, x: float, y: float) -> Shape:
+        """The same shape elsewhere."""
+        return Shape(moved(self.outline, x, y), self.fill.moved(x, y), self.shadow)
+
+    def box(self) -> Box:
+        """The whole pixels that it may touch, without its shadow."""
+        points = np.concatenate(self.outline.paths())
+        left, top = np.floor(points.min(0)).astype(int)
+        right, bottom = np.ceil(points.max(0)).astype(int)
+        return Box(int(left), int(top), int(right), int(bottom))
+
+
+def premultiplied(pixels: Floats) -> Floats:
+    return np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], -1)
+
+
+def _paint(below: Floats, shape: Shape) -> None:
+    """Draw a shape over a premultiplied picture (h, w, 4), in place."""
+    height, width = below.shape[:2]
+    reach = shape.shadow.reach if shape.shadow else 1
+    left, top, right, bottom = shape.box()
+    box = Box(left - reach, top - reach, right + reach, bottom + reach).overlap(Box(0, 0, width, height))
+    if box is None:
+        return
+    outline, window = moved(shape.outline, -box.left, -box.top), below[box.top : box.bottom, box.left : box.right]
+    if shape.shadow:
+        _over(window, shape.shadow.drawn(outline, box.height, box.width), np.array(shape.shadow.color, np.float32))
+    alpha = drawn(outline, box.height, box.width) * np.float32(shape.fill.opacity)
+    _over(window, alpha, shape.fill.colors(box.left, box.top, box.height, box.width))
+
+
+def _over(below: Floats, alpha: Floats, colors: Floats) -> None:
+    below *= (1 - alpha)[..., None]
+    below[..., :3] += colors * alpha[..., None]
+    below[..., 3] += alpha
+
+
+def painted(shapes: Sequence[Shape], height: int, width: int) -> Floats:
+    """The shapes as a premultiplied picture (height, width, 4): what recognise() compares with a layer."""
+    picture = np.zeros((height, width, 4), np.float32)
+    for shape in shapes:
+        _paint(picture, shape)
+    return picture
+
+
+class Search:
+    """Finds shapes from the bottom up. now: what those found so far show. edges: pixels at
+    an outline, whose coverage may differ a little."""
+
+    def __init__(self, pixels: Floats) -> None:
+        self.straight, self.target = pixels, premultiplied(pixels)
+        self.now = np.zeros_like(self.target)
+        self.edges: Floats = np.zeros(pixels.shape[:2], np.float32)
+        self._parts = parts(pixels[..., 3] > 0)
+        self.shapes: list[Shape] = []
+        self.area = int((pixels[..., 3] > SEEN).sum())
+        self.traceable = _count(parts(pixels[..., 3] > SEEN)[1]) <= MAX_TRACED_PARTS
+        self._tried: set[tuple[int, ...]] = set()
+
+    def run(self) -> None:
+        """Look until nothing is found any more."""
+        for _ in range(MAX_ROUNDS):
+            before = len(self.shapes)
+            for box, region in self._regions():
+                if len(self.shapes) >= MAX_SHAPES:
+                    return
+                self._try(box, region)
+            if len(self.shapes) == before:
+                return
+
+    def unexplained(self) -> Mask:
+        """Pixels that differ, but for the edges of shapes."""
+        differs = np.abs(self.target - self.now).max(-1)
+        return missing(differs, self.edges)
+
+    def _regions(self) -> Iterator[tuple[Box, Mask]]:
+        """Connected even regions, the largest first, then thin ones; each as a box and a mask in it."""
+        import cv2
+
+        left = self.unexplained()
+        ones = np.ones((3, 3))
+        spread = (cv2.dilate(self.target, ones) - cv2.erode(self.target, ones)).max(-1)
+        even = left & (spread <= SLOW)
+        labels, stats = parts(even)
+        bulky = even & (stats[:, 4] >= MIN_PIXELS)[labels]
+        yield from self._connected(bulky)
+        yield from self._connected(self.unexplained() & ~grown(bulky, 1))
+
+    def _connected(self, mask: Mask) -> Iterator[tuple[Box, Mask]]:
+        import cv2
+
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+        order = [i for i in np.argsort(-stats[1:, 4], kind="stable")[:MAX_SHAPES] + 1 if stats[i, 4] >= MIN_PIXELS]
+        for i in order:
+            x, y, width, height, _ = (int(value) for value in stats[i])
+            key = tuple(map(int, stats[i]))
+            if key not in self._tried:
+                self._tried.add(key)
+                yield Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
+
+    def _try(self, box: Box, region: Mask) -> None:
+        """Take the region's shape, if there is one: with a shadow where there is one."""
+        height, width = self.straight.shape[:2]
+        part = self._part_of(box, region)
+        soft = region.sum() >= MIN_SOFT_PART * part.width * part.height
+        shape = self._shape(box, region, _wider(part, MARGIN), True) if soft else None
+        shape = shape or self._shape(box, region, _wider(box, MARGIN), False)
+        if shape:
+            self.shapes.append(shape)
+            _paint(self.now, shape)
+            around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
+            place = slice(around.top, around.bottom), slice(around.left, around.right)
+            at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
+            self.edges[place] = np.maximum(self.edges[place], at_outline)
+
+    def _shape(self, box: Box, region: Mask, window: Box, soft: bool) -> Shape | None:
+        height, width = self.straight.shape[:2]
+        seen = window.overlap(Box(0, 0, width, height)) or box
+        inside = np.zeros((seen.height, seen.width), bool)
+        inside[box.within(seen)] = region
+        spot = Spot(self, seen, inside)
+        shape = spot.soft_shape() if soft else spot.shape()
+        return shape.moved(seen.left, seen.top) if shape else None
+
+    def _part_of(self, box: Box, region: Mask) -> Box:
+        """The box of the connected part of the layer that a region lies in."""
+        labels, stats = self._parts
+        row, column = (int(place[0]) for place in np.nonzero(region))
+        x, y, width, height, _ = (int(v) for v in stats[labels[box.top + row, box.left + column]])
+        return Box(x, y, x + width, y + height)
+
+
+def _wider(box: Box, by: int) -> Box:
+    return Box(box.left - by, box.top - by, box.right + by, box.bottom + by)
+
+
+def parts(mask: Mask) -> tuple[np.ndarray, np.ndarray]:
+    """The labels (h, w) of connected parts, and a line (x, y, width, height, pixels) for each label; 0 is none."""
+    import cv2
+
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return labels, stats
+
+
+def _count(stats: np.ndarray) -> int:
+    """How many parts there are, small ones left out."""
+    areas = stats[1:, 4]
+    return int((areas >= PART_SHARE * areas.max()).sum()) if len(areas) else 0
+
+
+def edges(shape: Shape, height: int, width: int) -> Floats:
+    """How much pixels may differ because they lie at the outline, 0..1: all, a little where beside it, or nothing."""
+    alpha = drawn(shape.outline, height, width)
+    beside = grown(alpha > 0, 1) & (alpha == 0)
+    return np.where(grown((alpha > 0) & (alpha < 1), 1), np.float32(1), np.float32(EDGE) * beside)
+
+
+def missing(differs: Floats, allowed: Floats) -> Mask:
+    """The pixels (h, w) that differ by more than anybody overlooks, or by what an outline may make them differ."""
+    return (differs > np.maximum(allowed, SEEN)) | ((differs > SEEN) & blots(differs > BLOT))
+
+
+def blots(mask: Mask) -> Mask:
+    """The pixels of a mask that lie in two by two of it."""
+    import cv2
+
+    two = np.ones((2, 2), np.uint8)
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, two).astype(bool)
+
+
+class Spot:
+    """A region in a window of its layer, and the shape that it is."""
+
+    def __init__(self, search: Search, window: Box, region: Mask) -> None:
+        place = (slice(window.top, window.bottom), slice(window.left, window.right))
+        self.traceable = search.traceable and bool(region.sum() >= TRACED_SHARE * search.area)
+        self.straight, self.target, self.below = search.straight[place], search.target[place], search.now[place]
+        self.region = region
+
+    def shape(self) -> Shape | None:
+        """The shape in pixels of the window, or None."""
+        fill = self._fill()
+        if fill is None:
+            return None
+        coverage, known = self._coverage(fill)
+        for outline in self._outlines(coverage, known):
+            shape = Shape(outline, fill)
+            if self._explains(shape):
+                return shape
+        return None
+
+    def soft_shape(self) -> Shape | None:
+        """The shape with its shadow or glow, which are the soft pixels of one colour around it; None without them."""
+        fill = self._fill()
+        if fill is None or fill.opacity < 1 or self.below.any():
+            return None
+        outside = ~grown(_filled(self.region), MARGIN - 1)
+        alpha = self.straight[..., 3]
+        soft = outside & (alpha > SEEN) & (alpha < 1 - SEEN)
+        if soft.sum() < MIN_SOFT * self.region.sum():
+            return None
+        color = np.average(self.straight[soft][:, :3], axis=0, weights=alpha[soft])
+        coverage, known = self._coverage_over(fill, color)
+        for outline in self._outlines(coverage, known):
+            inner = drawn(outline, *self.region.shape)
+            shadow = fit_shadow(alpha, ~grown(inner > 0, 1), inner, (float(color[0]), float(color[1]), float(color[2])))
+            shape = Shape(outline, fill, shadow)
+            if shadow and self._explains(shape):
+                return shape
+        return None
+
+    def _outlines(self, coverage: Floats, known: Mask) -> Iterator[Outline]:
+        """Outlines of the region, the simplest first. known: where the coverage can be told."""
+        filled = _filled(self.region)
+        core, near = grown(filled, -1), grown(filled, MARGIN - 1)
+        # Things on the shape show where the fill does not: only opaque ones can lie there as pixels of their own.
+        solid = np.where(core & ((self.straight[..., 3] >= 1) | ~known), np.float32(1), coverage)
+        solid = np.where(near, np.where(known | core, solid, filled), np.float32(0)).astype(np.float32)
+        band = near & ~grown(filled, -MARGIN)
+        if not (solid > 0.5).any():
+            return
+        yield from (form for form in fitted(solid, band & (known | core)) if form.valid())
+        if self.traceable:
+            holes = np.where(near, np.where(known, coverage, filled), 0)
+            outline = traced(np.asarray(holes, np.float32))
+            if outline and sum(map(len, outline.outlines)) <= MAX_POINTS:
+                yield outline
+
+    def _fill(self) -> Fill | None:
+        bare = float(self.below[self.region][:, 3].max()) == 0
+        if not bare and float(self.straight[self.region][:, 3].min()) < 1:
+            return None  # what shines through what cannot be told apart
+        colors, alpha = self.straight[..., :3], self.straight[..., 3]
+        return fit_fill(colors, alpha, self.region) or fit_fill(colors, alpha, self._clearest())
+
+    def _clearest(self) -> Mask:
+        """The pixels of a thin region that stand out most: the others lie half beside it."""
+        contrast = np.abs(self.target - self.below).max(-1) * self.region
+        return contrast >= CLEAREST * contrast.max()
+
+    def _coverage(self, fill: Fill) -> tuple[Floats, Mask]:
+        """How much the fill covers of every pixel, and where a share of it over what is below gives the pixel."""
+        height, width = self.region.shape
+        colors = fill.colors(0, 0, height, width) * np.float32(fill.opacity)
+        alone = np.concatenate([colors, np.full((height, width, 1), fill.opacity, np.float32)], -1)
+        way = alone - np.float32(fill.opacity) * self.below
+        length = np.square(way).sum(-1)
+        share = ((self.target - self.below) * way).sum(-1) / np.maximum(length, 1e-6)
+        coverage = np.clip(share, 0, 1).astype(np.float32)
+        off = np.abs(self.target - self.below - coverage[..., None] * way).max(-1)
+        return coverage, (off <= SEEN) & (length > 1e-3)
+
+    def _coverage_over(self, fill: Fill, soft: Floats) -> tuple[Floats, Mask]:
+        """As _coverage(), over a shadow of one colour and any strength: least squares of two shares a pixel."""
+        height, width = self.region.shape
+        one = np.concatenate([fill.colors(0, 0, height, width), np.ones((height, width, 1), np.float32)], -1)
+        two = np.broadcast_to(np.array([*soft, 1], np.float32), one.shape)
+        a, b, c = (np.square(one).sum(-1), (one * two).sum(-1), np.square(two).sum(-1))
+        p, q = (self.target * one).sum(-1), (self.target * two).sum(-1)
+        room = np.maximum(a * c - b * b, 1e-6)
+        share, other = (p * c - q * b) / room, (q * a - p * b) / room
+        off = np.abs(self.target - share[..., None] * one - other[..., None] * two).max(-1)
+        return np.clip(share, 0, 1).astype(np.float32), (off <= SEEN) & (room > 1e-3)
+
+    def _explains(self, shape: Shape) -> bool:
+        """Whether the drawn shape is the layer, but for opaque things on it that can stay pixels."""
+        height, width = self.region.shape
+        result = self.below.copy()
+        _paint(result, shape)
+        alpha = drawn(shape.outline, height, width)
+        touched = np.ones_like(self.region) if shape.shadow else grown(alpha > 0, 1)
+        difference = np.abs(result - self.target) * touched[..., None]
+        error = difference.max(-1)
+        things = missing(error, edges(shape, height, width)) & (self.straight[..., 3] >= 1)
+        if float(alpha[~things].sum()) < MIN_SHOWN * float(alpha.sum()) or blots((error > BLOT) & ~things).any():
+            return False
+        box = Box(0, 0, width, height) if shape.shadow else shape.box()
+        return float(difference[~things].sum()) / 4 / max(1, box.width * box.height) <= MAX_ERROR
+
+
+def _filled(mask: Mask) -> Mask:
+    """The mask with its holes."""
+    import cv2
+
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    sheet = np.zeros(mask.shape, np.uint8)
+    return cv2.drawContours(sheet, contours, -1, 1, cv2.FILLED).astype(bool)
+
+
+def grown(mask: Mask, by: int) -> Mask:
+    """The mask with so many pixels more all round, or fewer; the window's border takes none away."""
+    import cv2
+
+    if by == 0:
+        return mask
+    kernel = np.ones((2 * abs(by) + 1, 2 * abs(by) + 1), np.uint8)
+    change = cv2.dilate if by > 0 else cv2.erode
+    return change(mask.astype(np.uint8), kernel).astype(bool)

@@ -1,0 +1,164 @@
+"""Shapes in layers: what is recognised, what is left a picture, and that shapes and rest are the layer."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from qil_core.files.shape_fills import Fill, Shadow
+from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded, drawn
+from qil_core.files.shape_search import MAX_ERROR, painted, premultiplied
+from qil_core.files.shapes import Recognised, Shape, recognise
+from qil_core.stack import quantize
+
+SIDE = 120
+RED, BLUE = (0.8, 0.2, 0.2), (0.2, 0.2, 0.8)
+
+
+def layer(*shapes: Shape) -> Tensor:
+    """Shapes as straight pixels (SIDE, SIDE, 4) on the 8-bit grid."""
+    picture = painted(shapes, SIDE, SIDE)
+    colors = picture[..., :3] / np.maximum(picture[..., 3:], 1e-6)
+    return quantize(torch.from_numpy(np.concatenate([colors, picture[..., 3:]], -1)).clamp(0, 1))
+
+
+def found(pixels: Tensor) -> Recognised:
+    result = recognise(pixels)
+    assert result is not None
+    return result
+
+
+def error(result: Recognised, pixels: Tensor) -> float:
+    """Mean difference of the drawn shapes under the rest to the layer, over premultiplied RGBA."""
+    seen = painted(result.shapes, *pixels.shape[:2])
+    if result.rest is not None:
+        top = premultiplied(result.rest.numpy())
+        seen = top + (1 - top[..., 3:]) * seen
+    return float(np.abs(seen - premultiplied(pixels.numpy())).mean())
+
+
+@pytest.mark.parametrize(
+    ("outline", "form"),
+    [
+        (Rounded(60, 55, 70, 40), "rectangle"),
+        (Rounded(60.3, 55.4, 70.2, 40.4), "rectangle"),
+        (Rounded(60, 55, 70, 40, 9), "rounded rectangle"),
+        (Rounded(60, 60, 70, 40, 9, 0.4), "rounded rectangle"),
+        (Rounded(60, 60, 80, 3), "line"),
+        (Rounded(60, 60, 90, 4, 2, 0.7), "line"),
+        (Ellipse(60, 60, 70, 70), "ellipse"),
+        (Ellipse(60, 60, 80, 40, 0.5), "ellipse"),
+    ],
+)
+def test_a_form_is_found_with_its_numbers(outline: Rounded | Ellipse, form: str) -> None:
+    pixels = layer(Shape(outline, Fill(RED, 1.0)))
+    result = found(pixels)
+    (shape,) = result.shapes
+    assert shape.outline.form == form
+    assert result.rest is None
+    assert error(result, pixels) < MAX_ERROR
+    assert isinstance(shape.outline, Rounded | Ellipse)
+    assert (shape.outline.x, shape.outline.y) == pytest.approx((outline.x, outline.y), abs=0.15)
+    sides = sorted((shape.outline.width, shape.outline.height))
+    assert sides == pytest.approx(sorted((outline.width, outline.height)), abs=0.4)
+    if isinstance(outline, Rounded) and isinstance(shape.outline, Rounded) and form != "line":
+        assert shape.outline.radius == pytest.approx(outline.radius, abs=0.5)
+    assert shape.fill.color == pytest.approx(RED, abs=1 / 255)
+
+
+def star(x: float, y: float, radius: float) -> Freeform:
+    angles = np.arange(10) * np.pi / 5
+    reach = radius * np.where(np.arange(10) % 2, 0.7, 1)
+    return Freeform((np.stack([x + reach * np.cos(angles), y + reach * np.sin(angles)], -1),))
+
+
+def test_another_outline_is_traced_with_few_points() -> None:
+    pixels = layer(Shape(star(60, 60, 50), Fill(RED, 1.0)))
+    (shape,) = found(pixels).shapes
+    assert isinstance(shape.outline, Freeform)
+    assert sum(map(len, shape.outline.outlines)) < 40
+    assert error(found(pixels), pixels) < MAX_ERROR
+
+
+def test_a_ring_keeps_its_hole() -> None:
+    angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    round_one = np.stack([np.cos(angles), np.sin(angles)], -1)
+    pixels = layer(Shape(Freeform((60 + 50 * round_one, 60 + 25 * round_one)), Fill(RED, 1.0)))
+    (shape,) = found(pixels).shapes
+    assert isinstance(shape.outline, Freeform)
+    assert len(shape.outline.outlines) == 2
+    assert drawn(shape.outline, SIDE, SIDE)[60, 60] == 0
+
+
+def test_what_one_can_see_through_keeps_its_opacity() -> None:
+    (shape,) = found(layer(Shape(Rounded(60, 60, 80, 50), Fill(RED, 0.5)))).shapes
+    assert shape.fill.opacity == pytest.approx(0.5, abs=1 / 255)
+
+
+def test_a_linear_gradient_is_one_with_its_direction_and_colours() -> None:
+    fill = Fill(RED, 1.0, BLUE, (30, 40), (90, 80))
+    pixels = layer(Shape(Rounded(60, 60, 90, 70), fill))
+    (shape,) = found(pixels).shapes
+    assert shape.fill.other is not None
+    way = np.subtract(shape.fill.end, shape.fill.start)
+    assert abs(np.arctan2(way[1], way[0]) - np.arctan2(40, 60)) % np.pi == pytest.approx(0, abs=0.05)
+    assert error(found(pixels), pixels) < MAX_ERROR
+
+
+def test_a_soft_shadow_is_one_with_its_blur_and_offset() -> None:
+    shadow = Shadow((0, 0, 0), 0.5, 4, 2, 5)
+    pixels = layer(Shape(Rounded(60, 55, 60, 40, 6), Fill(RED, 1.0), shadow))
+    (shape,) = found(pixels).shapes
+    assert shape.shadow is not None
+    assert (shape.shadow.x, shape.shadow.y) == pytest.approx((2, 5), abs=1)
+    assert shape.shadow.sigma == pytest.approx(4, rel=0.25)
+    assert error(found(pixels), pixels) < MAX_ERROR
+
+
+def test_shapes_on_shapes_are_found_bottom_first() -> None:
+    below, above = Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)), Shape(Ellipse(50, 60, 40, 40), Fill(BLUE, 1.0))
+    pixels = layer(below, above)
+    result = found(pixels)
+    assert [shape.outline.form for shape in result.shapes] == ["rectangle", "ellipse"]
+    assert result.rest is None
+    assert error(result, pixels) < MAX_ERROR
+
+
+def test_what_is_no_shape_stays_pixels_over_the_shapes() -> None:
+    pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)))
+    noise = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0))
+    pixels[50:70, 40:70, :3] = quantize(noise)
+    result = found(pixels)
+    assert [shape.outline.form for shape in result.shapes] == ["rectangle"]
+    assert result.rest is not None
+    here = result.rest[..., 3] > 0
+    assert float(here[50:70, 40:70].float().mean()) > 0.95
+    assert torch.allclose(result.rest[here], pixels[here], atol=1e-4)
+    assert error(result, pixels) < MAX_ERROR
+
+
+@pytest.mark.parametrize("kind", ["noise", "words", "blurred", "empty"])
+def test_everything_else_stays_a_picture(kind: str) -> None:
+    pixels = torch.zeros(SIDE, SIDE, 4)
+    if kind == "noise":
+        pixels = quantize(torch.rand(SIDE, SIDE, 4, generator=torch.Generator().manual_seed(0)))
+    elif kind == "words":
+        sheet = np.zeros((SIDE, SIDE), np.uint8)
+        for row in (30, 60, 90):
+            cv2.putText(sheet, "Big sale", (5, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
+        pixels[..., 3] = torch.from_numpy(sheet) / 255
+    elif kind == "blurred":
+        soft = cv2.GaussianBlur(drawn(Ellipse(60, 60, 50, 50), SIDE, SIDE), (0, 0), 12)
+        pixels[..., 3] = quantize(torch.from_numpy(soft))
+    assert recognise(pixels) is None
+
+
+def test_a_small_mark_on_an_edge_is_not_lost() -> None:
+    pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)))
+    pixels[18:24, 50:56] = torch.tensor([0.0, 1.0, 0.0, 1.0])
+    result = recognise(pixels)
+    assert result is None or error(result, pixels) * SIDE * SIDE * 4 < 1
+    assert result is None or result.rest is not None or len(result.shapes) > 1
