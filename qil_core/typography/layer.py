@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,16 @@ from torch import Tensor
 
 from ..errors import QilError
 from ..ocr import INSTALL, Reader, missing, reader
+from .fonts import Family
 from .paragraphs import Block, blocks
-from .reading import MAX_SPECK, Floats, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
+from .reading import MAX_SPECK, Floats, FoundLine, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
 from .style import Line, line_of
 
 MAX_COVER = 0.75
 """Share of its box that a layer of text covers at the most: what covers more is a picture, whatever is drawn in it."""
+
+ONE_SIZE = 1.15
+"""Up to which ratio of their sizes lines of a layer count as set alike: another family moves a size by less."""
 
 RIM_PX = 2
 """How far around its letters the soft rim of text reaches."""
@@ -68,16 +73,31 @@ def recognize(layer: Tensor, words: Reader) -> Recognized:
     level = _turned_straight(pixels, degrees) if degrees else pixels
     ink = ink_of(level[..., 3])
     found, unsure = find_lines(ink, words)
-    lines: list[Line] = []
+    set_lines: list[tuple[FoundLine, Line]] = []
     for each in found:
         line = line_of(each, ink, level[..., :3])
         if isinstance(line, str):
             unsure.append(line)
         else:
-            lines.append(line)
+            set_lines.append((each, line))
+    lines = _agreed(set_lines, ink, level[..., :3])
     height, width = level.shape[:2]
     rest = _rest(layer, _text_mask(ink, lines, degrees, layer)) if lines else layer
     return Recognized(tuple(blocks(lines)), rest, tuple(unsure), degrees, (width, height))
+
+
+def _agreed(lines: list[tuple[FoundLine, Line]], ink: Ink, rgb: Floats) -> list[Line]:
+    """The lines, all of about one size in the family that most of their letters seem to be in: a list is set in one."""
+    agreed = []
+    for found, line in lines:
+        letters: Counter[Family] = Counter()
+        for _, other in lines:
+            if max(line.size, other.size) <= ONE_SIZE * min(line.size, other.size) and line.script == other.script:
+                letters[other.family] += len(other.text)
+        family = letters.most_common(1)[0][0]
+        again = line if family == line.family else line_of(found, ink, rgb, family)
+        agreed.append(line if isinstance(again, str) else again)
+    return agreed
 
 
 def _turned_straight(pixels: Floats, degrees: float) -> Floats:

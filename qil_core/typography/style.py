@@ -88,8 +88,11 @@ class Line:
     bulleted: bool = False
 
 
-def line_of(found: FoundLine, ink: Ink, rgb: Floats) -> Line | str:
-    """How a line is set, from its ink and the layer's colours (h, w, 3) in 0..1; or why it stays a picture."""
+def line_of(found: FoundLine, ink: Ink, rgb: Floats, family: Family | None = None) -> Line | str:
+    """How a line is set, from its ink and the layer's colours (h, w, 3) in 0..1; or why it stays a picture.
+
+    family: where it is known already; else it is measured.
+    """
     window, patch = _patch(ink, found.pieces)
     peak = float(np.quantile(patch[patch > 0], 0.98))
     alpha = (patch / max(peak, 1e-6)).clip(0, 1).astype(np.float32)
@@ -99,7 +102,7 @@ def line_of(found: FoundLine, ink: Ink, rgb: Floats) -> Line | str:
     left, right = _edges(alpha.max(0))
     top, bottom = _edges(alpha.max(1))
     width, height, stroke = right - left, bottom - top, _stroke(alpha)
-    family = _family(found.text, alpha, stroke, width, height)
+    family = family or _family(found.text, alpha, stroke, width, height)
     size = _size(found.text, family, width, height)
     wide = any(map(fonts.is_wide, found.text))
     bold = stroke / size >= (WIDE_BOLD if wide else fonts.TYPEFACES[family].bold_from)
