@@ -64,7 +64,7 @@ def test_ten_random_edit_sequences_show_what_the_node_computes(plain: Panel, cli
     errors = []
     for seed in range(10):
         chance = random.Random(seed)
-        plain.ask("panel.commit({edits: {}, order: [], merged: {}})")
+        plain.ask("panel.commit({edits: {}, order: [], merged: {}, cut: {}})")
         for _ in range(6):
             random_step(plain, chance)
         turned = "[...panel.items.order.slice(1), panel.items.order[0]]"
