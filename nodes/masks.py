@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..qil_core.decompose import Request
+from ..qil_core.decompose.builtin.working import Floats
 from ..qil_core.decompose.masks import Masks
 from ..qil_core.decompose.pointed import pointed_masks, read_boxes, read_points
 from ..qil_core.decompose.run import decompose
@@ -102,7 +103,7 @@ class MasksToLayers(Node):
         negative_coords: str = "",
     ) -> io.NodeOutput:
         picture = only(check_image(image), "image")
-        areas = [] if masks is None else masks.float().clamp(0, 1).cpu().numpy()
+        areas: list[Floats] = [] if masks is None else list(masks.float().clamp(0, 1).cpu().numpy())
         height, width = picture.shape[:2]
         decomposer = Masks(
             pointed_masks(

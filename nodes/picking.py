@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -149,7 +150,7 @@ def _pick(body: dict[str, Any]) -> dict[str, Any]:
     found = cutter.layers(sheets, {name: cut for name, cut in cuts.items() if int(name[1:]) < int(body["name"][1:])})
     sheet = found[last.of]
     mask = cutter.mask(sheet, last.pick)
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     if not len(rows):
         return {"box": None}
     seen = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
