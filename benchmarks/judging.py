@@ -144,14 +144,14 @@ def things(found: LayerStack, true: LayerStack) -> dict[str, float]:
 
     Pixels near a border between things are not judged, unless they are most of a thing, as of small print.
     """
-    true_owner, owner = _owners(true), _owners(found)
+    true_owner, owner = seen(true), seen(found)
     size = 2 * BORDER_PX + 1
     square = np.ones((size, size), np.uint8)
     inside = cv2.dilate(true_owner, square) == cv2.erode(true_owner, square)
     everywhere, apart = _ious(true_owner, owner), _ious(true_owner[inside], owner[inside])
-    seen, within = (np.bincount(owners.ravel(), minlength=256) for owners in (true_owner, true_owner[inside]))
-    ious = np.where(within >= MIN_INSIDE * seen, apart, everywhere)
-    return {name or f"thing {i}": float(ious[i]) for i, name in enumerate(true.names) if i and seen[i]}
+    count, within = (np.bincount(owners.ravel(), minlength=256) for owners in (true_owner, true_owner[inside]))
+    ious = np.where(within >= MIN_INSIDE * count, apart, everywhere)
+    return {name or f"thing {i}": float(ious[i]) for i, name in enumerate(true.names) if i and count[i]}
 
 
 def _ious(true_owner: NDArray[np.uint8], owner: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -162,8 +162,8 @@ def _ious(true_owner: NDArray[np.uint8], owner: NDArray[np.uint8]) -> NDArray[np
     return np.asarray((together / np.maximum(union, 1)).max(1))
 
 
-def _owners(stack: LayerStack) -> NDArray[np.uint8]:
-    """The topmost layer (H, W) with alpha above a half."""
+def seen(stack: LayerStack) -> NDArray[np.uint8]:
+    """The number of the topmost layer with alpha above a half, at each pixel (H, W)."""
     owner = np.zeros((stack.height, stack.width), np.uint8)
     for i, alpha in enumerate(stack.pixels[..., 3].numpy()):
         owner[alpha > 0.5] = i

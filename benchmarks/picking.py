@@ -25,11 +25,11 @@ from PIL import Image
 from qil_core.composite import composite
 from qil_core.decompose.likeness import Point
 from qil_core.decompose.picking import Picker
-from qil_core.stack import Box, LayerStack
+from qil_core.stack import Box
 
 from .canvas import Floats
 from .drawn import FAMILIES, HELD_BACK, TUNING, drawn, jpeg
-from .judging import BORDER_PX, Mask
+from .judging import BORDER_PX, Mask, seen
 from .tables import Row, print_table
 
 SIDE = 1328
@@ -70,14 +70,6 @@ def run() -> None:
 def _drawn(family: str, seeds: tuple[int, ...]) -> Iterator[Mapped]:
     for scene in drawn(SIDE, seeds, (family,)):
         yield mapped(jpeg(composite(scene.layers)[..., :3]).numpy(), seen(scene.layers))
-
-
-def seen(layers: LayerStack) -> NDArray[np.uint8]:
-    """The number of the layer that each pixel shows: 0 is the lowest one."""
-    owner = np.zeros((layers.height, layers.width), np.uint8)
-    for i in range(1, len(layers)):
-        owner[(layers.pixels[i, ..., 3] > 0.5).numpy()] = i
-    return owner
 
 
 def mapped(rgb: Floats, things: NDArray[np.uint8]) -> Mapped:

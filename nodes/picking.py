@@ -19,19 +19,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from ..qil_core.decompose.matting import check_matting
 from ..qil_core.editor.cutting import Cutter, Sheet
 from ..qil_core.editor.items import known_cuts
-from ..qil_core.editor.kept import Kept
 from ..qil_core.editor.picks import Cut, cut_fields, read_cuts
 from ..qil_core.editor.previews import Preview, preview
 from ..qil_core.editor.reading import mapping
 from ..qil_core.errors import QilError
-from ..qil_core.stack import Box, LayerStack
+from ..qil_core.kept import Kept
+from ..qil_core.stack import Box, LayerStack, content_box
 from . import host
 
 MAX_BODY = 1 << 18
@@ -150,10 +149,9 @@ def _pick(body: dict[str, Any]) -> dict[str, Any]:
     found = cutter.layers(sheets, {name: cut for name, cut in cuts.items() if int(name[1:]) < int(body["name"][1:])})
     sheet = found[last.of]
     mask = cutter.mask(sheet, last.pick)
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if not len(rows):
+    seen = content_box(torch.from_numpy(mask))
+    if seen is None:
         return {"box": None}
-    seen = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     data = io.BytesIO()
     Image.fromarray(mask[seen.within(Box(0, 0, *mask.shape[::-1]))]).save(data, "PNG")
     x, y = sheet.box.left, sheet.box.top

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from ..qil_core.decompose import Decomposer, Request
 from ..qil_core.decompose.run import Report
+from ..qil_core.kept import Kept
 from ..qil_core.model.cache import content_key
 from ..qil_core.stack import GRID, LayerStack, to_bytes
 
@@ -19,7 +19,7 @@ Result = tuple[LayerStack, Report]
 KEPT_BYTES = 1 << 29
 """Memory of all that is kept, a byte a channel: one result of 8 layers of 4000 x 4000 pixels, or many small ones."""
 
-_kept: OrderedDict[str, tuple[torch.Tensor, tuple[str, ...], Report]] = OrderedDict()
+_kept: Kept[tuple[torch.Tensor, tuple[str, ...], Report]] = Kept(KEPT_BYTES)
 """Here and not in a node: ComfyUI locks node classes while they run."""
 
 
@@ -32,23 +32,17 @@ def remembered(model: Decomposer, request: Request, given: Sequence[Any], comput
     if getattr(model, "uses_seed", True):
         return compute()
     key = content_key(model.label, replace(request, seed=0), *given)
-    if key not in _kept:
+    kept = _kept.get(key)
+    if kept is None:
         stack, report = compute()
         _keep(key, stack, report)
         return stack, report
-    _kept.move_to_end(key)
-    pixels, names, report = _kept[key]
+    pixels, names, report = kept
     return LayerStack(pixels.float().div_(GRID), names), report
 
 
 def _keep(key: str, stack: LayerStack, report: Report) -> None:
-    """Keeps a result, and drops the oldest ones until all that is kept fits; one that is too large alone is not kept.
-
-    Nor is one that is not on the 8-bit grid: Split Layer leaves the other layers as they came.
-    """
+    """Keeps a result that is on the 8-bit grid; others are not: Split Layer leaves the other layers as they came."""
     pixels = to_bytes(stack.pixels)
-    if not torch.equal(pixels.float().div_(GRID), stack.pixels):
-        return
-    _kept[key] = pixels, stack.names, report
-    while sum(pixels.nbytes for pixels, _, _ in _kept.values()) > KEPT_BYTES:
-        _kept.popitem(last=False)
+    if torch.equal(pixels.float().div_(GRID), stack.pixels):
+        _kept.put(key, (pixels, stack.names, report), pixels.nbytes)

@@ -150,3 +150,8 @@ def _shown(box: Box) -> str:
 def from_values(values: Iterable[Mapping[str, Any]]) -> tuple[Element, ...]:
     """Elements as a report's JSON has them. Raises TypeError and AttributeError: it was changed by hand."""
     return tuple(Element(**{**value, "box": Box(*value["box"]) if value.get("box") else None}) for value in values)
+
+
+def shares_note(shares: Mapping[str, float]) -> str:
+    """A sentence for the report: what share of the picture, 0..1, each element covers."""
+    return f"Share of the picture: {', '.join(f'{name} {share:.1%}' for name, share in shares.items())}."

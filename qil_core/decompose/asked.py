@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import ocr
-from ..elements import Element
+from ..elements import Element, shares_note
 from ..errors import QilError
 from ..progress import Progress, part
 from ..stack import Box
@@ -68,8 +68,8 @@ class Asked(Builtin):
         areas = [(mask & (pixels[..., 3] > 0)).astype(np.float32) for mask in masks]
         names = unique(element.name for element in request.elements)
         found = Masks(areas, names).decompose(picture, replace(request, elements=()), part(progress, 0.2, 1))
-        shares = ", ".join(f"{name} {area.mean():.1%}" for name, area in zip(names, areas, strict=True))
-        return Decomposed(found.stack, (*found.notes, f"Share of the picture: {shares}."))
+        shares = {name: float(area.mean()) for name, area in zip(names, areas, strict=True)}
+        return Decomposed(found.stack, (*found.notes, shares_note(shares)))
 
 
 def _boxes(elements: Sequence[Element], seen: Floats) -> list[Box]:

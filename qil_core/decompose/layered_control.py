@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..elements import Element
+from ..elements import Element, shares_note
 from ..errors import QilError
 from ..model.sources import DOWNLOAD, FILES, FOLDER, Wanted, sources
 from ..progress import Progress, part
@@ -143,7 +143,7 @@ def _ground(layers: Tensor, picture: Tensor) -> Tensor:
 def explained(stack: LayerStack) -> list[str]:
     """Notes: what share of the picture each element covers, and which came back empty."""
     named = {stack.names[i]: stack.coverage(i) for i in range(1, len(stack))}
-    notes = [f"Share of the picture: {', '.join(f'{name} {share:.1%}' for name, share in named.items())}."]
+    notes = [shares_note(named)]
     empty = [f'"{name}"' for name, share in named.items() if share < MIN_COVERAGE]
     if empty:
         notes.append(f"Came back empty: {', '.join(empty)}. Name it otherwise, in English, or leave it out.")

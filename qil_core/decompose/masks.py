@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -55,6 +56,21 @@ MAX_PATCHED = 0.5
 """Share of the picture that is covered up to which it is: beyond, too little is seen (step03_ground.MAX_PATCHED)."""
 
 
+class _Seen(NamedTuple):
+    """A picture: its colours (H, W, 3), where it shows something (H, W), its background (H, W, 3) where a clean plate
+    is given, and the half width of soft edges in pixels."""
+
+    rgb: Floats
+    there: Mask
+    plate: Floats | None
+    band: int
+
+    def at(self, box: tuple[slice, slice]) -> _Seen:
+        """The same of a part of the picture."""
+        plate = None if self.plate is None else self.plate[box]
+        return _Seen(self.rgb[box], self.there[box], plate, self.band)
+
+
 @dataclass(frozen=True, eq=False)
 class Masks:
     """A decomposer for one picture whose things are known by masks.
@@ -88,23 +104,19 @@ class Masks:
             order = bottom_first(rgb, [mask.inside for mask in masks], part(progress, 0, 0.1))
             masks, names = [masks[i] for i in order], [names[i] for i in order]
         band = self.band or band_width(*rgb.shape[:2])
+        seen = _Seen(rgb, shown > CLEAR, self._plate(rgb, masks, band), band)
         out = torch.zeros(len(masks) + 1, *picture.shape)
         layers = out.numpy()
-        there, plate = shown > CLEAR, self._plate(rgb, masks, band)
         cover, union = np.zeros(rgb.shape[:2], np.float32), np.zeros(rgb.shape[:2], bool)
         for done, i in enumerate(reversed(range(len(masks)))):
             progress(0.1 + 0.7 * done / len(masks), f"cutting out {names[i]}")
-            cover = _cut_out(rgb, masks[i], union, there, cover, band, plate, layers[i + 1])
+            cover = _cut_out(seen, masks[i], union, cover, layers[i + 1])
             union |= masks[i].inside
         layers[1:, ..., 3] *= shown
         progress(0.8, "completing the background")
-        layers[0, ..., :3] = self._ground(rgb, plate, cover, union)
-        layers[0, ..., 3] = _ground_alpha(shown, cover, union)
+        layers[0, ..., :3] = _ground(seen, cover, union)
+        layers[0, ..., 3] = _ground_alpha(shown, seen.there, cover, union)
         return Decomposed(LayerStack(quantized(out), ("background", *names)), tuple(notes))
-
-    def _ground(self, rgb: Floats, plate: Floats | None, cover: Floats, union: Mask) -> Floats:
-        known = ~grown((cover > CLEAR) | union, EDGE_PX)
-        return filled(rgb, known) if plate is None else _toned(plate, rgb, known)
 
     def _plate(self, rgb: Floats, areas: Sequence[Area], band: int) -> Floats | None:
         """The background (H, W, 3) where one is given, in the tone of what no mask comes near."""
@@ -132,44 +144,44 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
     return rgb.reshape(-1, 3)[place], [Area(area.inside.ravel()[place], area.soft & known) for area in areas]
 
 
-def _ground_alpha(shown: Floats, cover: Floats, union: Mask) -> Floats:
+def _ground(seen: _Seen, cover: Floats, union: Mask) -> Floats:
+    """Colours (H, W, 3) of the ground."""
+    known = ~grown((cover > CLEAR) | union, EDGE_PX)
+    return filled(seen.rgb, known) if seen.plate is None else _toned(seen.plate, seen.rgb, known)
+
+
+def _ground_alpha(shown: Floats, there: Mask, cover: Floats, union: Mask) -> Floats:
     """Alpha (H, W) of the ground: all of a picture without clear parts; of a cut-out what it shows, and under what
     covers it as far as its shape goes on. A piece that is covered as a whole leaves nothing below it."""
-    if (shown > CLEAR).all():
+    if there.all():
         return np.ones_like(shown)
-    there = shown > CLEAR
     whole = _extent((shown > 0.5) & ~union, union, there)
     return shown * np.where(cover >= HIDDEN, whole, 1)
 
 
-def _cut_out(
-    rgb: Floats, area: Area, union: Mask, there: Mask, cover: Floats, band: int, plate: Floats | None, out: Floats
-) -> Floats:
-    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above.
-
-    there: where the picture shows something. plate: the ground, where it is known.
-    """
-    box = box_around(area.inside | area.soft, 4 * band)
-    layer, above, mask = out[box], cover[box], area.inside
-    whole = _cover(rgb[box], mask[box], area.soft[box], union[box], above, band, None if plate is None else plate[box])
+def _cut_out(picture: _Seen, area: Area, union: Mask, cover: Floats, out: Floats) -> Floats:
+    """Write the layer (H, W, 4) of a mask and give the cover (H, W) with it. union, cover: of all that lies above."""
+    box = box_around(area.inside | area.soft, 4 * picture.band)
+    layer, above, mask, near = out[box], cover[box], area.inside[box], picture.at(box)
+    whole = _cover(near, mask, area.soft[box], union[box], above)
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
-    extent = _extent(mask[box], union[box], there[box])
+    extent = _extent(mask, union[box], near.there)
     layer[..., 3] = np.where(above >= HIDDEN, extent, np.clip(own, 0, 1))
-    layer[..., :3] = _colored(rgb[box], whole, layer[..., 3], above)
+    layer[..., :3] = _colored(near.rgb, whole, layer[..., 3], above)
     cover = cover.copy()
     cover[box] = whole
     return cover
 
 
-def _cover(rgb: Floats, mask: Mask, soft: Mask, union: Mask, above: Floats, band: int, plate: Floats | None) -> Floats:
+def _cover(picture: _Seen, mask: Mask, soft: Mask, union: Mask, above: Floats) -> Floats:
     """Soft alpha (h, w) of a mask and all that lies above it, whose cover is known."""
-    known = np.where(soft & ~union, np.float32(0.5), trimap(rgb, mask | union, band))
-    near = grown(mask | soft, band + 1)
+    known = np.where(soft & ~union, np.float32(0.5), trimap(picture.rgb, mask | union, picture.band))
+    near = grown(mask | soft, picture.band + 1)
     known = np.where(near, known, (above > 0.5).astype(np.float32))
-    solved = soft_alpha(rgb, known)
-    if plate is not None:
-        solved = before(plate, rgb, known, solved)
+    solved = soft_alpha(picture.rgb, known)
+    if picture.plate is not None:
+        solved = before(picture.plate, picture.rgb, known, solved)
     return np.where(near, np.maximum(solved, above), above)
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..stack import Box
 from .builtin.working import Floats, Mask
@@ -26,6 +28,9 @@ PARTED = 12.0
 
 COLOR_POWER = 0.7
 """Exponent of colours against claims."""
+
+ENCLOSED_AT_MOST = 0.95
+"""How enclosed a superpixel counts for the background at the most, so that its claim never ends."""
 
 GROUND_CLAIM = 0.3
 """Claim of the background, and of a box without an outside, beside 1 of a box hardly smaller than the picture."""
@@ -53,6 +58,12 @@ STRETCHED = 3.0
 
 REACHES = 0.04
 """Distance to the side, as a share of the box's side, up to which a thing reaches it."""
+
+REACHES_CELLS = 0.7
+"""The same in widths of a superpixel, for small boxes: an end is not known better than that."""
+
+SETTLED_ROUNDS = 3
+"""Rounds after which things have ends that can be compared with their boxes."""
 
 CLICK_PARTED = 40.0
 """Sum of edges up to which a click claims, in Lab: standard deviation."""
@@ -95,7 +106,7 @@ class Picker:
         strengths = np.where(whole, GROUND_CLAIM, np.power(sizes, -SMALL_BOX))
         enclosed = _enclosed(self._like, boxes, inside, whole)
         claims = np.maximum(enclosed, LEAST_CLAIM) * strengths
-        ground = GROUND_CLAIM * np.sqrt(np.prod(1 - 0.95 * enclosed * allowed[:, 1:], axis=1))
+        ground = GROUND_CLAIM * np.sqrt(np.prod(1 - ENCLOSED_AT_MOST * enclosed * allowed[:, 1:], axis=1))
         claims = np.column_stack([ground, claims]) * allowed
         small = tuple(self._like.scaled(box) for box in boxes)
         shares = _evened(self._like, claims, allowed)
@@ -126,14 +137,17 @@ class Picking:
 
     def masks(self) -> list[Mask]:
         """A mask (H, W) for each thing; none share a pixel."""
-        return self._owned() if self.given is None else [self.given]
+        if self.given is not None:
+            return [self.given]
+        return [self._owner == i for i in range(1, self.shares.shape[1])]
 
     def clicked(self, thing: int, point: Point, is_inside: bool) -> Picking:
         """The same after a click into a thing, or into what of its mask does not belong to it.
 
         A given mask only grows by a click into the thing, and only shrinks by the other.
         """
-        part, near = self.like.part_at(point), self._near(thing, point, is_inside)
+        part = self.like.part_at(point)
+        near = self._near(thing, point, part, is_inside)
         claims, allowed, shares = self.claims.copy(), self.allowed.copy(), self.shares.copy()
         own, others = thing + 1, np.arange(claims.shape[1]) != thing + 1
         if is_inside:
@@ -156,25 +170,25 @@ class Picking:
         after = replace(self, claims=claims, allowed=allowed, shares=shares).settled(CLICK_ROUNDS)
         if self.given is None:
             return after
-        changed = (self.like.full(near) > TOUCHED) & (after._owned()[thing] == is_inside)
+        changed = (self.like.full(near) > TOUCHED) & ((after._owner == thing + 1) == is_inside)
         return replace(after, given=np.where(changed, is_inside, self.given))
 
-    def _owned(self) -> list[Mask]:
-        """For each thing the pixels (H, W) of which it has the largest share."""
-        best, owner = self.like.full(self.shares[:, 0]), np.zeros(self.like.shape, np.int32)
+    @cached_property
+    def _owner(self) -> NDArray[np.uint8]:
+        """Who has the largest share of each pixel: (H, W), 0 the background, 1.. the things."""
+        best, owner = self.like.full(self.shares[:, 0]), np.zeros(self.like.shape, np.uint8)
         for i in range(1, self.shares.shape[1]):
             share = self.like.full(self.shares[:, i])
             owner[share > best] = i
             np.maximum(best, share, out=best)
-        return [owner == i for i in range(1, self.shares.shape[1])]
+        return owner
 
-    def _near(self, thing: int, point: Point, is_inside: bool) -> Values:
-        """How far a click reaches: (n,) in 0..1, 1 at the click."""
+    def _near(self, thing: int, point: Point, part: int, is_inside: bool) -> Values:
+        """How far a click at a point of a superpixel, its part, reaches: (n,) in 0..1, 1 at the click."""
         import cv2
 
         like = self.like
-        part = like.part_at(point)
-        mask = self.masks()[thing]
+        mask = self._owner == thing + 1 if self.given is None else self.given
         wrong = np.pad(mask != is_inside, 1)
         deep = cv2.distanceTransform(wrong.astype(np.uint8), cv2.DIST_L2, 5)
         row, column = min(int(point.y), mask.shape[0] - 1), min(int(point.x), mask.shape[1] - 1)
@@ -185,12 +199,11 @@ class Picking:
 
     def settled(self, rounds: int, stretches: int = 0) -> Picking:
         """Colours learned and superpixels shared out by turns."""
-        claims = self.claims
-        shares = self.shares
-        for number in range(rounds + stretches):
+        claims, shares = self.claims.copy(), self.shares
+        for done in range(1, rounds + stretches + 1):
             goal = claims * self.like.density(shares**2) ** COLOR_POWER
             shares = _evened(self.like, goal, self.allowed)
-            if number >= 2 and not self._stretched(claims, shares) and number + 1 >= rounds:
+            if done >= SETTLED_ROUNDS and not self._stretched(claims, shares) and done >= rounds:
                 break
         return replace(self, claims=claims, shares=shares)
 
@@ -203,7 +216,7 @@ class Picking:
             reached = [*own[:, :2].min(0), *own[:, 2:].max(0)] if len(own) else middle * 2
             for side in range(4):
                 length = box[2 + side % 2] - box[side % 2]
-                if abs(box[side] - reached[side]) > max(REACHES * length, CELL_PX * 0.7):
+                if abs(box[side] - reached[side]) > max(REACHES * length, REACHES_CELLS * CELL_PX):
                     beyond = ends[:, side] < reached[side] if side < 2 else ends[:, side] > reached[side]
                     claims[beyond, i] *= STRETCHED
                     any_short = True

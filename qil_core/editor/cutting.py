@@ -27,10 +27,10 @@ from ..decompose.picking import Picker, Picking
 from ..decompose.run import decompose
 from ..errors import QilError
 from ..files.layered import Content
+from ..kept import Kept
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..stack import GRID, Box, LayerStack, content_box, to_bytes
-from .kept import Kept
 from .picks import Cut, Pick
 
 KEPT_BYTES = 1 << 28

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,12 @@ def edition(weights: Shapes, config: Mapping[str, Any], stock: str | None, name:
         return EDIT_2511
     if stock is not None:
         return next((model for model in (EDIT_2509, EDIT) if model.stock == stock), None)
-    return _of_name(name)
+    return _called(name, NAMES)
 
 
-def _of_name(name: str) -> Model | None:
-    return next((model for pattern, model in NAMES if re.search(pattern, name.lower())), None)
+def _called(name: str, patterns: Sequence[tuple[str, Model]]) -> Model | None:
+    """The model of the first pattern that fits a name; None where none does."""
+    return next((model for pattern, model in patterns if re.search(pattern, name.lower())), None)
 
 
 def _name(transformer: Path) -> str:
@@ -86,7 +87,7 @@ def _name(transformer: Path) -> str:
 
 def named(transformer: Path) -> str | None:
     """The edition that a transformer's file or folder is called by: where its content does not say it, this counts."""
-    found = _of_name(_name(transformer))
+    found = _called(_name(transformer), NAMES)
     return found.label if found else None
 
 
@@ -94,8 +95,7 @@ def check_layered_name(transformer: Path, model: Model) -> None:
     """QilError when a file is called by the one of LAYERED and CONTROL that was not chosen: each gives noise, or the
     wrong layers, in the other's place, and the weights do not tell.
     """
-    name = _name(transformer).lower()
-    found = next((each for pattern, each in LAYERED_NAMES if re.search(pattern, name)), None)
+    found = _called(_name(transformer), LAYERED_NAMES)
     if model in (LAYERED, CONTROL) and found not in (model, None):
         makes = {LAYERED.label: "all layers of a picture", CONTROL.label: "the elements that are named"}
         raise QilError(

@@ -14,14 +14,12 @@ from PIL import Image
 
 pytest.importorskip("diffusers")
 
-import tiny_model
 from diffusers import FlowMatchEulerDiscreteScheduler
 from stock import Spy, stock_pipeline
 
-from qil_core.checkpoints.folders import Files
 from qil_core.errors import QilError
 from qil_core.model import denoise
-from qil_core.model.parts import Parts, load
+from qil_core.model.parts import Parts
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.runtime import bucket
 from qil_core.progress import silent
@@ -29,23 +27,6 @@ from qil_core.request import Request
 
 CPU = torch.device("cpu")
 ASKED = Request(layers=2, prompt="a red disc on white", seed=7, resolution=128, sampler="heun")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def parts(folder: Path) -> Parts:
-    return load(Files.of_folder(folder), torch.float32)
-
-
-@pytest.fixture
-def picture() -> torch.Tensor:
-    """60 x 80 pixels of coarse noise with alpha."""
-    small = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(1))
-    return torch.nn.functional.interpolate(small, scale_factor=10)[0].permute(1, 2, 0).contiguous()
 
 
 def heun_by_hand(stock: Any, picture: torch.Tensor, request: Request) -> tuple[torch.Tensor, int]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 pytest.importorskip("diffusers")
 
-import tiny_model
 from stock import Spy
 
-from qil_core.checkpoints.folders import Files
 from qil_core.model import words
-from qil_core.model.parts import Parts, load
+from qil_core.model.parts import Parts
 from qil_core.model.pipeline import LayeredModel
 from qil_core.model.plan import STREAMED
 from qil_core.model.streaming import StreamedBlocks
@@ -25,16 +22,6 @@ from qil_core.request import Request
 CPU = torch.device("cpu")
 SMALL = Request(layers=1, steps=2, prompt="a red disc on white", resolution=128)
 PICTURE = torch.ones(8, 8, 4)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def parts(folder: Path) -> Parts:
-    return load(Files.of_folder(folder), torch.float32)
 
 
 def test_last_states_are_those_of_the_whole_text_encoder_to_the_bit(parts: Parts) -> None:

@@ -14,7 +14,6 @@ from PIL import Image
 
 pytest.importorskip("diffusers")
 
-import tiny_model
 from checkpoint_forms import QUERY, saved
 from stock import Spy, stock_pipeline
 
@@ -36,23 +35,6 @@ from qil_core.request import Request
 CPU = torch.device("cpu")
 ASKED = Request(layers=2, steps=3, prompt="a red disc on white", seed=7)
 SMALL = replace(ASKED, resolution=128)
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def parts(folder: Path) -> Parts:
-    return load(Files.of_folder(folder), torch.float32)
-
-
-@pytest.fixture
-def picture() -> torch.Tensor:
-    """60 x 80 pixels of coarse noise with alpha."""
-    small = torch.rand(1, 4, 6, 8, generator=torch.Generator().manual_seed(1))
-    return torch.nn.functional.interpolate(small, scale_factor=10)[0].permute(1, 2, 0).contiguous()
 
 
 def stock_layers(pipeline: Any, picture: torch.Tensor, request: Request) -> tuple[torch.Tensor, list[torch.Tensor]]:
