@@ -52,7 +52,7 @@ TABLE = {
         "dark brown": "#341c02 #411900",
         "beige": "#e6daa6 #d1b26f",
     },
-    "grey": {"blue grey": "#607c8e #748b97 #516572"},
+    "grey": {"blue grey": "#607c8e #516572"},
 }  # fmt: skip
 """Family of colours: its words, and the survey's colours of each. The families are the basic terms of Berlin and Kay
 (1969), and teal."""
@@ -61,7 +61,7 @@ GREYS = (("black", 0.26), ("dark grey", 0.5), ("grey", 0.75), ("light grey", 0.9
 """The word of a grey up to a lightness in OKLab: halfway between the survey's black, dark grey, grey, light grey and
 white, but for black: below 0.26 (#232323) a screen shows no more than that."""
 
-MAX_CHROMA = 0.032
+MAX_CHROMA = 0.03
 """Chroma in OKLab up to which a colour is a grey: #f5f0e8 of paper and #1f2937 of dark pages have less."""
 
 MIN_SHARE = 0.6

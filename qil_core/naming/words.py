@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ocr import Corners, Picture, Reader
-from ..text import printable
+from ..ocr import MAX_READ_ASPECT, Corners, Picture, Reader
 from .arc import unrolled
 
 Floats = NDArray[np.float32]
@@ -29,8 +28,17 @@ MIN_SCORE = 0.8
 MIN_CHARACTERS = 2
 """Letters and digits of the shortest text: a ring is read as an O."""
 
+MORE = "…"
+"""Ends a name that is the beginning of a longer text."""
+
+BULLETS = "•·●○◦▪■*-\N{EN DASH}\N{EM DASH}∙ "
+"""What stands in front of the items of a list, and what the reader takes it for."""
+
 MIN_READ = 0.6
 """Share of the ink that must lie in lines that were read: with less, the layer is a thing with some words on it."""
+
+MIN_FOREIGN_LENGTH = 4
+"""Length of a line, in heights, from which the reader finds a letter in whatever it knows (`step07_reading`)."""
 
 MAX_COVER = 0.75
 """Share of its box that a layer of text covers at the most, as where text is made editable."""
@@ -95,10 +103,13 @@ def _read(picture: Picture, ink: Floats, reader: Reader) -> str:
     if not boxes or _share(ink, boxes) < MIN_READ:
         return ""
     read = [(box, reader.read(picture, box)) for box in boxes[:MAX_LINES]]
-    sure = [(box, words.text) for box, words in read if words.score >= MIN_SCORE and _characters(words.text)]
-    # Of lines that were not read, as those below the first ones, it is not known that they are none.
-    known = [box for box, _ in sure] + boxes[MAX_LINES:]
-    return short([text for _, text in sure]) if sure and _share(ink, known) >= MIN_READ else ""
+    sure = [(box, words.text) for box, words in read if words.score >= MIN_SCORE and is_name(words.text)]
+    if not sure:
+        return ""
+    # Lines below the first ones, and those in a script that the reader does not know, may be text as well.
+    unread = [box for box, words in read if not is_name(words.text) and _is_long(box)]
+    known = [*(box for box, _ in sure), *unread, *boxes[MAX_LINES:]]
+    return short([beginning(text, box) for box, text in sure]) if _share(ink, known) >= MIN_READ else ""
 
 
 def _share(ink: Floats, boxes: Sequence[Corners]) -> float:
@@ -107,14 +118,21 @@ def _share(ink: Floats, boxes: Sequence[Corners]) -> float:
 
     inside = np.zeros(ink.shape, np.uint8)
     for box in boxes:
-        middle, height = (
-            box.mean(0),
-            min(float(np.linalg.norm(box[0] - box[3])), float(np.linalg.norm(box[0] - box[1]))),
-        )
-        spread = box - middle
+        height, spread = _sides(box)[0], box - box.mean(0)
         length = np.maximum(np.linalg.norm(spread, axis=1, keepdims=True), 1)
         cv2.fillConvexPoly(inside, (box + spread / length * 2 * SPARE * height).round().astype(np.int32), 1)
     return float(ink[inside > 0].sum() / ink.sum())
+
+
+def _sides(box: Corners) -> tuple[float, float]:
+    """The shorter and the longer side of a box (4, 2) in pixels."""
+    sides = np.linalg.norm(np.roll(box, -1, axis=0) - box, axis=1).reshape(2, 2).max(0)
+    return float(sides.min()), float(sides.max())
+
+
+def _is_long(box: Corners) -> bool:
+    low, high = _sides(box)
+    return high > MIN_FOREIGN_LENGTH * low
 
 
 def in_order(boxes: Sequence[Corners]) -> list[Corners]:
@@ -129,17 +147,30 @@ def in_order(boxes: Sequence[Corners]) -> list[Corners]:
     return [box for row in rows for box in sorted(row, key=lambda each: float(each[:, 0].min()))]
 
 
-def _characters(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Whether a text has letters enough for a name."""
     return sum(map(str.isalnum, text)) >= MIN_CHARACTERS
 
 
+def beginning(text: str, corners: Corners) -> str:
+    """What was read in a box (4, 2), without the word in whose middle the reader stops; with "…" where it does."""
+    low, high = _sides(corners)
+    if high <= MAX_READ_ASPECT * low:
+        return text
+    return (text.rpartition(" ")[0] or text).rstrip() + MORE
+
+
 def short(lines: Sequence[str]) -> str:
-    """A name of the lines of a text, cut after a word; "" where there are no letters. A slash would make a group."""
-    words = printable("".join(" " if letter == "/" else letter for letter in " ".join(lines))).split()
-    name = " ".join(words)
-    if not _characters(name):
+    """A name of the lines of a text, cut after a word; "" where there are no letters.
+
+    A slash would make a group, and marks of direction would turn what stands beside the name around: both are left out.
+    """
+    shown = list(lines[: next((i + 1 for i, line in enumerate(lines) if line.endswith(MORE)), len(lines))])
+    text = " ".join(line.lstrip(BULLETS) for line in shown)
+    name = " ".join("".join(letter if letter.isprintable() and letter != "/" else " " for letter in text).split())
+    if not is_name(name):
         return ""
-    if len(name) <= MAX_NAME:
+    if len(name.removesuffix(MORE)) <= MAX_NAME:
         return name
     kept = name[:MAX_NAME].rpartition(" ")[0] or name[:MAX_NAME]
-    return kept.rstrip(" ,;:-") + "…"
+    return kept.rstrip(" ,;:-") + MORE

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ocr
-from ...naming.words import short
+from ...naming.words import beginning, short
 from ...progress import Progress, part, silent
 from .bullets import find_bullets
 from .ink import Ink, axes, filled, find_ink, line_height
@@ -333,7 +333,7 @@ def _read(
         if small and all(_is_mark(text) for _, text in good):
             marks += lines
         else:
-            texts.append((lines, short([text for _, text in good])))
+            texts.append((lines, short([beginning(text, line.corners) for line, text in good])))
     return texts, marks
 
 
