@@ -3,7 +3,7 @@
 Three sides: the true layers, as a model would give them; and the layers that the built-in decomposer makes of the
 picture, with the names that it reads in the picture, and with those that `naming` reads in the finished layers beside
 them. A layer's name is right when its letters and digits are those with which its text begins, and near when nine in
-ten are. Hangul is not in the reader's model: texts with it are in the rows of their families, and in one of their own.
+ten are. Hangul is not in the reader's model: texts with it have a row of their own.
 seconds: for naming a whole stack on one core, reading included; for the decomposer all else, naming left out.
 """
 
@@ -128,9 +128,8 @@ def _add(groups: dict[str, list[Row]], case: Case, stack: LayerStack, seconds: f
     for index, texts in held.items():
         words = " ".join(texts)
         row = {**_row(stack.names[index], words), "seconds": seconds, "layers": float(len(stack))}
-        groups.setdefault(case.family, []).append(row)
-        if any("HANGUL" in unicodedata.name(letter, "") for letter in words):
-            groups.setdefault("Hangul alone", []).append(row)
+        is_hangul = any("HANGUL" in unicodedata.name(letter, "") for letter in words)
+        groups.setdefault("with Hangul" if is_hangul else case.family, []).append(row)
 
 
 def _row(name: str, words: str) -> dict[str, float]:
