@@ -38,7 +38,7 @@ MIN_BACKGROUND = 0.95
 """Mean alpha of the bottom layer from which it is the background."""
 
 MAX_READ_LAYERS = 24
-"""Layers of a stack that are read: each takes 0.05 to 0.5 s on one core."""
+"""Layers of a stack that are read: each takes 0.1 to 0.3 s of one core (layers of pictures of 1328 px)."""
 
 READ_SIDE_PX = 640
 """Longest side of a layer as it is read: words that a person can read in a small picture of the whole."""

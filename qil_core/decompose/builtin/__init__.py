@@ -17,7 +17,7 @@ A picture passes these steps, each in the file of its number, where its own step
 11. order          what covers what: T-junctions, completed shapes, hulls, kinds
 12. plan           colours and shapes completed under what covers them (push-pull: Gortler et al., 1996)
 13. render         full-resolution layers; alpha along edges against known colours (Smith & Blinn, 1996)
-14. names          names of the layers, and notes for the report
+14. names          what is known of the layers for their names, and notes for the report
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
 (interpolation), `gradient` (polynomials), `bullets` and `ink` (lists and glyphs of what was read), `jpeg` (blocks and
