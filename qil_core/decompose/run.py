@@ -89,8 +89,7 @@ def decompose(
     before = recomposition(stack, target, part(progress, 0.9, 0.94))
     edges = edge_changes(stack, exact, part(progress, 0.94, 0.96))
     after = recomposition(exact, target, part(progress, 0.96, 0.98))
-    progress(0.98, "naming the layers")
-    exact = named(exact, kinds)
+    exact = named(exact, kinds, part(progress, 0.98, 1))
     progress(1.0, "done")
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started

@@ -24,6 +24,7 @@ from .. import ocr
 from ..composite import premultiplied
 from ..filters import shrink
 from ..order import unique
+from ..progress import Progress, silent
 from ..stack import Box, LayerStack, content_box
 from .colors import color_of
 from .forms import MAX_SIDE_PX, SOLID, cut_sides, form_of
@@ -55,14 +56,15 @@ def nameless(pixels: Tensor) -> LayerStack:
     return LayerStack(pixels, ("",) * len(pixels))
 
 
-def named(stack: LayerStack, kinds: Sequence[str] = ()) -> LayerStack:
+def named(stack: LayerStack, kinds: Sequence[str] = (), progress: Progress = silent) -> LayerStack:
     """The stack with a name for each layer that has none. kinds: as many as layers, or none: all are LAYER.
 
-    The same stack always gets the same names. Layers that may be text are read where the extra `text` is installed.
+    The same stack always gets the same names. Layers that may be text are read where the extra `text` is installed;
+    progress is called before each layer that is looked at, and may raise to stop.
     """
     if all(stack.names):
         return stack
-    naming = _Naming(stack, kinds or [LAYER] * len(stack))
+    naming = _Naming(stack, kinds or [LAYER] * len(stack), progress)
     given = tuple(dict.fromkeys(filter(None, stack.names)))
     made = (naming.name(i) for i, name in enumerate(stack.names) if not name)
     fresh = iter(unique((*given, *made))[len(given) :])
@@ -78,12 +80,13 @@ def numbered(names: Sequence[str]) -> tuple[str, ...]:
 class _Naming:
     """Names one stack's layers, from the bottom up."""
 
-    def __init__(self, stack: LayerStack, kinds: Sequence[str]) -> None:
-        self._stack, self._kinds = stack, kinds
+    def __init__(self, stack: LayerStack, kinds: Sequence[str], progress: Progress) -> None:
+        self._stack, self._kinds, self._progress = stack, kinds, progress
         self._left = MAX_READ_LAYERS
 
     def name(self, index: int) -> str:
         """What a layer is called, before names are made unique."""
+        self._progress(index / len(self._stack), "naming the layers")
         kind, pixels = self._kinds[index], self._stack.pixels[index]
         box = content_box(pixels[..., 3])
         otherwise = {LAYER: f"{LAYER} {index + 1}", THING: f"{THING} {index}"}.get(kind, kind)

@@ -116,5 +116,19 @@ def test_no_more_layers_are_read_than_the_limit_says(monkeypatch: pytest.MonkeyP
     assert MAX_READ_LAYERS <= Counting.found <= 4 * MAX_READ_LAYERS
 
 
+@pytest.mark.usefixtures("nobody_reads")
+def test_naming_can_be_stopped_before_each_layer() -> None:
+    seen: list[float] = []
+
+    def stop(fraction: float, what: str) -> None:
+        seen.append(fraction)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        named(stack((ALL, RED), (DISC, BLUE), (CARD, RED)), progress=stop)
+    assert seen == [0, 1 / 3]
+
+
 def test_given_names_are_numbered_where_one_comes_again_or_is_the_backgrounds() -> None:
     assert numbered(["girl", "", "girl", "background", ""]) == ("girl", "", "girl 2", "background 2", "")
