@@ -14,7 +14,8 @@ import unicodedata
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from unittest.mock import patch
 
 import torch
 
@@ -94,12 +95,8 @@ def _heard(content: str, background: str, seed: int) -> tuple[LayerStack, list[s
                 heard.append(((font, size), text))
             return super().words(text, font, size, x, y)
 
-    drawn: Any = scenes.Canvas
-    try:
-        scenes.Canvas = Listening  # type: ignore[misc]
+    with patch.object(scenes, "Canvas", Listening):
         layers = scenes.draw(content, background, seed, SIDE)
-    finally:
-        scenes.Canvas = drawn  # type: ignore[misc]
     texts = [" ".join(text for _, text in lines) for _, lines in groupby(heard, key=lambda line: line[0])]
     return layers, texts
 
