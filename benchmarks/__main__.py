@@ -28,6 +28,7 @@ BENCHMARKS = {
     "editable_text": "editable_text.run",
     "psd_files": "psd_files.run",
     "shapes": "shapes.run",
+    "naming": "naming.run",
     "startup": "startup.run",
     "serving": "serving.run",
     "batch": "batch.run",

@@ -35,7 +35,7 @@ class MasksToLayers(Node):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names = "Optional names of the masks, one a line, in their order."
+        names = "Names of the masks, one a line, in their order. Without them things are named by what they show."
         plate = (
             "Optional: the same picture without the things, from an edit or an inpainting graph. It is toned to fit. "
             "Without it what is hidden is filled."

@@ -22,6 +22,7 @@ from ..qil_core.decompose import Decomposed, Request
 from ..qil_core.decompose.layered_control import assembled, prompts_of, said
 from ..qil_core.errors import QilError
 from ..qil_core.model.runtime import bucket
+from ..qil_core.naming import nameless
 from ..qil_core.progress import Progress, part
 from ..qil_core.request import RESOLUTIONS
 from ..qil_core.restore import restore
@@ -236,7 +237,7 @@ class Native:
         latents = self._latents(model, reference, prompt, frames, request.seed, part(progress, 0.05, 0.9))
         made = self._decode(latents[:, :, 1:], part(progress, 0.9, 1.0))  # frame 0 is the whole picture
         stack = restore(LayerStack.from_image(made), picture)
-        return Decomposed(stack, (note,), prompt)
+        return Decomposed(nameless(stack.pixels), (note,), prompt)
 
     def _elements(
         self, picture: Tensor, reference: Tensor, model: Any, request: Request, note: str, progress: Progress

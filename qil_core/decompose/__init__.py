@@ -23,11 +23,16 @@ MIN_COVERAGE = 0.001
 
 
 class Decomposed(NamedTuple):
-    """A decomposer's answer: its layers, notes for the report, and the prompt that was used (a caption, say)."""
+    """A decomposer's answer: its layers, notes for the report, and the prompt that was used (a caption, say).
+
+    A layer without a name is named by what it shows (`naming.named`). kinds: what each layer is, for its name, as many
+    as there are layers; none where nothing is known of them.
+    """
 
     stack: LayerStack
     notes: tuple[str, ...]
     prompt: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 class Decomposer(Protocol):

@@ -19,12 +19,12 @@ from torch import Tensor
 from .. import ocr
 from ..elements import Element, shares_note
 from ..errors import QilError
+from ..naming import numbered
 from ..progress import Progress, part
 from ..stack import Box
 from ..text import quoted
 from . import Decomposed, Entry, Request
 from .builtin import Builtin
-from .builtin.step14_names import unique
 from .builtin.working import Floats
 from .likeness import on_ground
 from .masks import Masks
@@ -66,7 +66,7 @@ class Asked(Builtin):
         boxes = _boxes(request.elements, seen)
         masks = Picker(seen).boxes(boxes).masks()
         areas = [(mask & (pixels[..., 3] > 0)).astype(np.float32) for mask in masks]
-        names = unique(element.name for element in request.elements)
+        names = numbered([element.name for element in request.elements])
         found = Masks(areas, names).decompose(picture, replace(request, elements=()), part(progress, 0.2, 1))
         shares = {name: float(area.mean()) for name, area in zip(names, areas, strict=True)}
         return Decomposed(found.stack, (*found.notes, shares_note(shares)))

@@ -17,13 +17,13 @@ from torch import Tensor
 from ..elements import Element, shares_note
 from ..errors import QilError
 from ..model.sources import DOWNLOAD, FILES, FOLDER, Wanted, sources
+from ..naming import BACKGROUND, numbered
 from ..progress import Progress, part
 from ..resample import resize
 from ..restore import restore, settled
 from ..stack import LayerStack
 from . import MIN_COVERAGE, Decomposed, Entry, Place, Request
 from .builtin.shapes import grown
-from .builtin.step14_names import unique
 from .masks import CLEAR, EDGE_PX, SOLID, filled
 from .qwen import Qwen
 
@@ -107,7 +107,7 @@ def assembled(
     layers = made[[prompts.index(prompt_of(each)) for each in elements]]
     _cut(layers, elements, width, height)
     seen = resize(picture[None], *made.shape[1:3])[0]
-    names = ("background", *unique(element.name for element in elements))
+    names = (BACKGROUND, *numbered([element.name for element in elements]))
     whole = LayerStack(torch.cat([_ground(layers, seen)[None], layers]), names)
     stack = restore(whole, picture, part(progress, 0, 0.7))
     _cut(stack.pixels[1:], elements, width, height)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import QilError
+from ..naming import BACKGROUND, THING
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..request import Request
@@ -76,7 +77,8 @@ class Masks:
     """A decomposer for one picture whose things are known by masks.
 
     masks: float32 (h, w) in [0, 1] each, of any size in the picture's aspect, 1 where the thing is. Where a mask lies
-    between, as those of background removal do in hair, it is soft itself. names: as many, or none.
+    between, as those of background removal do in hair, it is soft itself. names: as many, or none: then
+    things are named by what they show.
     is_ordered: the masks are given bottom first; else their order is found. background: float32 (H, W, 3 or 4) in
     [0, 1], a clean plate of the same picture, or None: then what is hidden is filled. band: half width of the soft edge
     that is looked for, in pixels of the picture; None takes it from the picture's size.
@@ -116,7 +118,9 @@ class Masks:
         progress(0.8, "completing the background")
         layers[0, ..., :3] = _ground(seen, cover, union)
         layers[0, ..., 3] = _ground_alpha(shown, seen.there, cover, union)
-        return Decomposed(LayerStack(quantized(out), ("background", *names)), tuple(notes))
+        given = names if self.names else [""] * len(names)
+        kinds = (BACKGROUND, *[THING] * len(names))
+        return Decomposed(LayerStack(quantized(out), (BACKGROUND, *given)), tuple(notes), kinds=kinds)
 
     def _plate(self, rgb: Floats, areas: Sequence[Area], band: int) -> Floats | None:
         """The background (H, W, 3) where one is given, in the tone of what no mask comes near."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..model.sources import DOWNLOAD, FILES, FOLDER, Wanted, sources
+from ..naming import nameless
 from ..progress import Preview, Progress, unseen
 from ..restore import restore
 from ..stack import LayerStack
@@ -56,7 +57,7 @@ class Qwen:
 
         layers, run = self.model.layers(picture, request, progress, self.preview)
         stack = restore(LayerStack.from_image(layers), picture)
-        return Decomposed(stack, tuple(report_lines(run)), run.prompt)
+        return Decomposed(nameless(stack.pixels), tuple(report_lines(run)), run.prompt)
 
 
 def _open(values: Mapping[str, Any], place: Place) -> Qwen:

@@ -1,4 +1,4 @@
-"""The one way to take a picture apart: decompose, make exact, measure, report."""
+"""The one way to take a picture apart: decompose, make exact, measure, name, report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..elements import cut_to
 from ..errors import QilError
 from ..exact import EdgeChanges, Recomposition, edge_changes, make_exact, recomposition
+from ..naming import named
 from ..opencv import check_opencv
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack, check_image, quantized
@@ -72,7 +73,8 @@ def decompose(
     """Layers of picture, float32 (H, W, 3 or 4) in [0, 1], that composite back to it to within 1/255.
 
     The stack has request.layers layers or fewer, on the 8-bit grid, bottom first, on the picture's device; the
-    decomposer itself sees the picture on the CPU. Raises QilError.
+    decomposer itself sees the picture on the CPU. Layers that it gave no name are named by what they show. Raises
+    QilError.
     """
     picture = check_image(picture[None])[0]
     request.check()
@@ -81,12 +83,13 @@ def decompose(
     started = time.perf_counter()
     target = with_alpha(picture)
     inside = replace(request, elements=cut_to(request.elements, Box(0, 0, picture.shape[1], picture.shape[0])))
-    stack, notes, prompt = decomposer.decompose(quantized(target).cpu(), inside, part(progress, 0, 0.8))
+    stack, notes, prompt, kinds = decomposer.decompose(quantized(target).cpu(), inside, part(progress, 0, 0.8))
     stack = LayerStack(stack.pixels.to(target.device), stack.names)
     exact = make_exact(stack, target, part(progress, 0.8, 0.9))
     before = recomposition(stack, target, part(progress, 0.9, 0.94))
     edges = edge_changes(stack, exact, part(progress, 0.94, 0.96))
-    after = recomposition(exact, target, part(progress, 0.96, 1))
+    after = recomposition(exact, target, part(progress, 0.96, 0.98))
+    exact = named(exact, kinds, part(progress, 0.98, 1))
     progress(1.0, "done")
     size = (exact.width, exact.height)
     seconds = time.perf_counter() - started

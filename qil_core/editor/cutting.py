@@ -109,7 +109,7 @@ class Cutter:
             raise QilError("Nothing is picked: click in the thing, or draw a box around it.")
         if mask[sheet.pixels[..., 3].numpy() > CLEAR * GRID].all():
             raise QilError("All of the layer is picked, so there is nothing to cut it from: take something away.")
-        parts, _ = decompose(Masks([mask.astype(np.float32)]), sheet.content.image, Request(), progress)
+        parts, _ = decompose(Masks([mask.astype(np.float32)], ["thing"]), sheet.content.image, Request(), progress)
         rest, thing = (_part(f"{name}{i}", layer, sheet) for i, layer in enumerate(parts.pixels))
         self._cuts.put(name, (rest, thing), rest.pixels.nbytes + thing.pixels.nbytes)
         return rest, thing

@@ -94,7 +94,7 @@ def test_words_become_layers_in_powerpoint_and_photoshop(client: Client, example
     assert len(masks) == 3, "there is one red thing, though two were asked for"
     assert [bool(mask[y, x, 0]) for mask, (x, y) in zip(masks, CENTRES, strict=True)] == [True] * 3
     assert text(run, "names")[0] == "background"
-    assert sorted(text(run, "names")[1:]) == ["thing 1", "thing 2", "thing 3"]
+    assert sorted(text(run, "names")[1:]) == ["blue circle", "green triangle", "red rectangle"]
     assert error(layers[0, ..., :3], np.array(PAPER)) <= 3, "nothing is left of the things below"
     assert all(any(shows(layer, color) for layer in layers[1:]) for color in (BLUE, RED, GREEN))
 

@@ -23,7 +23,7 @@ def test_preview_layers_gives_every_layer_with_its_name_and_picture(client: Clie
     graph["see"] = node("PreviewLayers", layers=["decompose", 0], names=["decompose", 1])
     (sheet,) = client.succeed(graph).output("see")["layer_sheet"]
     names = [layer["name"] for layer in sheet["layers"]]
-    assert names == ["0  background", "1  shape 1 (red)", "2  shape 2 (blue)", "3  shape 3 (green)", "composite"]
+    assert names == ["0  background", "1  red rectangle", "2  blue circle", "3  green triangle", "composite"]
     red = client.picture(sheet["layers"][1]["picture"])
     assert red.shape == (320, 480, 4)
     assert sheet["layers"][1]["detail"] == f"covers {(red[..., 3] / 255).mean():.1%}"
@@ -50,13 +50,13 @@ def test_layers_can_be_read_and_enlarged_in_both_renderers(page: Page, vue: bool
         cards = page.locator(CARDS)
         cards.nth(4).wait_for()
         assert cards.count() == 5
-        assert "shape 1 (red)" in cards.nth(1).inner_text()
+        assert "red rectangle" in cards.nth(1).inner_text()
         assert page.evaluate("getComputedStyle(document.querySelector('.qls-name')).fontSize") == "13px"
         cards.nth(1).click()
         shade = page.locator(SHADE)
-        assert "shape 1 (red)" in shade.inner_text()
+        assert "red rectangle" in shade.inner_text()
         page.keyboard.press("ArrowRight")
-        assert "shape 2 (blue)" in shade.inner_text()
+        assert "blue circle" in shade.inner_text()
         page.keyboard.press("Escape")
         assert shade.count() == 0
         serialised = page.evaluate("app.graph.serialize().nodes.find((n) => n.type === 'PreviewLayers').widgets_values")

@@ -121,9 +121,9 @@ def test_a_layer_is_found_by_its_name_all_along_a_chain(client: Client) -> None:
     named = {"layers": ["decompose", 0], "names": ["decompose", 1]}
     hue = {"change": "hue turn", "change.degrees": 90.0, "strength": 1.0}
     graph |= {
-        "move": node("TransformLayer", **named, **still() | {"index": "shape 1*", "dx": 20.0}),
-        "turn": node("RecolorLayer", layers=["move", 0], names=["move", 1], index="*(blue)", **hue),
-        "pick": node("ArrangeLayers", layers=["turn", 0], names=["turn", 1], order="*(blue), shape 1*, 0"),
+        "move": node("TransformLayer", **named, **still() | {"index": "red*", "dx": 20.0}),
+        "turn": node("RecolorLayer", layers=["move", 0], names=["move", 1], index="blue*", **hue),
+        "pick": node("ArrangeLayers", layers=["turn", 0], names=["turn", 1], order="blue*, red*, 0"),
         "linked": node("TransformLayer", **named, **still() | {"index": ["number", 0], "dx": 20.0}),
         "names": node("PreviewAny", source=["decompose", 1]),
         "picked": node("PreviewAny", source=["pick", 1]),
@@ -131,7 +131,7 @@ def test_a_layer_is_found_by_its_name_all_along_a_chain(client: Client) -> None:
     layers = ("decompose", "move", "turn", "pick", "linked")
     run = client.succeed(saving(graph, **{f"of_{key}": [key, 0] for key in layers}))
     names = text(run, "names")
-    box, disc = names.index("shape 1 (red)"), names.index("shape 2 (blue)")
+    box, disc = names.index("red rectangle"), names.index("blue circle")
     before, shifted, turned, picked, linked = (client.pictures(run, f"of_{key}") for key in layers)
     changed = [i for i in range(len(names)) if not np.array_equal(before[i], shifted[i])]
     assert changed == [box]

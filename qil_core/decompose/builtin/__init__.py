@@ -17,7 +17,7 @@ A picture passes these steps, each in the file of its number, where its own step
 11. order          what covers what: T-junctions, completed shapes, hulls, kinds
 12. plan           colours and shapes completed under what covers them (push-pull: Gortler et al., 1996)
 13. render         full-resolution layers; alpha along edges against known colours (Smith & Blinn, 1996)
-14. names          names of the layers, and notes for the report
+14. names          what is known of the layers for their names, and notes for the report
 
 Files without a number help several steps: `working` (types, tolerances), `areas` (linked pixels), `fill`
 (interpolation), `gradient` (polynomials), `bullets` and `ink` (lists and glyphs of what was read), `jpeg` (blocks and
@@ -53,7 +53,7 @@ from .step10_group import MIN_MEANS, group_scene, group_units
 from .step11_order import occlusion_order, placed
 from .step12_plan import plan_layers
 from .step13_render import render
-from .step14_names import layer_names, notes
+from .step14_names import layer_kinds, layer_names, notes
 from .units import STROKES
 from .working import Labels, Working, rising
 
@@ -110,10 +110,10 @@ class Builtin:
         plans = plan_layers(work, clean, background, units, softs, order, part(progress, 0.45, 0.6))
         out = torch.zeros((len(plans.layers), *picture.shape))
         render(pixels, plans, out.numpy(), part(progress, 0.6, 1.0))
-        names = layer_names(seen, background, units, order, texts)
+        names, kinds = layer_names(background, units, order, texts), layer_kinds(background, units, order)
         asked = 0 if request.at_most else request.layers
         said = (*notes(work, background, regions, units.labels > 0, len(order), asked), texts.note)
-        return Decomposed(LayerStack(out.to(picture.device), names), said)
+        return Decomposed(LayerStack(out.to(picture.device), names), said, kinds=kinds)
 
     def _with_margin(self, picture: Tensor, request: Request, progress: Progress) -> Decomposed:
         """A cut-out with clear pixels around it: what is cut close is found neither as text nor as a shape."""

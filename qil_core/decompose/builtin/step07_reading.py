@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ocr
+from ...naming.words import beginning, short
 from ...progress import Progress, part, silent
-from ...text import printable
 from .bullets import find_bullets
 from .ink import Ink, axes, filled, find_ink, line_height
 from .lettering import letters_of, style_of
@@ -92,9 +92,6 @@ MIN_ON_THING = 0.7
 
 MAX_THING = 0.15
 """Share of the picture up to which such a region is a thing with a text on it, and not the ground of a page."""
-
-MAX_NAME = 28
-"""Characters of a name at most."""
 
 TOUCHED_PX = 2
 """How far around glyphs, in working pixels, what was lifted off as thin strokes is put back."""
@@ -336,7 +333,7 @@ def _read(
         if small and all(_is_mark(text) for _, text in good):
             marks += lines
         else:
-            texts.append((lines, named([text for _, text in good])))
+            texts.append((lines, short([beginning(text, line.corners) for line, text in good])))
     return texts, marks
 
 
@@ -356,16 +353,6 @@ def _is_mark(text: str) -> bool:
     """Whether a text is what stands at a chart: a number, or a word like Q1."""
     letters = sum(c.isalpha() for c in text)
     return 0 < len(text.strip()) <= MARK_LETTERS or letters < sum(c.isdigit() for c in text)
-
-
-def named(lines: Sequence[str]) -> str:
-    """A short name for a layer from the lines of a text; "" where there are no letters. A slash would make a group."""
-    words = printable(" ".join(lines)).replace("/", " ").split()
-    name = " ".join(words) if sum(map(str.isalnum, "".join(words))) >= MIN_CHARACTERS else ""
-    if len(name) <= MAX_NAME:
-        return name
-    kept = name[:MAX_NAME].rpartition(" ")[0] or name[:MAX_NAME]
-    return kept + "…"
 
 
 def _painted(blocks: Sequence[Sequence[_Found]], shape: tuple[int, int]) -> Labels:

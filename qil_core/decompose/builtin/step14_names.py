@@ -1,20 +1,20 @@
-"""Step 14, names: short lower-case names for layers, and the sentences of the report.
+"""Step 14, names: what is known of the layers for their names, and the sentences of the report.
 
-1. `layer_names`: the kind of each layer and a word for its colour (`color_name`), numbered where a kind repeats.
+1. `layer_names`, `layer_kinds`: the words of texts that were read, and what each layer is. What has no name here gets
+   one from its look, as the layers of every decomposer (`naming`).
 2. `notes`: what the background is, why there are fewer layers than asked for, and whether the picture is too busy.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from ...naming import BACKGROUND, PANEL, numbered
 from .step03_ground import Background
 from .step06_panels import Panel
 from .step07_reading import Texts
 from .step11_order import Layer
-from .table import measure
-from .units import KINDS, Units
+from .units import KINDS, TEXT, Units
 from .working import Labels, Mask, Working
 
 BACKGROUNDS = {
@@ -43,41 +43,23 @@ BUSY_NOISE = 6
 BUSY_REGIONS = 300
 """Number of regions above which a picture is busy."""
 
-MAX_BLACK = 45
-"""Largest channel, in 1/255, of a colour that is called black."""
 
-GREY_SPREAD = 0.12
-"""Spread of the channels, as a share of the largest, below which a colour is grey."""
-
-GREY_SPREAD_STEPS = 8
-"""What is added to that spread, in 1/255: dark colours are rounded more."""
-
-MIN_WHITE = 225
-"""Lightness, in 1/255, above which a grey is called white: cream is, too."""
-
-MAX_BROWN = 160
-"""Largest channel, in 1/255, of a brown: brown is a dark orange."""
-
-BROWN_GREEN = 0.4
-"""Green of a brown, as a share of its red, at least."""
-
-HUES = ((15, "red"), (42, "orange"), (70, "yellow"), (160, "green"), (200, "cyan"), (255, "blue"), (290, "purple"),
-        (335, "pink"), (361, "red"))  # fmt: skip
-"""Names of hues up to an angle in degrees."""
+def layer_names(background: Background, units: Units, order: Sequence[Layer], texts: Texts) -> tuple[str, ...]:
+    """Names of all layers, bottom first: of texts that were read, their words; "" of all else but the background."""
+    kinds = layer_kinds(background, units, order)[-len(order) :] if order else ()
+    named = zip(kinds, order, strict=True)
+    names = [texts.name_of(units.labels == layer) if kind == KINDS[TEXT] else "" for kind, layer in named]
+    return (*_below(background), *numbered(names))
 
 
-def layer_names(
-    work: Working, background: Background, units: Units, order: Sequence[Layer], texts: Texts
-) -> tuple[str, ...]:
-    """Names of all layers, bottom first; of texts that were read, their words. work: the picture without its panels."""
-    colors = measure(units.labels, work.rgba).color
-    kinds = ["panel" if isinstance(layer, Panel) else KINDS[units.kinds[layer]] for layer in order]
-    shown = [layer.mean_color if isinstance(layer, Panel) else colors[layer] for layer in order]
-    described = zip(kinds, shown, strict=True)
-    details = [color_name(*map(float, color[:3])) if kind != "text" else "" for kind, color in described]
-    shapes = zip(kinds, order, numbered(kinds, details), strict=True)
-    names = unique((kind == "text" and texts.name_of(units.labels == unit)) or name for kind, unit, name in shapes)
-    return names if background.kind == "transparent" else ("background", *names)
+def layer_kinds(background: Background, units: Units, order: Sequence[Layer]) -> tuple[str, ...]:
+    """What each layer is, bottom first: one of KINDS, or a panel."""
+    kinds = (PANEL if isinstance(layer, Panel) else KINDS[units.kinds[layer]] for layer in order)
+    return (*_below(background), *kinds)
+
+
+def _below(background: Background) -> tuple[str, ...]:
+    return () if background.kind == "transparent" else (BACKGROUND,)
 
 
 def notes(
@@ -101,44 +83,3 @@ def notes(
 def is_busy(work: Working, background: Background, regions: Labels) -> bool:
     """Whether a picture looks like a photo: noise, no simple background, or hundreds of regions."""
     return background.kind == "inpainted" or work.noise > BUSY_NOISE or int(regions.max()) > BUSY_REGIONS
-
-
-def color_name(red: float, green: float, blue: float) -> str:
-    """A plain word for a colour in 0..255."""
-    high, low = max(red, green, blue), min(red, green, blue)
-    if high < MAX_BLACK:
-        return "black"
-    if high - low < GREY_SPREAD * high + GREY_SPREAD_STEPS:
-        return "white" if (high + low) / 2 > MIN_WHITE else "grey"
-    if high < MAX_BROWN and red > blue and green > BROWN_GREEN * red:
-        return "brown"
-    return next(name for limit, name in HUES if _hue(red, green, blue) < limit)
-
-
-def _hue(red: float, green: float, blue: float) -> float:
-    high, low = max(red, green, blue), min(red, green, blue)
-    spread = high - low
-    if high == red:
-        return 60 * ((green - blue) / spread % 6)
-    return 60 * ((blue - red) / spread + 2) if high == green else 60 * ((red - green) / spread + 4)
-
-
-def numbered(kinds: Sequence[str], details: Sequence[str]) -> tuple[str, ...]:
-    """Unique names: a kind that comes once stays bare, others are numbered; a detail follows in brackets."""
-    total, seen = Counter(kinds), Counter[str]()
-    names = []
-    for kind, detail in zip(kinds, details, strict=True):
-        seen[kind] += 1
-        name = kind if total[kind] == 1 or (kind == "text" and seen[kind] == 1) else f"{kind} {seen[kind]}"
-        names.append(f"{name} ({detail})" if detail else name)
-    return tuple(names)
-
-
-def unique(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, numbered where one comes again: two texts may begin with the same words."""
-    seen = Counter[str](["background"])
-    out = []
-    for name in names:
-        seen[name] += 1
-        out.append(name if seen[name] == 1 else f"{name} {seen[name]}")
-    return tuple(out)

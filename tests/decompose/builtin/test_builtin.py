@@ -15,6 +15,7 @@ from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
 from qil_core.exact import make_exact, recomposition
 from qil_core.example import draw_poster
+from qil_core.naming import named
 from qil_core.progress import silent
 from qil_core.stack import LayerStack
 
@@ -36,7 +37,8 @@ def painted(canvas: Floats, *shapes: tuple[Floats, tuple[int, int, int]]) -> Ten
 
 
 def layers_of(picture: Tensor, layers: int = 4) -> LayerStack:
-    return Builtin().decompose(picture, Request(layers=layers), silent)[0]
+    done = Builtin().decompose(picture, Request(layers=layers), silent)
+    return named(done.stack, done.kinds)
 
 
 def notes_of(picture: Tensor) -> str:

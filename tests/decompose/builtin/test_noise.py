@@ -21,6 +21,7 @@ from qil_core.decompose.builtin.step01_look import working_copy
 from qil_core.decompose.builtin.step02_strokes import find_strokes
 from qil_core.decompose.builtin.step03_ground import find_background
 from qil_core.decompose.builtin.step05_regions import find_regions
+from qil_core.naming import named
 from qil_core.progress import silent
 from qil_core.stack import LayerStack
 
@@ -52,14 +53,15 @@ def as_jpeg(rgb: Tensor, quality: int) -> Tensor:
 
 
 def layers_of(rgb: Tensor, layers: int) -> LayerStack:
-    return Builtin().decompose(opaque(rgb), Request(layers=layers), silent).stack
+    done = Builtin().decompose(opaque(rgb), Request(layers=layers), silent)
+    return named(done.stack, done.kinds)
 
 
 @pytest.mark.parametrize(("strength", "blur"), [(3, 3), (5, 4), (8, 2)])
 def test_the_blotches_of_paper_do_not_become_layers(strength: float, blur: float) -> None:
     paper = flat((200, 190, 170)) + blotches(strength, blur)
     stack = layers_of(paint(paper, (DISC, RED)), 5)
-    assert stack.names == ("background", "shape (red)")
+    assert stack.names == ("background", "red circle")
     assert float((stack.pixels[1, ..., 3] - torch.from_numpy(DISC)).abs().mean()) < 0.01
 
 
@@ -109,7 +111,7 @@ def test_ringing_around_edges_is_neither_region_nor_shape(quality: int) -> None:
 @pytest.mark.parametrize("quality", [75, 90])
 def test_after_jpeg_a_disc_and_a_ring_are_still_two_layers(quality: int) -> None:
     stack = layers_of(as_jpeg(paint(flat(), (DISC, RED), (RING, GREEN)), quality), 6)
-    assert [name.split()[-1] for name in stack.names] == ["background", "(green)", "(red)"]
+    assert stack.names == ("background", "light green ring", "red circle")
 
 
 GAP, CARD, LINE = (28, 31, 25), (45, 49, 38), (60, 64, 52)

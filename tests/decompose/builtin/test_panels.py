@@ -40,13 +40,15 @@ def layers_of(picture: Tensor, layers: int) -> LayerStack:
 
 def layer(stack: LayerStack, kind: str) -> Tensor:
     """The one layer (SIDE, SIDE, 4) of a kind, by its name."""
-    found = [i for i, name in enumerate(stack.names) if name.startswith(kind)]
+    found = [i for i, each in enumerate(kinds(stack)) if each == kind]
     assert len(found) == 1, stack.names
     return stack.pixels[found[0]]
 
 
 def kinds(stack: LayerStack) -> list[str]:
-    return [name.split()[0] for name in stack.names]
+    """What the layers are, by the last words of their names: a form is a shape's."""
+    words = [name.rstrip(" 0123456789").split()[-1] for name in stack.names]
+    return [word if word in ("background", "panel", "glow", "strokes", "text") else "shape" for word in words]
 
 
 @pytest.mark.parametrize("strength", [0.4, 0.6, 0.8])

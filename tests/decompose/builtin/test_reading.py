@@ -12,7 +12,8 @@ from qil_core import ocr
 from qil_core.decompose import Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.builtin.step01_look import working_copy
-from qil_core.decompose.builtin.step07_reading import MAX_NAME, Texts, named, over_contrast, read_texts
+from qil_core.decompose.builtin.step07_reading import Texts, over_contrast, read_texts
+from qil_core.naming import named
 from qil_core.progress import silent
 from qil_core.stack import LayerStack
 
@@ -57,7 +58,8 @@ def texts_of(picture: Tensor) -> Texts:
 
 
 def layers_of(picture: Tensor, layers: int) -> LayerStack:
-    return Builtin().decompose(picture, Request(layers=layers), silent)[0]
+    done = Builtin().decompose(picture, Request(layers=layers), silent)
+    return named(done.stack, done.kinds)
 
 
 def overlap(found: np.ndarray, truth: Floats) -> float:
@@ -176,15 +178,6 @@ def test_two_texts_that_begin_alike_have_two_names(dictate) -> None:  # noqa: AN
     assert layers_of(painted((TITLE, INK), (again, RED)), 3).names[1:] == ("Afterglow", "Afterglow 2")
 
 
-def test_names_are_short_and_have_no_slashes_and_nothing_that_cannot_be_printed() -> None:
-    assert named(["Annual meeting", "12/03"]) == "Annual meeting 12 03"
-    assert named(["bell\x07"]) == "bell\\x07"
-    long = named(["Layers are useful only when they stay whole"])
-    assert long == "Layers are useful only when…"
-    assert len(named(["x" * 200])) == MAX_NAME + 1
-    assert named(["?!"]) == ""
-
-
 def test_clear_parts_look_unlike_what_is_written_on_them() -> None:
     for color, paper in ((0.05, 255), (0.95, 0)):
         picture = np.zeros((40, 40, 4), np.float32)
@@ -200,7 +193,7 @@ def test_clear_parts_look_unlike_what_is_written_on_them() -> None:
 @pytest.mark.usefixtures("nobody_reads")
 def test_without_a_reader_texts_are_found_by_their_shape_and_the_report_says_what_is_missing() -> None:
     done = Builtin().decompose(painted((TITLE, INK)), Request(2), silent)
-    assert done.stack.names == ("background", "text")
+    assert named(done.stack, done.kinds).names == ("background", "text")
     assert overlap(done.stack.pixels[1, ..., 3].numpy() > 0.5, TITLE) > 0.9
     assert done.notes[-1].startswith("Text: found by its shape alone, since rapidocr is missing. To have it read, run")
 
