@@ -44,6 +44,9 @@ edges of noisy layers are off by half as much again; with 9 the traces on four p
 REACH = 4
 """Pixels around a layer in which it may take a residual: anti-aliased edges and their blur end within."""
 
+TEXTURE_PX = 8
+"""Half the side of the square, in pixels, from whose mean a texture differs: streaks and grains are up to so wide."""
+
 TEXTURE_RADIUS = 16
 """Half the side of the square, in pixels, in which the variance of the ground is measured."""
 
@@ -84,9 +87,16 @@ def ground_variance(stack: LayerStack, target: Tensor) -> Tensor:
         through *= 1 - alpha
     plain = ((through > 0.5) & ~edges).float()
     squares = (premultiplied(composite(stack)) - premultiplied(target))[..., :3].square().mean(-1)
+    squares = torch.maximum(squares, _texture(stack.pixels[0, ..., :3]))
     planes = torch.stack([squares.sqrt().sqrt() * plain, plain])[None]
     near = box_mean(planes, TEXTURE_RADIUS) + 1e-3 * planes.mean((2, 3), keepdim=True)
     return STEP + (near[0, 0] / near[0, 1].clamp(min=TINY)) ** 4 / ROOT_TO_SIGMA**4
+
+
+def _texture(colors: Tensor) -> Tensor:
+    """How rough colours (H, W, 3) are, (H, W): the squared difference from their surroundings, mean of channels."""
+    planes = colors.movedim(-1, 0)[None]
+    return (planes - box_mean(planes, TEXTURE_PX))[0].square().mean(0)
 
 
 def given_upward(pixels: Tensor, target: Tensor, variance: Tensor, inner: slice) -> Tensor:

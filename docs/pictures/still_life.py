@@ -1,6 +1,8 @@
 """The photograph-like example picture: a table by a window, rendered by Blender's Cycles from the shapes below.
 
-    python -m venv DIR && DIR/bin/pip install bpy && DIR/bin/python still_life.py OUT.png [SAMPLES]
+    python -m venv DIR && DIR/bin/pip install bpy
+    DIR/bin/python still_life.py photograph.png          the picture
+    DIR/bin/python still_life.py photograph.png --things   and photograph_mug.png ...: how much of each pixel shows it
 
 Nothing is downloaded or taken from elsewhere: every shape and texture is made here by formulas.
 """
@@ -18,7 +20,7 @@ import bmesh
 from mathutils import Vector
 
 WIDTH, HEIGHT = 1024, 1280
-SAMPLES = 160
+SAMPLES = 40
 """Paths of light a pixel: with Cycles' denoiser more cannot be seen."""
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -27,7 +29,16 @@ Point = tuple[float, float, float]
 Color = tuple[float, float, float]
 
 
-def main(path: str, samples: int) -> None:
+THINGS = {
+    "books": ("navy book", "coral book"),
+    "plant": ("pot", "soil", "leaf"),
+    "oranges": ("orange",),
+    "mug": ("mug", "coffee"),
+}
+"""The things of the picture, the lowest first, and how the names of their objects begin."""
+
+
+def main(path: str, with_things: bool) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     random.seed(4)
     room()
@@ -38,7 +49,9 @@ def main(path: str, samples: int) -> None:
         orange(place, size, turn)
     light()
     camera()
-    render(path, samples)
+    render(path)
+    if with_things:
+        things(path.removesuffix(".png"))
 
 
 def material(name: str, color: Color, roughness: float, **inputs: float) -> tuple[Any, Any, Any]:
@@ -149,8 +162,7 @@ def books() -> None:
         box(f"{name}, pages", (wide - 0.05, deep - 0.05, high - 0.03), paper, place, turn, 0.004)
         for side in (-1, 1):
             box(name, (wide, deep, 0.02), cloth, (x, y, z + side * (high / 2 - 0.01)), turn, 0.008)
-        back = (x - math.sin(-turn) * 0, y, z)
-        spine = box(f"{name}, spine", (wide, 0.03, high), cloth, back, turn, 0.008)
+            spine = box(f"{name}, spine", (wide, 0.03, high), cloth, place, turn, 0.008)
         spine.location = (x + math.sin(turn) * (deep / 2 - 0.01), y - math.cos(turn) * (deep / 2 - 0.01), z)
 
 
@@ -163,6 +175,7 @@ def mug(place: Point) -> None:
     turned("mug", [*outside, *inside], glaze, place)
     bpy.ops.mesh.primitive_torus_add(major_radius=0.13, minor_radius=0.032, major_segments=64, minor_segments=24)
     handle = bpy.context.object
+    handle.name = "mug, handle"
     handle.scale, handle.rotation_euler = (1, 1.15, 1), (math.pi / 2, 0, 0.5)
     handle.location = (place[0] - 0.29 * math.cos(0.5), place[1] - 0.29 * math.sin(0.5), place[2] + 0.26)
     handle.data.materials.append(glaze)
@@ -180,6 +193,7 @@ def orange(place: Point, radius: float, turn: float) -> None:
     bump(tree, shader, pores.outputs["Distance"], 0.35, 0.012)
     bpy.ops.mesh.primitive_uv_sphere_add(segments=96, ring_count=64, radius=1)
     fruit = bpy.context.object
+    fruit.name = "orange"
     for vertex in fruit.data.vertices:
         flat = max(0.0, vertex.co.z) ** 24
         vertex.co.z -= 0.12 * flat
@@ -191,6 +205,7 @@ def orange(place: Point, radius: float, turn: float) -> None:
     up = fruit.rotation_euler.to_matrix() @ Vector((0, 0, radius * 0.835))
     bpy.ops.mesh.primitive_uv_sphere_add(segments=16, ring_count=8, radius=radius * 0.09)
     knob = bpy.context.object
+    knob.name = "orange, stem"
     knob.scale, knob.rotation_euler, knob.location = (1, 1, 0.4), fruit.rotation_euler, Vector(place) + up
     knob.data.materials.append(stem)
 
@@ -264,18 +279,49 @@ def camera() -> None:
     bpy.context.scene.camera = made
 
 
-def render(path: str, samples: int) -> None:
+def render(path: str) -> None:
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
-    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.seed = samples, True, 1
+    scene.cycles.use_denoising, scene.cycles.seed = True, 1
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     scene.render.threads_mode, scene.render.threads = "FIXED", 2
     scene.view_settings.view_transform = "AgX"
     scene.view_settings.look = "AgX - High Contrast"
     scene.view_settings.exposure = 0.3
-    scene.render.filepath = path
+    render_to(path, SAMPLES)
+
+
+def render_to(path: str, samples: int) -> None:
+    bpy.context.scene.cycles.samples, bpy.context.scene.render.filepath = samples, path
     bpy.ops.render.render(write_still=True)
 
 
+def things(stem: str) -> None:
+    """A picture for each thing, white where it is seen: the same view, in which it alone shines."""
+    scene = bpy.context.scene
+    scene.world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0
+    scene.view_settings.view_transform, scene.view_settings.look, scene.view_settings.exposure = "Raw", "None", 0
+    scene.cycles.use_denoising, scene.cycles.max_bounces = False, 0
+    scene.render.image_settings.color_mode = "BW"
+    for lamp in [each for each in bpy.data.objects if each.type == "LIGHT"]:
+        bpy.data.objects.remove(lamp)
+    shine = {on: shining(on) for on in (False, True)}
+    for name, parts in THINGS.items():
+        for each in bpy.data.objects:
+            if each.type == "MESH":
+                each.data.materials[0] = shine[each.name.startswith(parts)]
+        render_to(f"{stem}_{name}.png", 32)
+
+
+def shining(is_on: bool) -> Any:
+    made = bpy.data.materials.new("shining" if is_on else "dark")
+    made.use_nodes = True
+    nodes = made.node_tree.nodes
+    light = nodes.new("ShaderNodeEmission")
+    light.inputs["Strength"].default_value = float(is_on)
+    made.node_tree.links.new(light.outputs["Emission"], nodes["Material Output"].inputs["Surface"])
+    return made
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else SAMPLES)
+    main(sys.argv[1], "--things" in sys.argv)

@@ -49,8 +49,12 @@ EDGE_PX = 3
 EVEN = 1e-4
 """Variance of a clean plate's channel, in 0..1 squared, up to which it is even: a standard deviation of 2.5/255."""
 
-ROUGH = 4.0
-"""Fine texture, in 1/255 beyond the noise, from which a ground is filled with pieces of itself instead of smoothly."""
+FINE_PX, COARSE_PX = 1.5, 6.0
+"""Texture is what lies between these standard deviations of a blur: finer is noise, coarser is shading."""
+
+TEXTURED = 1.0
+"""Texture, in 1/255, from which a ground is filled with pieces of itself instead of smoothly. Drawn gradients have up to
+0.13, noise of a standard deviation of 5 has 0.7, drawn and true photographs have 2.5 to 12 (`benchmarks/filling.py`)."""
 
 MAX_PATCHED = 0.5
 """Share of the picture that is covered up to which it is: beyond, too little is seen (step03_ground.MAX_PATCHED)."""
@@ -146,7 +150,10 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
 
 def _ground(seen: _Seen, cover: Floats, union: Mask) -> Floats:
     """Colours (H, W, 3) of the ground."""
-    known = ~grown((cover > CLEAR) | union, EDGE_PX)
+    free = ~((cover > CLEAR) | union)
+    known = free & ~grown(~free, EDGE_PX)
+    if seen.plate is None:
+        return np.where(free[..., None], seen.rgb, filled(seen.rgb, known))
     return filled(seen.rgb, known) if seen.plate is None else _toned(seen.plate, seen.rgb, known)
 
 
@@ -167,7 +174,7 @@ def _cut_out(picture: _Seen, area: Area, union: Mask, cover: Floats, out: Floats
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
     extent = _extent(mask, union[box], near.there)
-    layer[..., 3] = np.where(above >= HIDDEN, extent, np.clip(own, 0, 1))
+    layer[..., 3] = np.where(above >= HIDDEN, extent, np.where(own > CLEAR, np.clip(own, 0, 1), 0))
     layer[..., :3] = _colored(near.rgb, whole, layer[..., 3], above)
     cover = cover.copy()
     cover[box] = whole
@@ -226,19 +233,19 @@ def filled(rgb: Floats, known: Mask) -> Floats:
     if not known.any():
         return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
     colors, trust = rgb * 255, known.astype(np.float32)
-    if _roughness(colors, known) > ROUGH and known.mean() > 1 - MAX_PATCHED:
+    if _texture(colors, known) > TEXTURED and known.mean() > 1 - MAX_PATCHED:
         return np.asarray(patch_fill(colors, known) / 255, np.float32)
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
     return np.asarray(np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1), np.float32)
 
 
-def _roughness(colors: Floats, known: Mask) -> float:
-    """Fine texture of what is known (h, w), in 1/255: mean difference from a smooth fill of a sixteenth of it."""
+def _texture(colors: Floats, known: Mask) -> float:
+    """How much texture is seen in what is known (h, w), in 1/255: the mean of a band of its frequencies."""
     import cv2
 
     tones = smooth_fill(colors, known.astype(np.float32))
-    fine = np.abs(tones - cv2.GaussianBlur(tones, (0, 0), 2)).mean(2)
-    return float(fine[known].mean())
+    fine, coarse = (cv2.GaussianBlur(tones, (0, 0), pixels) for pixels in (FINE_PX, COARSE_PX))
+    return float(np.abs(fine - coarse)[known].mean())
 
 
 def _toned(plate: Floats, rgb: Floats, known: Mask) -> Floats:
