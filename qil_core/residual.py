@@ -7,8 +7,9 @@ their errors (empirical Bayes). From the top layer down, for every pixel that is
 1. The layers below show b, the layer's own colour and alpha are F and a0, and d must be seen (b and d premultiplied).
    With premultiplied colour p and alpha a, the layers below must show (d - p) / (1 - a), which is b and a change t.
 2. `ground_variance`: V_below, how far what lies below may be off: the spread of the differences from the picture where
-   the bottom layer alone is seen. That is its noise, or the texture that it leaves out. It is read from the mean of
-   their roots, to which a few large ones add little: those are things that no layer shows.
+   the bottom layer alone is seen, which is its noise or the texture that it leaves out; or its own texture, where that
+   is rougher, as what is hidden of a texture can only be guessed. It is read from the mean of their roots, to which a
+   few large ones add little: those are things that no layer shows.
 3. `_own_variance`: V_own, how far the layer may be off. At the least a^2 V_below; where the residual of a0 F over b is
    larger than noise of what lies below explains, the layer must be off by that much, as its edge is not quite right.
 4. `_solved`: the most likely p and a minimise

@@ -1,6 +1,6 @@
 """The rendered photograph with words on it, as the workflows open it: like a magazine's cover.
 
-    python docs/pictures/cover.py photograph.png workflows/pictures/layers_photograph.jpg
+python docs/pictures/cover.py photograph.png workflows/pictures/layers_photograph.jpg
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The example slide of the workflows: a title, points and a chart, drawn with Pillow and its own font.
 
-    python docs/pictures/slide.py workflows/pictures/layers_slide.png
+python docs/pictures/slide.py workflows/pictures/layers_slide.png
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ SCALE = 3
 """Drawn so many times larger and averaged, for smooth edges."""
 
 SIZE = (1280, 720)
+Color = tuple[int, int, int]
 PAGE, INK, SOFT = (250, 247, 240), (28, 36, 66), (104, 112, 136)
 CORAL, TEAL, SUN, NAVY, WHITE = (236, 102, 88), (30, 140, 134), (250, 190, 84), (44, 62, 128), (255, 255, 255)
 
@@ -51,13 +52,19 @@ def _with_shadow(page: Image.Image, box: Box, radius: float) -> Image.Image:
     return Image.composite(Image.new("RGB", page.size, INK), page, soft)
 
 
-def _box(draw: ImageDraw.ImageDraw, box: Box, color: tuple[int, int, int] | int, radius: float = 0) -> None:
+def _box(draw: ImageDraw.ImageDraw, box: Box, color: Color | int, radius: float = 0) -> None:
     left, top, right, bottom = (edge * SCALE for edge in box)
     draw.rounded_rectangle((left, top, right - 1, bottom - 1), radius * SCALE, fill=color)
 
 
 def _text(
-    draw: ImageDraw.ImageDraw, x: float, y: float, size: float, words: str, color: tuple[int, int, int], anchor: str = "lm"
+    draw: ImageDraw.ImageDraw,
+    x: float,
+    y: float,
+    size: float,
+    words: str,
+    color: tuple[int, int, int],
+    anchor: str = "lm",
 ) -> None:
     font = ImageFont.load_default(size=size * SCALE)
     draw.text((x * SCALE, y * SCALE), words, fill=color, font=font, anchor=anchor)

@@ -13,6 +13,7 @@ import math
 import random
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import bpy  # isort: skip (it brings the two below)
@@ -108,7 +109,7 @@ def turned(name: str, profile: Sequence[tuple[float, float]], look: Any, place: 
     """What a potter's wheel makes of a profile of (radius, height)."""
     shape = bmesh.new()
     points = [shape.verts.new((radius, 0, height)) for radius, height in profile]
-    edges = [shape.edges.new(pair) for pair in zip(points, points[1:], strict=False)]
+    edges = [shape.edges.new(pair) for pair in pairwise(points)]
     bmesh.ops.spin(shape, geom=[*points, *edges], axis=(0, 0, 1), cent=(0, 0, 0), steps=96, angle=math.tau)
     bmesh.ops.remove_doubles(shape, verts=shape.verts, dist=1e-4)
     bmesh.ops.recalc_face_normals(shape, faces=shape.faces)
@@ -138,11 +139,21 @@ def room() -> None:
     wood, tree, shader = material("wood", (0.3, 0.16, 0.07), 0.42)
     grain = noise(tree, 2.2, 8, 1.6, stretch=(0.5, 6, 1))
     fine = noise(tree, 14, 8, 0.3, stretch=(0.6, 14, 1))
-    mixed(tree, grain.outputs["Fac"], ((0.3, (0.2, 0.095, 0.04)), (0.55, (0.4, 0.22, 0.1)), (0.75, (0.52, 0.31, 0.15))), shader.inputs["Base Color"])
+    mixed(
+        tree,
+        grain.outputs["Fac"],
+        ((0.3, (0.2, 0.095, 0.04)), (0.55, (0.4, 0.22, 0.1)), (0.75, (0.52, 0.31, 0.15))),
+        shader.inputs["Base Color"],
+    )
     bump(tree, shader, fine.outputs["Fac"], 0.25, 0.01)
     box("table", (7, 3.6, 0.12), wood, (0, 0.2, -0.06), 0, 0.02)
     plaster, tree, shader = material("plaster", (0.62, 0.66, 0.6), 0.9)
-    mixed(tree, noise(tree, 1.3, 5).outputs["Fac"], ((0.3, (0.5, 0.56, 0.52)), (0.7, (0.62, 0.67, 0.61))), shader.inputs["Base Color"])
+    mixed(
+        tree,
+        noise(tree, 1.3, 5).outputs["Fac"],
+        ((0.3, (0.5, 0.56, 0.52)), (0.7, (0.62, 0.67, 0.61))),
+        shader.inputs["Base Color"],
+    )
     bump(tree, shader, noise(tree, 22, 9).outputs["Fac"], 0.18, 0.02)
     box("wall", (12, 0.1, 8), plaster, (0, 2.6, 2), 0, 0.01)
 
@@ -169,7 +180,12 @@ def books() -> None:
 def mug(place: Point) -> None:
     """A glazed mug with coffee in it."""
     glaze, tree, shader = material("glaze", (0.02, 0.2, 0.2), 0.16, Coat_Weight=0.6, Coat_Roughness=0.05)
-    mixed(tree, noise(tree, 3.5, 8, 0.6).outputs["Fac"], ((0.35, (0.012, 0.13, 0.14)), (0.7, (0.05, 0.28, 0.27))), shader.inputs["Base Color"])
+    mixed(
+        tree,
+        noise(tree, 3.5, 8, 0.6).outputs["Fac"],
+        ((0.35, (0.012, 0.13, 0.14)), (0.7, (0.05, 0.28, 0.27))),
+        shader.inputs["Base Color"],
+    )
     outside = [(0, 0), (0.2, 0), (0.24, 0.02), (0.262, 0.07), (0.272, 0.2), (0.275, 0.36), (0.28, 0.5), (0.277, 0.512)]
     inside = [(0.266, 0.512), (0.26, 0.5), (0.255, 0.3), (0.25, 0.06), (0.2, 0.035), (0, 0.03)]
     turned("mug", [*outside, *inside], glaze, place)
@@ -187,7 +203,12 @@ def mug(place: Point) -> None:
 def orange(place: Point, radius: float, turn: float) -> None:
     """An orange with its pores and the place where it hung."""
     peel, tree, shader = material("peel", (0.85, 0.25, 0.01), 0.36, Subsurface_Weight=0.12, Subsurface_Scale=0.03)
-    mixed(tree, noise(tree, 2.5, 4).outputs["Fac"], ((0.3, (0.78, 0.2, 0.008)), (0.7, (0.92, 0.33, 0.02))), shader.inputs["Base Color"])
+    mixed(
+        tree,
+        noise(tree, 2.5, 4).outputs["Fac"],
+        ((0.3, (0.78, 0.2, 0.008)), (0.7, (0.92, 0.33, 0.02))),
+        shader.inputs["Base Color"],
+    )
     pores = tree.nodes.new("ShaderNodeTexVoronoi")
     pores.inputs["Scale"].default_value = 55
     bump(tree, shader, pores.outputs["Distance"], 0.35, 0.012)
@@ -213,17 +234,36 @@ def orange(place: Point, radius: float, turn: float) -> None:
 def succulent(place: Point) -> None:
     """A pot of clay with a plant: leaves at the golden angle, the inner ones steeper and smaller."""
     clay, tree, shader = material("clay", (0.55, 0.2, 0.1), 0.85)
-    mixed(tree, noise(tree, 5, 9).outputs["Fac"], ((0.3, (0.42, 0.14, 0.065)), (0.7, (0.62, 0.26, 0.14))), shader.inputs["Base Color"])
+    mixed(
+        tree,
+        noise(tree, 5, 9).outputs["Fac"],
+        ((0.3, (0.42, 0.14, 0.065)), (0.7, (0.62, 0.26, 0.14))),
+        shader.inputs["Base Color"],
+    )
     bump(tree, shader, noise(tree, 60, 6).outputs["Fac"], 0.3, 0.006)
-    rim = [(0.335, 0.42), (0.36, 0.425), (0.365, 0.5), (0.36, 0.53), (0.33, 0.532), (0.32, 0.5), (0.31, 0.44), (0, 0.43)]
-    turned("pot", [(0, 0), (0.25, 0), (0.262, 0.015), (0.335, 0.41), *rim], clay, place)
+    rim = [
+        (0.335, 0.42),
+        (0.36, 0.425),
+        (0.365, 0.5),
+        (0.36, 0.53),
+        (0.33, 0.532),
+        (0.32, 0.5),
+        (0.31, 0.44),
+        (0, 0.43),
+    ]
+    turned("pot", [(0, 0), (0.25, 0), (0.262, 0.015), (0.335, 0.41), *rim, (0, 0.43)], clay, place)
     soil, tree, shader = material("soil", (0.03, 0.018, 0.01), 1)
     bump(tree, shader, noise(tree, 30, 8).outputs["Fac"], 1, 0.05)
     turned("soil", [(0, 0.48), (0.15, 0.475), (0.318, 0.465)], soil, place)
     leaf, tree, shader = material("leaf", (0.12, 0.3, 0.16), 0.42, Subsurface_Weight=0.1, Subsurface_Scale=0.03)
     where, split = tree.nodes.new("ShaderNodeTexCoord"), tree.nodes.new("ShaderNodeSeparateXYZ")
     tree.links.new(where.outputs["Object"], split.inputs["Vector"])
-    mixed(tree, split.outputs["X"], ((0.0, (0.1, 0.27, 0.15)), (0.8, (0.2, 0.4, 0.24)), (0.97, (0.5, 0.16, 0.16))), shader.inputs["Base Color"])
+    mixed(
+        tree,
+        split.outputs["X"],
+        ((0.0, (0.1, 0.27, 0.15)), (0.8, (0.2, 0.4, 0.24)), (0.97, (0.5, 0.16, 0.16))),
+        shader.inputs["Base Color"],
+    )
     for i in range(46):
         out = i / 45
         length = 0.16 + 0.27 * out**0.7

@@ -53,8 +53,9 @@ FINE_PX, COARSE_PX = 1.5, 6.0
 """Texture is what lies between these standard deviations of a blur: finer is noise, coarser is shading."""
 
 TEXTURED = 1.0
-"""Texture, in 1/255, from which a ground is filled with pieces of itself instead of smoothly. Drawn gradients have up to
-0.13, noise of a standard deviation of 5 has 0.7, drawn and true photographs have 2.5 to 12 (`benchmarks/filling.py`)."""
+"""Texture, in 1/255, from which a ground is filled with pieces of itself instead of smoothly. Of the grounds of
+`python -m benchmarks filling`, gradients have up to 0.13, textured and photographic ones 3 to 12; noise with a standard
+deviation of 5 has 0.7."""
 
 MAX_PATCHED = 0.5
 """Share of the picture that is covered up to which it is: beyond, too little is seen (step03_ground.MAX_PATCHED)."""
@@ -151,10 +152,7 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
 def _ground(seen: _Seen, cover: Floats, union: Mask) -> Floats:
     """Colours (H, W, 3) of the ground."""
     free = ~((cover > CLEAR) | union)
-    known = free & ~grown(~free, EDGE_PX)
-    if seen.plate is None:
-        return np.where(free[..., None], seen.rgb, filled(seen.rgb, known))
-    return filled(seen.rgb, known) if seen.plate is None else _toned(seen.plate, seen.rgb, known)
+    return filled(seen.rgb, free) if seen.plate is None else _toned(seen.plate, seen.rgb, _sure(free))
 
 
 def _ground_alpha(shown: Floats, there: Mask, cover: Floats, union: Mask) -> Floats:
@@ -226,17 +224,27 @@ def _colored(rgb: Floats, whole: Floats, alpha: Floats, above: Floats) -> Floats
     return np.clip(np.where(hidden[..., None], under, colors), 0, 1)
 
 
-def filled(rgb: Floats, known: Mask) -> Floats:
-    """The ground (H, W, 3): known colours stay; the others look like them."""
-    if known.all():
+def filled(rgb: Floats, free: Mask) -> Floats:
+    """The ground (H, W, 3): the colours of what is free of layers (H, W) stay, and the others look like them.
+
+    What is free but near a layer is not looked at, since it may hold some of it. Of an even ground it does not stay
+    either: there everybody sees such a trace, while in texture they see that it was exchanged.
+    """
+    known = _sure(free)
+    if free.all():
         return rgb
     if not known.any():
         return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
     colors, trust = rgb * 255, known.astype(np.float32)
     if _texture(colors, known) > TEXTURED and known.mean() > 1 - MAX_PATCHED:
-        return np.asarray(patch_fill(colors, known) / 255, np.float32)
+        return np.where(free[..., None], rgb, patch_fill(colors, known) / 255)
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
     return np.asarray(np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1), np.float32)
+
+
+def _sure(free: Mask) -> Mask:
+    """What is free of layers (H, W) and not near one."""
+    return ~grown(~free, EDGE_PX)
 
 
 def _texture(colors: Floats, known: Mask) -> float:

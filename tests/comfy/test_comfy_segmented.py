@@ -248,7 +248,7 @@ def paint_the_disc(page: Page) -> None:
 
 
 def test_a_mask_drawn_in_the_mask_editor_becomes_a_layer(page: Page, server: Server, tmp_path: Path) -> None:
-    graph = (WORKFLOWS / "masks_by_hand.json").read_text().replace(PHOTOGRAPH, "example.png")
+    graph = (WORKFLOWS / "masks_by_hand.json").read_text().replace("layers_photograph.jpg", "example.png")
     load(page, json.loads(graph))
     page.evaluate(OPEN)
     page.wait_for_function(SHEET)

@@ -17,8 +17,8 @@ from comfy_graphs import (
     stack_of,
     still,
     taken_apart,
-    without_sampling,
     with_example,
+    without_sampling,
     workflow,
 )
 from comfy_pictures import BLUE, CENTRES, PAPER, SIZE, Bytes, clear_black, moved, over, read, slides
