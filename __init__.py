@@ -15,6 +15,7 @@ from .nodes.load_edit import LoadEditModel
 from .nodes.masks import MasksToLayers
 from .nodes.measure import LayerScore
 from .nodes.native import NativeLayeredModel
+from .nodes.pictures import put_examples
 from .nodes.restore import RestoreLayers
 
 WEB_DIRECTORY = "./web"
@@ -48,4 +49,5 @@ class LayeredExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> LayeredExtension:
+    put_examples()
     return LayeredExtension()

@@ -7,8 +7,9 @@ their errors (empirical Bayes). From the top layer down, for every pixel that is
 1. The layers below show b, the layer's own colour and alpha are F and a0, and d must be seen (b and d premultiplied).
    With premultiplied colour p and alpha a, the layers below must show (d - p) / (1 - a), which is b and a change t.
 2. `ground_variance`: V_below, how far what lies below may be off: the spread of the differences from the picture where
-   the bottom layer alone is seen. That is its noise, or the texture that it leaves out. It is read from the mean of
-   their roots, to which a few large ones add little: those are things that no layer shows.
+   the bottom layer alone is seen, which is its noise or the texture that it leaves out; or its own texture, where that
+   is rougher, as what is hidden of a texture can only be guessed. It is read from the mean of their roots, to which a
+   few large ones add little: those are things that no layer shows.
 3. `_own_variance`: V_own, how far the layer may be off. At the least a^2 V_below; where the residual of a0 F over b is
    larger than noise of what lies below explains, the layer must be off by that much, as its edge is not quite right.
 4. `_solved`: the most likely p and a minimise
@@ -43,6 +44,9 @@ edges of noisy layers are off by half as much again; with 9 the traces on four p
 
 REACH = 4
 """Pixels around a layer in which it may take a residual: anti-aliased edges and their blur end within."""
+
+TEXTURE_PX = 8
+"""Half the side of the square, in pixels, from whose mean a texture differs: streaks and grains are up to so wide."""
 
 TEXTURE_RADIUS = 16
 """Half the side of the square, in pixels, in which the variance of the ground is measured."""
@@ -84,9 +88,16 @@ def ground_variance(stack: LayerStack, target: Tensor) -> Tensor:
         through *= 1 - alpha
     plain = ((through > 0.5) & ~edges).float()
     squares = (premultiplied(composite(stack)) - premultiplied(target))[..., :3].square().mean(-1)
+    squares = torch.maximum(squares, _texture(stack.pixels[0, ..., :3]))
     planes = torch.stack([squares.sqrt().sqrt() * plain, plain])[None]
     near = box_mean(planes, TEXTURE_RADIUS) + 1e-3 * planes.mean((2, 3), keepdim=True)
     return STEP + (near[0, 0] / near[0, 1].clamp(min=TINY)) ** 4 / ROOT_TO_SIGMA**4
+
+
+def _texture(colors: Tensor) -> Tensor:
+    """How rough colours (H, W, 3) are, (H, W): the squared difference from their surroundings, mean of channels."""
+    planes = colors.movedim(-1, 0)[None]
+    return (planes - box_mean(planes, TEXTURE_PX))[0].square().mean(0)
 
 
 def given_upward(pixels: Tensor, target: Tensor, variance: Tensor, inner: slice) -> Tensor:

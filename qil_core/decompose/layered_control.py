@@ -23,8 +23,7 @@ from ..resample import resize
 from ..restore import restore, settled
 from ..stack import LayerStack
 from . import MIN_COVERAGE, Decomposed, Entry, Place, Request
-from .builtin.shapes import grown
-from .masks import CLEAR, EDGE_PX, SOLID, filled
+from .masks import CLEAR, SOLID, filled
 from .qwen import Qwen
 
 if TYPE_CHECKING:
@@ -135,8 +134,8 @@ def _ground(layers: Tensor, picture: Tensor) -> Tensor:
     for layer in layers:
         through *= 1 - settled(layer)[1][..., 3]
     rgb, shown = picture[..., :3].cpu().numpy(), picture[..., 3].cpu().numpy() >= SOLID
-    known = ~grown((through < 1 - CLEAR).cpu().numpy(), EDGE_PX) & shown
-    colors = torch.from_numpy(filled(rgb, known)).to(picture)
+    free = (through >= 1 - CLEAR).cpu().numpy() & shown
+    colors = torch.from_numpy(filled(rgb, free)).to(picture)
     return torch.cat([colors, torch.ones_like(colors[..., :1])], dim=2)
 
 

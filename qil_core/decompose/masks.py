@@ -50,8 +50,13 @@ EDGE_PX = 3
 EVEN = 1e-4
 """Variance of a clean plate's channel, in 0..1 squared, up to which it is even: a standard deviation of 2.5/255."""
 
-ROUGH = 4.0
-"""Fine texture, in 1/255 beyond the noise, from which a ground is filled with pieces of itself instead of smoothly."""
+FINE_PX, COARSE_PX = 1.5, 6.0
+"""Texture is what lies between these standard deviations of a blur: finer is noise, coarser is shading."""
+
+TEXTURED = 1.0
+"""Texture, in 1/255, from which a ground is filled with pieces of itself instead of smoothly. Of the grounds of
+`python -m benchmarks filling`, gradients have up to 0.13, textured and photographic ones 3 to 12; noise with a standard
+deviation of 5 has 0.7."""
 
 MAX_PATCHED = 0.5
 """Share of the picture that is covered up to which it is: beyond, too little is seen (step03_ground.MAX_PATCHED)."""
@@ -150,8 +155,8 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
 
 def _ground(seen: _Seen, cover: Floats, union: Mask) -> Floats:
     """Colours (H, W, 3) of the ground."""
-    known = ~grown((cover > CLEAR) | union, EDGE_PX)
-    return filled(seen.rgb, known) if seen.plate is None else _toned(seen.plate, seen.rgb, known)
+    free = ~((cover > CLEAR) | union)
+    return filled(seen.rgb, free) if seen.plate is None else _toned(seen.plate, seen.rgb, _sure(free))
 
 
 def _ground_alpha(shown: Floats, there: Mask, cover: Floats, union: Mask) -> Floats:
@@ -171,7 +176,7 @@ def _cut_out(picture: _Seen, area: Area, union: Mask, cover: Floats, out: Floats
     seen = 1 - above
     own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
     extent = _extent(mask, union[box], near.there)
-    layer[..., 3] = np.where(above >= HIDDEN, extent, np.clip(own, 0, 1))
+    layer[..., 3] = np.where(above >= HIDDEN, extent, np.where(own > CLEAR, np.clip(own, 0, 1), 0))
     layer[..., :3] = _colored(near.rgb, whole, layer[..., 3], above)
     cover = cover.copy()
     cover[box] = whole
@@ -223,26 +228,36 @@ def _colored(rgb: Floats, whole: Floats, alpha: Floats, above: Floats) -> Floats
     return np.clip(np.where(hidden[..., None], under, colors), 0, 1)
 
 
-def filled(rgb: Floats, known: Mask) -> Floats:
-    """The ground (H, W, 3): known colours stay; the others look like them."""
-    if known.all():
+def filled(rgb: Floats, free: Mask) -> Floats:
+    """The ground (H, W, 3): the colours of what is free of layers (H, W) stay, and the others look like them.
+
+    What is free but near a layer is not looked at, since it may hold some of it. Of an even ground it does not stay
+    either: there everybody sees such a trace, while in texture they see that it was exchanged.
+    """
+    known = _sure(free)
+    if free.all():
         return rgb
     if not known.any():
         return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
     colors, trust = rgb * 255, known.astype(np.float32)
-    if _roughness(colors, known) > ROUGH and known.mean() > 1 - MAX_PATCHED:
-        return np.asarray(patch_fill(colors, known) / 255, np.float32)
+    if _texture(colors, known) > TEXTURED and known.mean() > 1 - MAX_PATCHED:
+        return np.where(free[..., None], rgb, patch_fill(colors, known) / 255)
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
     return np.asarray(np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1), np.float32)
 
 
-def _roughness(colors: Floats, known: Mask) -> float:
-    """Fine texture of what is known (h, w), in 1/255: mean difference from a smooth fill of a sixteenth of it."""
+def _sure(free: Mask) -> Mask:
+    """What is free of layers (H, W) and not near one."""
+    return ~grown(~free, EDGE_PX)
+
+
+def _texture(colors: Floats, known: Mask) -> float:
+    """How much texture is seen in what is known (h, w), in 1/255: the mean of a band of its frequencies."""
     import cv2
 
     tones = smooth_fill(colors, known.astype(np.float32))
-    fine = np.abs(tones - cv2.GaussianBlur(tones, (0, 0), 2)).mean(2)
-    return float(fine[known].mean())
+    fine, coarse = (cv2.GaussianBlur(tones, (0, 0), pixels) for pixels in (FINE_PX, COARSE_PX))
+    return float(np.abs(fine - coarse)[known].mean())
 
 
 def _toned(plate: Floats, rgb: Floats, known: Mask) -> Floats:

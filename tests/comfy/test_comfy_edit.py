@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_client import Client, Graph, Refused, Run
-from comfy_graphs import asked, edited, find, flat, node, saving, several, workflow
+from comfy_graphs import asked, edited, find, flat, node, saving, several, with_example, workflow
 from comfy_pictures import Bytes, clear_black, over, slides
 from comfy_server import Server
 from test_comfy_workflows import deck, error, text
@@ -96,7 +96,7 @@ def test_several_instructions_with_variants_still_make_a_deck_with_names(client:
 
 
 def test_the_workflow_of_several_instructions_makes_a_picture_and_a_slide_of_each(client: Client) -> None:
-    graph = workflow("edit_several_instructions")
+    graph = with_example(workflow("edit_several_instructions"))
     edit, apart = find(graph, "EditLayer"), find(graph, "DecomposeToLayers")
     graph[find(graph, "LoadEditModel")] = node("StandInEditModel")
     texts = [value for value in graph.values() if value["class_type"] == "PrimitiveStringMultiline"]

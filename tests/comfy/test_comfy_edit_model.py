@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_client import Client, Graph, Refused
-from comfy_graphs import RUNTIME, edited, find, flat, node, saving, workflow
+from comfy_graphs import RUNTIME, edited, find, flat, node, saving, with_example, workflow
 from comfy_pictures import clear_black, over, slides
 from comfy_server import Server
 from test_comfy_workflows import deck, error, text
@@ -91,7 +91,7 @@ def test_a_folder_that_is_not_there_says_what_an_edit_model_needs(client: Client
 
 
 def test_without_files_the_workflow_shows_the_layers_and_says_which_files_are_missing(client: Client) -> None:
-    graph = workflow("edit_layer_by_words")
+    graph = with_example(workflow("edit_layer_by_words"))
     sheet = find(graph, "PreviewLayers")
     assert client.succeed(graph).output(sheet)["layer_sheet"]
     del graph[sheet]
@@ -100,7 +100,7 @@ def test_without_files_the_workflow_shows_the_layers_and_says_which_files_are_mi
 
 
 def test_the_workflow_runs_with_the_model(client: Client, folder: Path) -> None:
-    graph = workflow("edit_layer_by_words")
+    graph = with_example(workflow("edit_layer_by_words"))
     edit, apart = find(graph, "EditLayer"), find(graph, "DecomposeToLayers")
     graph[find(graph, "LoadEditModel")] = loader(folder)
     graph[edit]["inputs"] |= {"steps": 2, "true_cfg_scale": 1.0, "alpha": "keep"}

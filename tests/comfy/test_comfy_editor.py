@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_client import Client, Graph, Refused, Run
-from comfy_graphs import find, flat, node, saving, taken_apart, workflow
+from comfy_graphs import find, flat, node, saving, taken_apart, with_example, workflow
 from comfy_pictures import clear_black, moved, over, slides
 from comfy_server import Server
 from psd_tools import PSDImage
@@ -149,7 +149,7 @@ def test_a_run_of_the_editor_alone_needs_no_other_output(client: Client) -> None
 
 def test_the_workflow_moves_hides_and_writes_both_files(client: Client, ids: list[str]) -> None:
     """The task of a new user: six nodes, no number typed; here the panel's text comes as an API request sends it."""
-    graph = workflow("edit_one_layer")
+    graph = with_example(workflow("edit_one_layer"))
     assert len(graph) == 6
     graph[find(graph, "DecomposeToLayers")]["inputs"]["layers"] = 5
     edits = {ids[1]: {"dx": 100}, ids[2]: {"hidden": True}, ids[3]: {"hue": 90}}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import websocket
 from comfy_client import Client, Graph, Refused
-from comfy_graphs import RUNTIME, find, node, saving, taken_apart, workflow
+from comfy_graphs import RUNTIME, find, node, saving, taken_apart, with_example, workflow
 from comfy_pictures import over
 from comfy_server import Server
 from PIL import Image
@@ -66,7 +66,7 @@ def test_the_model_takes_a_picture_apart_and_gives_its_caption(client: Client, f
 
 
 def test_the_models_workflow_runs_and_without_files_says_which_are_missing(client: Client, folder: Path) -> None:
-    graph = workflow("model_to_pptx")
+    graph = with_example(workflow("model_to_pptx"))
     loader, apart = find(graph, "LoadLayeredModel"), find(graph, "DecomposeToLayers")
     with pytest.raises(Refused, match=r"qwen_image_layered_bf16.*nothing in models/diffusion_models"):
         client.run(graph)

@@ -21,7 +21,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from comfy_client import Client
-from comfy_graphs import NODES, node, workflow
+from comfy_graphs import NODES, node, with_example, workflow
 from comfy_pictures import over, read, shapes, slides
 from comfy_server import PACK, Server, _command, _stop, _wait, check_requirements, free_port, make_base
 from finder import REPO, Checkout
@@ -77,7 +77,7 @@ def another(checkout: Checkout, base: Path, *flags: str) -> Iterator[tuple[Serve
 
 
 def test_a_deck_and_a_psd_come_back_and_previews_do_not(shell: Shell, server: Server) -> None:
-    graph = workflow("decompose_to_pptx")
+    graph = with_example(workflow("decompose_to_pptx"))
     graph["7"] = node("ExportLayers", layers=["3", 0], names=["3", 1], filename_prefix="run/file", format="PNG files")
     shell.write(graph)
     picture = shell.folder / "my picture.png"
@@ -134,7 +134,7 @@ def test_comfyui_takes_an_id_of_ours_and_a_lost_answer_runs_nothing_twice(server
 
 
 def test_a_failed_node_says_why_and_the_others_go_on(shell: Shell, server: Server, said: Callable[[], str]) -> None:
-    graph = workflow("move_and_recolor_one_layer")
+    graph = with_example(workflow("move_and_recolor_one_layer"))
     shell.write(graph)
     (shell.folder / "jobs.csv").write_text("name,Move the layer.index\nfine,1\nwrong,900\n")
     arguments = ("--set", "1.image=example.png", "--jobs", str(shell.folder / "jobs.csv"))
@@ -166,7 +166,7 @@ def test_what_is_wrong_is_said_before_work_begins(
 
 
 def test_lacking_nodes_and_the_editors_form_are_said(shell: Shell, server: Server, said: Callable[[], str]) -> None:
-    shell.write({**workflow("decompose_to_pptx"), "9": node("NodeThatIsNowhere")})
+    shell.write({**with_example(workflow("decompose_to_pptx")), "9": node("NodeThatIsNowhere")})
     assert shell.run("--server", server.url) == 2
     assert "lacks NodeThatIsNowhere" in said()
     assert shell.run("--server", server.url, workflow=REPO / "workflows" / "decompose_to_pptx.json") == 2

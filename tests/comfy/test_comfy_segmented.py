@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from comfy_browser import load, run, screenshot
 from comfy_client import Client, Graph, Refused, Run
-from comfy_graphs import WORKFLOWS, find, node, saving, workflow
+from comfy_graphs import WORKFLOWS, find, node, saving, with_example, workflow
 from comfy_pictures import BLUE, CENTRES, GREEN, PAPER, RED, Bytes, clear_black, over, read, slides
 from comfy_server import Server
 from PIL import Image, ImageDraw
@@ -36,7 +36,7 @@ STAND_INS = {
 
 def standing_in(name: str) -> Graph:
     """A workflow whose loaders of segmenters need no weights, with its layers and names shown."""
-    graph = workflow(name)
+    graph = with_example(workflow(name))
     for value in graph.values():
         value["class_type"] = STAND_INS.get(value["class_type"], value["class_type"])
     (layers, slot), names = (graph[find(graph, "PreviewLayers")]["inputs"][key] for key in ("layers", "names"))
@@ -127,7 +127,7 @@ def test_the_subject_is_taken_off_its_background(client: Client, example: Bytes)
 )
 def test_without_its_files_a_workflow_names_what_is_missing(client: Client, name: str, file: str) -> None:
     with pytest.raises(Refused, match=rf"{file}\.safetensors"):
-        client.run(workflow(name))
+        client.run(with_example(workflow(name)))
 
 
 def plated(editor: dict[str, Any], **asked: Any) -> Graph:
@@ -216,7 +216,7 @@ def test_a_rough_mask_becomes_a_layer_with_the_pictures_own_edge(
 
 def test_nothing_painted_is_said_so(client: Client, server: Server) -> None:
     Image.new("RGB", (96, 96)).save(server.base / "input" / "square.png")
-    graph = painted_on(workflow("masks_by_hand"), "square.png")
+    graph = painted_on(with_example(workflow("masks_by_hand")), "square.png")
     graph[graph[find(graph, "MasksToLayers")]["inputs"]["image"][0]]["inputs"]["image"] = "square.png"
     assert "All masks are empty" in client.run(graph).error
 
@@ -248,7 +248,8 @@ def paint_the_disc(page: Page) -> None:
 
 
 def test_a_mask_drawn_in_the_mask_editor_becomes_a_layer(page: Page, server: Server, tmp_path: Path) -> None:
-    load(page, json.loads((WORKFLOWS / "masks_by_hand.json").read_text()))
+    graph = (WORKFLOWS / "masks_by_hand.json").read_text().replace("layers_photograph.jpg", "example.png")
+    load(page, json.loads(graph))
     page.evaluate(OPEN)
     page.wait_for_function(SHEET)
     paint_the_disc(page)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comfy_client import Client, Graph, Refused, Run
-from comfy_graphs import edited, find, node, saving, workflow
+from comfy_graphs import edited, find, node, saving, with_example, workflow
 from comfy_pictures import clear_black, slides
 from comfy_server import Server
 from PIL import Image
@@ -97,7 +97,7 @@ def everything(base: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def test_the_api_workflow_edits_a_layer_and_the_key_is_nowhere(client: Client, server: Server, studio: Studio) -> None:
-    graph = workflow("edit_layer_api")
+    graph = with_example(workflow("edit_layer_api"))
     edit, apart = find(graph, "EditLayer"), find(graph, "DecomposeToLayers")
     graph[find(graph, "LoadEditModel")]["inputs"]["source.base_url"] = studio.url
     graph["report"] = node("PreviewAny", source=[edit, 3])

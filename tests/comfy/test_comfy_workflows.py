@@ -17,6 +17,7 @@ from comfy_graphs import (
     stack_of,
     still,
     taken_apart,
+    with_example,
     without_sampling,
     workflow,
 )
@@ -47,7 +48,7 @@ def example(server: Server) -> Bytes:
 
 
 def test_decompose_to_pptx_writes_the_layers_named_and_in_place(client: Client, example: Bytes) -> None:
-    graph = workflow("decompose_to_pptx")
+    graph = with_example(workflow("decompose_to_pptx"))
     apart, exporter = find(graph, "DecomposeToLayers"), find(graph, "ExportPPTX")
     graph = saving(graph, layers=[apart, 0]) | {"names": node("PreviewAny", source=[apart, 1])}
     run = client.succeed(graph)
@@ -85,7 +86,7 @@ def test_the_composite_is_the_picture(client: Client, example: Bytes) -> None:
 
 
 def test_move_and_recolor_one_layer_moves_and_recolors_that_layer_alone(client: Client) -> None:
-    graph = workflow("move_and_recolor_one_layer")
+    graph = with_example(workflow("move_and_recolor_one_layer"))
     apart, move, recolor = (find(graph, name) for name in ("DecomposeToLayers", "TransformLayer", "RecolorLayer"))
     graph[move]["inputs"] |= {"index": 1, "dx": 60.0, "dy": 20.0}
     graph[recolor]["inputs"] |= {"index": 1}
@@ -142,7 +143,7 @@ def test_a_layer_is_found_by_its_name_all_along_a_chain(client: Client) -> None:
 
 
 def test_recursive_split_makes_a_group_and_keeps_the_picture(client: Client, example: Bytes) -> None:
-    graph = workflow("recursive_split")
+    graph = with_example(workflow("recursive_split"))
     apart, split = find(graph, "DecomposeToLayers"), find(graph, "SplitLayer")
     graph[apart]["inputs"]["layers"] = 2
     graph[split]["inputs"]["index"] = -1
@@ -183,7 +184,7 @@ def test_a_workflows_note_names_its_model_files_without_code_marks(name: str) ->
 
 
 def test_the_native_graphs_stack_becomes_a_deck_without_frame_0(client: Client) -> None:
-    graph = workflow("native_graph_to_pptx")
+    graph = with_example(workflow("native_graph_to_pptx"))
     scaled, decoded = find(graph, "ImageScaleToMaxDimension"), find(graph, "VAEDecode")
     graph = saving(without_sampling(graph), scaled=[scaled, 0], frames=[decoded, 0])
     run = client.succeed(graph)
