@@ -1,0 +1,103 @@
+"""The translations fit the texts of the nodes and of the panel. What must be done then is in docs/translating.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from itertools import chain
+
+import pytest
+from translations import LANGUAGES, ROOT, as_text, catalogue, comfy_files, node_texts, nodes, panel_texts, translated
+
+TEXTS = [*node_texts(nodes()), *panel_texts()]
+KEPT = re.compile(r"\{\w+\}|models/\w+|\w+\.safetensors|[A-Z]+_[A-Z_]+|girl/\S|\d+/255|--text|layers\.json")
+"""What a translation must hold as it is: placeholders, and what people copy."""
+
+SAME = {
+    *("640", "1024", "RGB.", "sRGB"),
+    *("euler", "heun", "flash", "_native_cudnn", "_flash_3", "sage", "xformers"),
+    *("PSD", "OpenRaster", "ZIP", "SVG", "PowerPoint"),
+    *("Qwen-Image-Edit", "Qwen-Image-Edit-2509", "Qwen-Image-Edit-2511"),
+}
+"""Names of things, which are the same in every language."""
+
+ENCODINGS = {"zh": "gb2312", "zh-TW": "big5", "ja": "cp932"}
+"""Each holds the characters of one way of writing: a simplified one in a traditional text cannot be encoded."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_of_the_nodes_and_the_panel_is_translated(language: str) -> None:
+    known = catalogue(language)
+    assert not sorted({text.english for text in TEXTS if translated(text, known) is None})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_translation_is_of_a_text_that_there_is(language: str) -> None:
+    """An English text that was changed leaves its old translation behind; it must go."""
+    there = set(chain.from_iterable(TEXTS))
+    assert not [key for key in catalogue(language) if key not in there]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_only_names_of_things_are_the_same_as_in_english(language: str) -> None:
+    known = catalogue(language)
+    assert {text.english for text in TEXTS if translated(text, known) == text.english} <= SAME
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_placeholders_and_what_people_copy_are_left_as_they_are(language: str) -> None:
+    known = catalogue(language)
+    wrong = {
+        text.english: found
+        for text in TEXTS
+        if (found := translated(text, known) or "") and Counter(KEPT.findall(found)) != Counter(KEPT.findall(text.english))
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_is_written_in_the_characters_of_its_language(language: str) -> None:
+    for text in catalogue(language).values():
+        text.encode(ENCODINGS[language])
+        assert text == text.strip()
+
+
+def test_a_changed_text_is_found_as_missing_and_stale() -> None:
+    english = nodes()
+    english["SplitLayer"]["inputs"]["seed"]["tooltips"] = ["Another seed."]
+    changed = list(node_texts(english))
+    assert [text.place for text in changed if translated(text, catalogue("ja")) is None] == [
+        "SplitLayer.inputs.seed.tooltip"
+    ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_comfyui_reads_is_made_of_the_catalogue(language: str) -> None:
+    """If not: python tests/helpers/translations.py"""
+    for name, data in comfy_files(nodes(), catalogue(language)).items():
+        assert (ROOT / "locales" / language / name).read_text(encoding="utf-8") == as_text(data)
+
+
+def test_a_place_can_have_a_translation_of_its_own() -> None:
+    definitions = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert definitions["DecomposeToLayers"]["inputs"]["layers"]["name"] == "图层数"
+    assert definitions["SplitLayer"]["inputs"]["layers"]["name"] == "图层"
+
+
+def test_an_input_inside_a_dynamic_combo_has_its_name_under_one_key() -> None:
+    inputs = json.loads((ROOT / "locales" / "ja" / "nodeDefs.json").read_text(encoding="utf-8"))["DecomposeToLayers"]["inputs"]
+    assert inputs["count_max_layers"]["name"] == "最大レイヤー数"
+
+
+def test_comfyuis_message_compiler_finds_no_syntax_in_names_and_descriptions() -> None:
+    english = {"N": {"display_name": "a@b", "description": "a | {b}", "inputs": {}, "outputs": []}}
+    files = comfy_files(english, {"a@b": "甲@乙", "a | {b}": "甲 | {乙}", "layers": "图层"})
+    assert files["nodeDefs.json"]["N"]["display_name"] == "甲{'@'}乙"
+    assert files["nodeDefs.json"]["N"]["description"] == "甲 {'|'} {'{'}乙{'}'}"
+    assert files["main.json"] == {"nodeCategories": {"layers": "图层"}}
+
+
+def test_no_text_of_the_panel_is_put_together_before_it_is_translated() -> None:
+    """t() takes a literal; panel_texts() raises ValueError otherwise."""
+    assert len(list(panel_texts())) > 80
