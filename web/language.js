@@ -1,8 +1,8 @@
 // Puts the panel and the nodes into the language of ComfyUI's settings. ComfyUI translates most of a node by itself
-// (locales/<language>/nodeDefs.json); here is what it leaves in English: the choices of a combo, and the tooltips of
-// inputs inside a dynamic combo.
+// (locales/<language>/nodeDefs.json); here is what it leaves in English: the choices of a combo, the tooltips of inputs
+// inside a dynamic combo, the names in empty text boxes, and the words by which a node is found.
 import { app } from "../../scripts/app.js";
-import { labelOf, learn, speak, t } from "./words.js";
+import { learn, speak, t, tAt } from "./words.js";
 
 const LANGUAGES = ["zh", "zh-TW", "ja"];
 const PACKAGE = decodeURIComponent(new URL(import.meta.url).pathname.split("/").at(-2));
@@ -14,27 +14,41 @@ async function load(language) {
   else console.error(`${PACKAGE}: the translations for "${language}" cannot be read: ${answer.status}`);
 }
 
-/** Translates the tooltips of inputs that are inside of dynamic combos, in a node's definition. */
-function translateInner(inputs, inner = false) {
-  for (const [, options] of Object.values({ ...inputs?.required, ...inputs?.optional })) {
-    if (inner && options?.tooltip) options.tooltip = t(options.tooltip);
-    for (const choice of options?.options ?? []) if (choice?.inputs) translateInner(choice.inputs, true);
+/** The inputs of a node's definition with their dotted names, those inside of dynamic combos too: [name, options]. */
+function* inputsOf({ required, optional }, before = "") {
+  for (const [name, [, options = {}]] of Object.entries({ ...required, ...optional })) {
+    yield [before + name, options];
+    for (const { inputs } of options.options ?? []) if (inputs) yield* inputsOf(inputs, `${before}${name}.`);
   }
+}
+
+/** Translates in a node's definition what ComfyUI would show as it is. */
+function translateDefinition(nodeData) {
+  for (const [name, options] of inputsOf(nodeData.input)) {
+    const inner = name.includes(".");
+    if (inner && options.tooltip) options.tooltip = t(options.tooltip);
+    const own = name.split(".").at(-1);
+    // an empty text box shows its input's name
+    if (options.multiline && !options.placeholder)
+      options.placeholder = tAt(`${nodeData.name}.inputs.${name}.name`, own);
+  }
+  const aliases = nodeData.search_aliases ?? [];
+  nodeData.search_aliases = [...new Set([...aliases, ...aliases.map((alias) => t(alias))])];
 }
 
 /** Has the combos of a node's inputs show their choices in the user's language. What is stored and sent stays English,
  * and so does ComfyUI's own combo beside a seed. */
 function labelChoices(nodeType, { name: node, input }) {
-  const inputs = Object.keys({ ...input.required, ...input.optional });
-  const isInput = ({ type, name }) => type === "combo" && inputs.includes(name?.split(".")[0]);
+  const inputs = new Set([...inputsOf(input)].map(([name]) => name));
   const { addWidget } = nodeType.prototype;
   nodeType.prototype.addWidget = function (...args) {
     const widget = addWidget.apply(this, args);
-    const { values, getOptionLabel } = widget.options ?? {};
-    const label = (value) => (value === null || value === undefined ? "" : labelOf(node, widget.name, String(value)));
-    const told =
-      isInput(widget) && !getOptionLabel && Array.isArray(values) && values.some((one) => label(one) !== one);
-    if (told) widget.options.getOptionLabel = label;
+    if (widget.type !== "combo" || !inputs.has(widget.name)) return widget;
+    const { values, getOptionLabel } = widget.options;
+    const label = (value) => tAt(`${node}.${widget.name}=${value}`, String(value ?? ""));
+    // only where there is something to translate: ComfyUI's menu has no search box for choices with labels
+    if (!getOptionLabel && Array.isArray(values) && values.some((value) => label(value) !== value))
+      widget.options.getOptionLabel = label;
     return widget;
   };
 }
@@ -50,7 +64,7 @@ app.registerExtension({
   },
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.python_module !== `custom_nodes.${PACKAGE}`) return;
-    translateInner(nodeData.input);
+    translateDefinition(nodeData);
     labelChoices(nodeType, nodeData);
   },
 });

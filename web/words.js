@@ -20,11 +20,9 @@ export function t(english, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** What a choice of a node's input is called: its translation for that input alone, such as that of
- * "CompositeLayers.background=color", or else the one for every place. */
-export function labelOf(node, input, choice) {
-  const own = `${node}.${input}=${choice}`;
-  return tables[language()]?.[own] ?? t(choice);
+/** The same, where a place such as "CompositeLayers.background=color" can have a translation of its own. */
+export function tAt(place, english) {
+  return tables[language()]?.[place] ?? t(english);
 }
 
 /** The name of a blend mode, such as "color-dodge". */

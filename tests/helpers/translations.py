@@ -59,7 +59,7 @@ def nodes() -> Json:
 def english_of(object_info: Mapping[str, Json], package: str) -> Json:
     """The English texts of a package's nodes, out of ComfyUI's /object_info.
 
-    By node: display_name, description, inputs, outputs ({name, tooltip}, by their index). Inputs are {name, tooltips,
+    By node: display_name, description, search_aliases, inputs, outputs ({name, tooltip}, by their index). Inputs are {name, tooltips,
     choices} by their dotted ids; one that several choices of a dynamic combo have may have as many tooltips.
     """
     ours = {name: node for name, node in object_info.items() if node["python_module"] == f"custom_nodes.{package}"}
@@ -78,6 +78,7 @@ def _node(name: str, node: Json) -> Json:
     return {
         "display_name": node["display_name"],
         "description": node["description"],
+        "search_aliases": node["search_aliases"],
         "inputs": inputs,
         "outputs": [{"name": output, "tooltip": tooltip} for output, tooltip in outputs],
     }
@@ -101,6 +102,7 @@ def node_texts(english: Json) -> Iterator[Text]:
     for name, node in english.items():
         yield Text(node["display_name"], f"{name}.display_name")
         yield Text(node["description"], f"{name}.description")
+        yield from (Text(alias, f"{name}.search_aliases") for alias in node["search_aliases"])
         for path, item in node["inputs"].items():
             yield Text(item["name"], f"{name}.inputs.{path}.name")
             yield from (Text(tooltip, f"{name}.inputs.{path}.tooltip") for tooltip in item["tooltips"])
@@ -121,7 +123,9 @@ def panel_texts() -> Iterator[Text]:
     words.js and language.js ask for the nodes' texts alone, which `node_texts` has.
     """
     for path in sorted((ROOT / "web").rglob("*.js")):
-        code = "" if path.parent == ROOT / "web" and path.name in ("words.js", "language.js") else path.read_text("utf-8")
+        code = (
+            "" if path.parent == ROOT / "web" and path.name in ("words.js", "language.js") else path.read_text("utf-8")
+        )
         for call in CALL.finditer(code):
             literal = LITERAL.match(code, call.end())
             if not literal:

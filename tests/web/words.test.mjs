@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { labelOf, learn, modeName, speak, t } from "../../web/words.js";
+import { learn, modeName, speak, t, tAt } from "../../web/words.js";
 
 learn("ja", {
   Hide: "非表示にする",
@@ -36,10 +36,10 @@ test("what is not translated, and a language that is not there, are English", ()
   speaking("ko", () => assert.equal(t("Hide"), "Hide"));
 });
 
-test("a choice can be called otherwise at one input", () => {
+test("a place can have a translation of its own", () => {
   speaking("ja", () => {
-    assert.equal(labelOf("CompositeLayers", "background", "color"), "単色");
-    assert.equal(labelOf("CompositeLayers", "blend.mode", "color"), "カラー");
+    assert.equal(tAt("CompositeLayers.background=color", "color"), "単色");
+    assert.equal(tAt("CompositeLayers.blend.mode=color", "color"), "カラー");
   });
 });
 
