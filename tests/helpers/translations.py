@@ -59,8 +59,9 @@ def nodes() -> Json:
 def english_of(object_info: Mapping[str, Json], package: str) -> Json:
     """The English texts of a package's nodes, out of ComfyUI's /object_info.
 
-    By node: display_name, description, search_aliases, inputs, outputs ({name, tooltip}, by their index). Inputs are {name, tooltips,
-    choices} by their dotted ids; one that several choices of a dynamic combo have may have as many tooltips.
+    By node: display_name, description, search_aliases, inputs, outputs ({name, tooltip}, by their index). Inputs are
+    {name, tooltips, choices} by their dotted ids; one that several choices of a dynamic combo have may have as many
+    tooltips.
     """
     ours = {name: node for name, node in object_info.items() if node["python_module"] == f"custom_nodes.{package}"}
     return {name: _node(name, ours[name]) for name in sorted(ours)}
