@@ -1,6 +1,6 @@
 // Puts the panel and the nodes into the language of ComfyUI's settings. ComfyUI translates most of a node by itself
 // (locales/<language>/nodeDefs.json); here is what it leaves in English: the choices of a combo, the tooltips of inputs
-// inside a dynamic combo, the names in empty text boxes, and the words by which a node is found.
+// inside a dynamic combo, the names in empty text boxes, the words by which a node is found, and our workflows' notes.
 import { app } from "../../scripts/app.js";
 import { learn, speak, t, tAt } from "./words.js";
 
@@ -25,8 +25,7 @@ function* inputsOf({ required, optional }, before = "") {
 /** Translates in a node's definition what ComfyUI would show as it is. */
 function translateDefinition(nodeData) {
   for (const [name, options] of inputsOf(nodeData.input)) {
-    const inner = name.includes(".");
-    if (inner && options.tooltip) options.tooltip = t(options.tooltip);
+    if (options.tooltip) options.tooltip = t(options.tooltip);
     const own = name.split(".").at(-1);
     // an empty text box shows its input's name
     if (options.multiline && !options.placeholder)
@@ -53,6 +52,17 @@ function labelChoices(nodeType, { name: node, input }) {
   };
 }
 
+/** Translates the notes and titles of a workflow of this package, when it is opened. One whose notes people have
+ * changed is their own: it stays as it is. */
+function translateWorkflow({ nodes = [], groups = [] }) {
+  const notes = nodes.filter(({ type, widgets_values: values }) => type === "MarkdownNote" && isText(values?.[0]));
+  if (!notes.some(({ widgets_values: [text] }) => t(text) !== text)) return;
+  for (const titled of [...nodes, ...groups]) if (isText(titled.title)) titled.title = t(titled.title);
+  for (const note of notes) note.widgets_values[0] = t(note.widgets_values[0]);
+}
+
+const isText = (value) => typeof value === "string";
+
 app.registerExtension({
   name: "QwenImageLayered.Language",
   async init() {
@@ -62,6 +72,7 @@ app.registerExtension({
   setup() {
     for (const language of LANGUAGES) if (language !== chosen()) load(language); // in case people change to it
   },
+  beforeConfigureGraph: translateWorkflow,
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.python_module !== `custom_nodes.${PACKAGE}`) return;
     translateDefinition(nodeData);

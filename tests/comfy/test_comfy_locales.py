@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from comfy_browser import FIT, READY, front_end, load, missing
 from comfy_client import Client
+from comfy_graphs import WORKFLOWS, node, stack_of, still
 from comfy_server import PACK, Server
 from translations import LANGUAGES, catalogue, comfy_files, english_of, nodes
 
@@ -32,6 +34,7 @@ SHOWN = """() => {
   const choice = of("count").options.getOptionLabel?.("auto") ?? "auto";
   return [node.title, of("count").label, choice, of("count.max_layers").label, of("count.max_layers").tooltip];
 }"""
+NOTE = "app.graph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value"
 ALIASES = "app.graph.nodes[0].constructor.nodeData.search_aliases"
 
 
@@ -99,6 +102,29 @@ def test_people_read_the_panel_and_the_nodes_in_their_language(page: Page, serve
         assert page.get_by_placeholder("提示词", exact=True).count() == 1
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_workflow_of_ours_is_opened_in_the_language(page: Page, server: Server, language: str) -> None:
+    open_in(page, server, language)
+    workflow = json.loads((WORKFLOWS / "edit_one_layer.json").read_text(encoding="utf-8"))
+    known = catalogue(language)
+    load(page, workflow)
+    assert page.evaluate("app.graph.groups.map((group) => group.title)") == [
+        known[g["title"]] for g in workflow["groups"]
+    ]
+    (note,) = (node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+    assert page.evaluate(NOTE) == known[note]
+
+
+def test_a_workflow_whose_note_was_changed_is_left_alone(page: Page, server: Server) -> None:
+    open_in(page, server, "zh")
+    workflow = json.loads((WORKFLOWS / "edit_one_layer.json").read_text(encoding="utf-8"))
+    (note,) = (node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+    note["widgets_values"][0] = "Mine."
+    load(page, workflow)
+    assert page.evaluate("app.graph.groups.map((group) => group.title)") == [g["title"] for g in workflow["groups"]]
+    assert page.evaluate(NOTE) == "Mine."
+
+
 def test_a_change_of_language_reaches_the_panel_without_a_reload(page: Page, server: Server) -> None:
     """The titles of nodes, ComfyUI's own too, may stay in the language before until the page is loaded again."""
     open_in(page, server, "en")
@@ -108,10 +134,18 @@ def test_a_change_of_language_reaches_the_panel_without_a_reload(page: Page, ser
     page.get_by_text("ワークフローを一度実行してください").wait_for()
 
 
+def test_an_error_ends_with_the_code_of_the_part_that_refused(client: Client) -> None:
+    graph = {**stack_of("example.png"), "wrong": node("TransformLayer", layers=["stack", 0], **still() | {"index": 9})}
+    graph["see"] = node("PreviewImage", images=["wrong", 0])
+    run = client.run(graph)
+    assert run.end == "execution_error"
+    assert run.error.endswith("[QIL-LAYERS]")
+
+
 def test_a_translated_choice_is_sent_in_english(page: Page, server: Server) -> None:
     open_in(page, server, "ja")
     page.evaluate(SHOWN)
     prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
-    (node,) = prompt.values()
-    assert node["inputs"]["count"] == "auto"
-    assert node["inputs"]["sampling"] == "default"
+    (sent,) = prompt.values()
+    assert sent["inputs"]["count"] == "auto"
+    assert sent["inputs"]["sampling"] == "default"

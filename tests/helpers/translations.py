@@ -35,6 +35,12 @@ NOT_OURS = {
 }
 """Inputs whose choices are ComfyUI's or the files of a machine."""
 
+SYNTAX = re.compile(r"[@{}|]")
+"""What vue-i18n's message compiler reads as more than text."""
+
+LEFT_TO_THE_PANEL = {"LayerEditor.inputs.edits.tooltip"}
+"""The tooltip would lie over the panel: web/layer_editor.js takes it out of the node's definition."""
+
 Json = dict[str, Any]
 _open = build_opener(ProxyHandler({})).open
 
@@ -114,6 +120,16 @@ def node_texts(english: Json) -> Iterator[Text]:
     yield Text(CATEGORY, f"nodeCategories.{CATEGORY}")
 
 
+def workflow_texts() -> Iterator[Text]:
+    """Titles and notes of the workflows that the package brings along."""
+    for path in sorted((ROOT / "workflows").glob("*.json")):
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        for titled in [*workflow["nodes"], *workflow.get("groups", [])]:
+            yield from [Text(titled["title"], path.name)] if titled.get("title") else []
+        notes = (node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+        yield from (Text(note["widgets_values"][0], path.name) for note in notes)
+
+
 CALL = re.compile(r"(?<![\w.])t\(\s*")
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -153,8 +169,8 @@ def _definition(name: str, node: Json, known: Mapping[str, str]) -> Json:
         return translated(Text(english, f"{name}.{place}"), known)
 
     def named(item: Json, place: str, tooltips: list[str]) -> Json:
-        # ComfyUI has one tooltip a name: where the choices of a dynamic combo differ, web/language.js has them all
-        tooltip = of(tooltips[0], f"{place}.tooltip") if len(tooltips) == 1 else None
+        tooltip = of(tooltips[0], f"{place}.tooltip") if _is_one_plain_text(tooltips) else None
+        tooltip = None if f"{name}.{place}.tooltip" in LEFT_TO_THE_PANEL else tooltip
         return _without_none({"name": _compiled(of(item["name"], f"{place}.name")), "tooltip": tooltip})
 
     return _without_none(
@@ -173,9 +189,14 @@ def _definition(name: str, node: Json, known: Mapping[str, str]) -> Json:
     )
 
 
+def _is_one_plain_text(tooltips: list[str]) -> bool:
+    """ComfyUI has one tooltip a name, and older front ends compile it. web/language.js has all the others."""
+    return len(tooltips) == 1 and not SYNTAX.search(tooltips[0])
+
+
 def _compiled(text: str | None) -> str | None:
     """A text that vue-i18n's message compiler gives back as it is; names and descriptions go through it."""
-    return text and re.sub(r"[@{}|]", r"{'\g<0>'}", text)
+    return text and SYNTAX.sub(r"{'\g<0>'}", text)
 
 
 def _without_none(items: Mapping[str, Any]) -> Json:

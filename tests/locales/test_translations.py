@@ -8,9 +8,20 @@ from collections import Counter
 from itertools import chain
 
 import pytest
-from translations import LANGUAGES, ROOT, as_text, catalogue, comfy_files, node_texts, nodes, panel_texts, translated
+from translations import (
+    LANGUAGES,
+    ROOT,
+    as_text,
+    catalogue,
+    comfy_files,
+    node_texts,
+    nodes,
+    panel_texts,
+    translated,
+    workflow_texts,
+)
 
-TEXTS = [*node_texts(nodes()), *panel_texts()]
+TEXTS = [*node_texts(nodes()), *panel_texts(), *workflow_texts()]
 KEPT = re.compile(r"\{\w+\}|models/\w+|\w+\.safetensors|[A-Z]+_[A-Z_]+|girl/\S|\d+/255|--text|layers\.json")
 """What a translation must hold as it is: placeholders, and what people copy."""
 
@@ -63,6 +74,14 @@ def test_placeholders_and_what_people_copy_are_left_as_they_are(language: str) -
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_notes_keep_what_is_bold_or_in_italics(language: str) -> None:
+    known = catalogue(language)
+    for note in {text.english for text in workflow_texts() if text.english.startswith("# ")}:
+        for marked in (r"\*\*[^*]+\*\*", r"(?<!\*)\*[^*\s][^*]*\*(?!\*)", r"^(?:-|#|\d\.) ", r"\n\n"):
+            assert len(re.findall(marked, note, re.M)) == len(re.findall(marked, known[note], re.M)), note[:40]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_translation_is_written_in_the_characters_of_its_language(language: str) -> None:
     for text in catalogue(language).values():
         text.encode(ENCODINGS[language])
@@ -96,6 +115,20 @@ def test_an_input_inside_a_dynamic_combo_has_its_name_under_one_key() -> None:
         "inputs"
     ]
     assert inputs["count_max_layers"]["name"] == "最大レイヤー数"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_tooltip_has_syntax_in_it_for_older_front_ends_compile_them(language: str) -> None:
+    definitions = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    items = [item for node in definitions.values() for kind in ("inputs", "outputs") for item in node[kind].values()]
+    assert not [item["tooltip"] for item in items if re.search(r"[@{}|]", item.get("tooltip", ""))]
+    assert "tooltip" not in definitions["MasksToLayers"]["inputs"]["positive_coords"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_tooltip_lies_over_the_panel(language: str) -> None:
+    definitions = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert definitions["LayerEditor"]["inputs"]["edits"].keys() == {"name"}
 
 
 def test_comfyuis_message_compiler_finds_no_syntax_in_names_and_descriptions() -> None:
