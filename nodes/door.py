@@ -21,6 +21,7 @@ import torch
 from comfy_api.latest import io
 
 from ..qil_core.color import parse_color
+from ..qil_core.error_codes import told
 from ..qil_core.errors import QilError
 from ..qil_core.request import readable
 from ..qil_core.text import MAX_LINE, MAX_LIST, MAX_PROMPT, printable, quoted
@@ -60,10 +61,20 @@ class Node(io.ComfyNode):
 def _behind_the_door(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
     @functools.wraps(execute)
     def run(cls: type[Node], **inputs: Any) -> io.NodeOutput:
-        with loggable():
+        with loggable(), _coded():
             return _leaving(execute(cls, **checked(cls.define_schema(), inputs)))
 
     return run
+
+
+@contextmanager
+def _coded() -> Iterator[None]:
+    """A QilError that comes out of here has its code behind its message."""
+    try:
+        yield
+    except QilError as error:
+        error.args = (told(error),)
+        raise
 
 
 @contextmanager
@@ -88,7 +99,7 @@ def refusal(check: Callable[[Any], object], value: Any) -> bool | str:
         if value is not None:
             check(value)
     except QilError as error:
-        return str(error)
+        return told(error)
     return True
 
 

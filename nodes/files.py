@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..qil_core.error_codes import told
 from ..qil_core.errors import QilError
 from ..qil_core.files.format import MERGED, REFUSE, SKIP
 from ..qil_core.files.loading import kinds, load, state, suffixes
@@ -79,7 +80,7 @@ class LoadLayers(Node):
         try:
             _paths(kwargs.get("source") or {})
         except QilError as error:
-            return str(error)
+            return told(error)
         return True
 
     @classmethod

@@ -28,6 +28,7 @@ from ..qil_core.editor.items import known_cuts
 from ..qil_core.editor.picks import Cut, cut_fields, read_cuts
 from ..qil_core.editor.previews import Preview, preview
 from ..qil_core.editor.reading import mapping
+from ..qil_core.error_codes import told
 from ..qil_core.errors import QilError
 from ..qil_core.kept import Kept
 from ..qil_core.stack import Box, LayerStack, content_box
@@ -105,9 +106,9 @@ def _answering(work: Callable[[dict[str, Any]], Any]) -> host.Answer:
             body = _object(await read(MAX_BODY))
             return 200, await asyncio.get_running_loop().run_in_executor(_workers, _quietly, work, body)
         except LayersGone as error:
-            return GONE, {"error": str(error)}
+            return GONE, {"error": told(error)}
         except QilError as error:
-            return 400, {"error": str(error)}
+            return 400, {"error": told(error)}
         finally:
             _waiting.pop()
 

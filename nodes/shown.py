@@ -26,13 +26,14 @@ def layer_sheet(stack: LayerStack) -> dict[str, Any]:
     count = min(len(stack), MAX_CELLS)
     layers = each(range(count), lambda i: _layer(stack, i), stack.pixels.device)
     flat = f"{stack.width} x {stack.height} px, {len(stack)} layers"
-    layers.append({"name": "composite", "detail": flat, "picture": _picture(composite(stack))})
+    whole = {"name": "composite", "detail": flat, "size": [stack.width, stack.height], "count": len(stack)}
+    layers.append({**whole, "picture": _picture(composite(stack))})
     return {"layer_sheet": [{"layers": layers}]}
 
 
 def _layer(stack: LayerStack, index: int) -> dict[str, Any]:
-    name, covers = f"{index}  {stack.names[index]}", f"covers {stack.coverage(index):.1%}"
-    return {"name": name, "detail": covers, "picture": _picture(stack.pixels[index])}
+    name, covers = f"{index}  {stack.names[index]}", stack.coverage(index)
+    return {"name": name, "detail": f"covers {covers:.1%}", "covers": covers, "picture": _picture(stack.pixels[index])}
 
 
 def comparison(before: LayerStack, after: LayerStack) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_a_device_that_is_not_there_is_one_line_and_names_those_that_are(
     assert main(["decompose", str(picture), "-o", str(tmp_path / "o"), *asked]) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith('qil: The device "nosuch:1" cannot be used here')
-    assert line.endswith("cpu.")
+    assert line.endswith("cpu. [QIL-MEMORY]")
 
 
 def test_composite_puts_the_picture_back(picture: Path, tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_a_bad_picture_among_several_is_named_and_the_others_are_done(
     assert first.startswith(f"qil: {tmp_path / 'bad.png'}: ")
     assert first.count("cannot be read as a picture") == 1
     assert second.startswith(f"qil: {tmp_path / 'none.png'}: There is no file")
-    assert summary == f"qil: 2 of 4 pictures failed: {tmp_path / 'bad.png'}, {tmp_path / 'none.png'}."
+    assert summary == f"qil: 2 of 4 pictures failed: {tmp_path / 'bad.png'}, {tmp_path / 'none.png'}. [QIL-BATCH]"
 
 
 def test_pictures_that_would_share_a_folder_are_refused_before_the_work(

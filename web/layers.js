@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { after } from "./show/after.js";
+import { t } from "./words.js";
 
 const PACKAGE = decodeURIComponent(new URL(import.meta.url).pathname.split("/").at(-2));
 const KEPT = "files"; // the node property that brings the buttons back when the graph is loaded again
@@ -9,14 +10,16 @@ const KEPT = "files"; // the node property that brings the buttons back when the
 const isOurs = ({ python_module, output_node }) => output_node && python_module === `custom_nodes.${PACKAGE}`;
 const address = ({ filename, subfolder, type }) => `/view?${new URLSearchParams({ filename, subfolder, type })}`;
 
+const named = ({ filename, type }) => ({ file: filename, folder: type });
+
 function warn(detail) {
-  app.extensionManager.toast.add({ severity: "warn", summary: "Cannot download", detail, life: 8000 });
+  app.extensionManager.toast.add({ severity: "warn", summary: t("Cannot download"), detail, life: 8000 });
 }
 
 async function download(file) {
   const found = await api.fetchApi(address(file), { method: "HEAD" });
   if (!found.ok)
-    return warn(`${file.filename} is not in ComfyUI's ${file.type} folder. Change filename_prefix and run again.`);
+    return warn(t("{file} is not in ComfyUI's {folder} folder. Change filename_prefix and run again.", named(file)));
   const link = document.createElement("a");
   link.href = api.apiURL(address(file));
   link.download = file.filename;
@@ -26,7 +29,9 @@ async function download(file) {
 }
 
 function addButton(node, file) {
-  const button = node.addWidget("button", `Download ${file.filename}`, null, () => download(file), { serialize: false });
+  const button = node.addWidget("button", t("Download {file}", named(file)), null, () => download(file), {
+    serialize: false,
+  });
   button.serialize = false; // keeps it out of widgets_values
   button.offersFile = true;
 }

@@ -1,12 +1,13 @@
 // An upload button for Load Layers. ComfyUI's own upload widgets take pictures, audio, video and 3D models only.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { t } from "./words.js";
 
 let kinds = []; // endings such as ".psd": the node's definition says which files are read
 const widget = (node, name) => node.widgets?.find((found) => found.name === name);
 
 function warn(detail) {
-  app.extensionManager.toast.add({ severity: "warn", summary: "Cannot upload", detail, life: 8000 });
+  app.extensionManager.toast.add({ severity: "warn", summary: t("Cannot upload"), detail, life: 8000 });
 }
 
 async function upload(file) {
@@ -37,7 +38,7 @@ function choose(node, names) {
 
 async function take(node, files) {
   const mixed = files.length > 1 && [...files].some((file) => !file.name.toLowerCase().endsWith(".png"));
-  if (mixed) return warn(`Give one file (${kinds.join(", ")}), or several PNG files.`);
+  if (mixed) return warn(t("Give one file ({kinds}), or several PNG files.", { kinds: kinds.join(", ") }));
   const order = (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true });
   const names = [];
   try {
@@ -49,7 +50,11 @@ async function take(node, files) {
 }
 
 function pick(node) {
-  const input = Object.assign(document.createElement("input"), { type: "file", accept: kinds.join(","), multiple: true });
+  const input = Object.assign(document.createElement("input"), {
+    type: "file",
+    accept: kinds.join(","),
+    multiple: true,
+  });
   input.onchange = () => take(node, input.files);
   input.click();
 }
@@ -62,7 +67,7 @@ app.registerExtension({
     const created = nodeType.prototype.onNodeCreated;
     nodeType.prototype.onNodeCreated = function (...args) {
       const result = created?.apply(this, args);
-      const button = this.addWidget("button", "Upload layers", null, () => pick(this), { serialize: false });
+      const button = this.addWidget("button", t("Upload layers"), null, () => pick(this), { serialize: false });
       button.serialize = false; // keeps it out of widgets_values
       this.onDragOver = (event) => Boolean(event?.dataTransfer?.types?.includes?.("Files"));
       this.onDragDrop = (event) => {

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from .. import __version__
+from ..error_codes import told
 from ..errors import QilError
 from . import batch, decompose, layers, run
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return CUT_OFF
     except QilError as error:
-        print(f"qil: {error}", file=sys.stderr)
+        print(f"qil: {told(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("qil: stopped", file=sys.stderr)

@@ -33,6 +33,7 @@ from ..decompose.automatic import Limits
 from ..decompose.made import check_files, differences
 from ..decompose.registry import entry, open_by_name
 from ..elements import from_values
+from ..error_codes import told
 from ..errors import QilError
 from ..options import read_all
 from ..request import LATER
@@ -97,7 +98,7 @@ def _before_work() -> Iterator[None]:
     try:
         yield
     except QilError as error:
-        print(f"qil: {error}", file=sys.stderr)
+        print(f"qil: {told(error)}", file=sys.stderr)
         raise SystemExit(UNDONE) from None
 
 

@@ -16,6 +16,7 @@ from ..decompose.automatic import Limits, decompose_automatically
 from ..decompose.registry import DECOMPOSERS, open_by_name
 from ..decompose.run import Report, decompose
 from ..elements import parse_elements
+from ..error_codes import told
 from ..errors import QilError
 from ..files.format import EDITABLE, PICTURES, WAYS, Format, Options
 from ..files.picture import load_picture
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
         try:
             take_apart(source=source, folder=options.output / source.stem)
         except QilError as error:
-            print(f"qil: {source}: {error}", file=sys.stderr)
+            print(f"qil: {source}: {told(error)}", file=sys.stderr)
             failed.append(str(source))
     if failed:
         raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")

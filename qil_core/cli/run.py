@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from ..error_codes import told
 from ..errors import QilError
 from ..remote.address import DEFAULT, ENVIRONMENT, header, server_urls
 from ..remote.jobs import Job, jobs_of
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace) -> None:
         check_disk(options.output)
         record = Record(options.output, workflow)
     except QilError as error:
-        print(f"qil: {error}", file=sys.stderr)
+        print(f"qil: {told(error)}", file=sys.stderr)
         raise SystemExit(UNBEGUN) from None
     with closing(record):
         pool = Pool(workflow, servers, options.output, options.timeout, options.wait)

@@ -1,6 +1,7 @@
 // The previews that the node wrote: fetched from ComfyUI's temp folder and read into arrays.
 
 import { readPng } from "./pixels/png.js";
+import { t } from "../words.js";
 
 const MOST_LAYERS = 1000;
 const GONE = 410; // the status of an answer that says: run the workflow first
@@ -23,7 +24,9 @@ export function isShown(data) {
   if (!isPair(data?.canvas, 1, 1e6) || !isPair(data?.small, 1, MAX_SIDE)) return false;
   if (!Array.isArray(data.layers) || !data.layers.length || data.layers.length > MOST_LAYERS) return false;
   if (!areCuts(data.cuts ?? [])) return false;
-  return data.layers.every((layer) => typeof layer.id === "string" && typeof layer.name === "string" && isPicture(layer));
+  return data.layers.every(
+    (layer) => typeof layer.id === "string" && typeof layer.name === "string" && isPicture(layer),
+  );
 }
 
 const areCuts = (cuts) =>
@@ -42,7 +45,7 @@ export async function withPixels(data, fetchApi) {
 async function read(picture, fetchApi) {
   if (!picture) return null;
   const answer = await fetchApi(address(picture));
-  if (!answer.ok) throw new Error(`${picture.filename} is not in ComfyUI's temp folder any more`);
+  if (!answer.ok) throw new Error(t("{file} is not in ComfyUI's temp folder any more", { file: picture.filename }));
   return readPng(await answer.arrayBuffer());
 }
 
@@ -63,7 +66,9 @@ async function ask(route, body, fetchApi) {
   const answer = await fetchApi(`/qil/layer_editor/${route}`, { method: "POST", headers, body: JSON.stringify(body) });
   const found = await answer.json().catch(() => ({}));
   if (answer.ok) return found;
-  throw Object.assign(new Error(found.error ?? `The server answers ${answer.status}`), { gone: answer.status === GONE });
+  throw Object.assign(new Error(found.error ?? t("The server answers {status}", answer)), {
+    gone: answer.status === GONE,
+  });
 }
 
 /** The mask of cut `name` of the cuts: {box, bytes} in pixels of the layer's canvas, a byte a pixel, or null. */
@@ -80,6 +85,6 @@ export async function askMask(cut, name, fetchApi) {
 /** The layers that cuts make, with their pixels. */
 export async function askCuts(cut, fetchApi) {
   const { cuts } = await ask("cut", { cut }, fetchApi);
-  if (!areCuts(cuts)) throw new Error("The server's answer cannot be read");
+  if (!areCuts(cuts)) throw new Error(t("The server's answer cannot be read"));
   return cutsWithPixels(cuts, fetchApi);
 }

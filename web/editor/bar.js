@@ -5,6 +5,7 @@ import { button, element } from "./dom.js";
 import { splitName } from "./names.js";
 import { MODES } from "./pixels/blend.js";
 import { editOf, withEdit } from "./state.js";
+import { modeName, t } from "../words.js";
 
 const GREATEST_TURN = 180; // degrees of the hue slider, to both sides
 
@@ -37,44 +38,44 @@ export class Bar {
       { className: "qle-tools", role: "toolbar" },
       tool(
         "undo",
-        "Undo (Ctrl-Z)",
+        t("Undo (Ctrl-Z)"),
         () => (panel.tool.active ? panel.tool : panel).undo(),
         () => (panel.tool.active ? panel.tool : panel).history.past.length > 0,
       ),
       tool(
         "redo",
-        "Redo (Ctrl-Shift-Z)",
+        t("Redo (Ctrl-Shift-Z)"),
         () => (panel.tool.active ? panel.tool : panel).redo(),
         () => (panel.tool.active ? panel.tool : panel).history.future.length > 0,
       ),
       space(),
       (this.pick = tool(
         "pick",
-        "Pick: cut a thing out of a layer (P)",
+        t("Pick: cut a thing out of a layer (P)"),
         () => panel.tool.toggle(),
         () => Boolean(panel.scene),
       )),
       space(),
-      tool("flipX", "Flip left and right", () => flip(panel, "flip_x"), some),
-      tool("flipY", "Flip top and bottom", () => flip(panel, "flip_y"), some),
-      tool("reset", "Reset: back to how the layer came", () => reset(panel), some),
+      tool("flipX", t("Flip left and right"), () => flip(panel, "flip_x"), some),
+      tool("flipY", t("Flip top and bottom"), () => flip(panel, "flip_y"), some),
+      tool("reset", t("Reset: back to how the layer came"), () => reset(panel), some),
       space(),
-      tool("copy", "Duplicate (Ctrl-D)", () => duplicate(panel), some),
-      tool("merge", "Merge the selected layers (Ctrl-E)", () => mergeSelected(panel), several),
+      tool("copy", t("Duplicate (Ctrl-D)"), () => duplicate(panel), some),
+      tool("merge", t("Merge the selected layers (Ctrl-E)"), () => mergeSelected(panel), several),
       tool(
         "unmerge",
-        "Take a merged layer apart again",
+        t("Take a merged layer apart again"),
         () => unmergeSelected(panel),
         () => canUnmerge(panel),
       ),
-      tool("group", "Group the selected layers (Ctrl-G)", () => group(panel), some),
-      tool("ungroup", "Take the selected layers out of their group", () => ungroup(panel), inGroup),
+      tool("group", t("Group the selected layers (Ctrl-G)"), () => group(panel), some),
+      tool("ungroup", t("Take the selected layers out of their group"), () => ungroup(panel), inGroup),
       element("span", { className: "qle-fill" }),
       this.makePages(),
       this.compare,
       tool(
         "fit",
-        "Show all of the picture (0)",
+        t("Show all of the picture (0)"),
         () => panel.canvas.fit(),
         () => Boolean(panel.scene),
       ),
@@ -86,8 +87,8 @@ export class Bar {
     const turn = (step) =>
       this.panel.open((this.panel.number + step + this.panel.stacks.length) % this.panel.stacks.length);
     this.page = element("span", { className: "qle-page" });
-    const back = button("back", "The picture before", () => turn(-1), "qle-icon");
-    const next = button("folded", "The next picture", () => turn(1), "qle-icon");
+    const back = button("back", t("The picture before"), () => turn(-1), "qle-icon");
+    const next = button("folded", t("The next picture"), () => turn(1), "qle-icon");
     return (this.pages = element("span", { className: "qle-pages" }, back, this.page, next));
   }
 
@@ -97,7 +98,7 @@ export class Bar {
       this.panel.comparing = on;
       this.panel.canvas.repaint();
     };
-    const made = button("compare", "Hold to see the original", () => this.panel.focus());
+    const made = button("compare", t("Hold to see the original"), () => this.panel.focus());
     made.addEventListener("pointerdown", show(true));
     for (const kind of ["pointerup", "pointerleave", "pointercancel"]) made.addEventListener(kind, show(false));
     return made;
@@ -108,7 +109,7 @@ export class Bar {
     this.fields = [
       this.slider(
         "opacity",
-        "Opacity",
+        t("Opacity"),
         0,
         100,
         (edit) => Math.round(edit.opacity * 100),
@@ -118,7 +119,7 @@ export class Bar {
       this.modes(),
       this.slider(
         "hue",
-        "Hue",
+        t("Hue"),
         -GREATEST_TURN,
         GREATEST_TURN,
         (edit) => Math.round(edit.hue),
@@ -137,13 +138,13 @@ export class Bar {
         (value, edit, place) => ({ dy: edit.dy + value - place[1] }),
       ),
       this.number(
-        "Scale",
+        t("Scale"),
         (edit) => Math.round(edit.scale_x * 1000) / 10,
         (value, edit) => scaled(edit, value / 100),
         "%",
       ),
       this.number(
-        "Angle",
+        t("Angle"),
         (edit) => Math.round(edit.rotation * 10) / 10,
         (rotation) => ({ rotation }),
         "°",
@@ -169,27 +170,30 @@ export class Bar {
   }
 
   modes() {
-    const select = element("select", { className: "qle-select", title: "Blend mode" });
-    select.append(...MODES.map((mode) => element("option", { value: mode }, mode.replace("-", " "))));
+    const select = element("select", { className: "qle-select", title: t("Blend mode") });
+    select.append(...MODES.map((mode) => element("option", { value: mode }, modeName(mode))));
     select.addEventListener("change", () => this.panel.change({ mode: select.value }));
     const show = ({ mode }) => {
       const known = MODES.includes(mode);
       select.querySelector(".qle-other")?.remove();
-      if (!known) select.append(element("option", { value: mode, className: "qle-other" }, `${mode} (not shown live)`));
+      if (!known)
+        select.append(
+          element("option", { value: mode, className: "qle-other" }, t("{mode} (not shown live)", { mode })),
+        );
       select.value = mode;
     };
-    return { element: field("Blend", select), show };
+    return { element: field(t("Blend"), select), show };
   }
 
   color() {
     const input = element("input", {
       type: "color",
       className: "qle-color",
-      title: "Colourise: give the layer one colour, light and dark stay",
+      title: t("Colourise: give the layer one colour, light and dark stay"),
     });
     const clear = button(
       "clear",
-      "Back to the layer's own colours",
+      t("Back to the layer's own colours"),
       () => this.panel.change({ color: "", hue: 0 }),
       "qle-icon",
     );
@@ -199,7 +203,7 @@ export class Bar {
       input.classList.toggle("qle-unset", !color);
       clear.hidden = !color && !hue;
     };
-    return { element: field("Colour", input, clear), show };
+    return { element: field(t("Colour"), input, clear), show };
   }
 
   number(title, get, set, unit = "") {
@@ -237,11 +241,14 @@ export class Bar {
     this.pick.setAttribute("aria-pressed", String(picking));
     this.compare.hidden = !panel.original;
     this.pages.hidden = panel.stacks.length < 2;
-    this.page.textContent = `${(panel.number ?? 0) + 1} of ${panel.stacks.length}`;
+    this.page.textContent = t("{number} of {count}", {
+      number: (panel.number ?? 0) + 1,
+      count: panel.stacks.length,
+    });
     this.properties.hidden = !panel.scene || picking;
     this.inputs.hidden = !panel.selected.length;
     this.hint.hidden = Boolean(panel.selected.length);
-    this.hint.textContent = "Click a layer in the picture or in the list. Double-click a name to change it.";
+    this.hint.textContent = t("Click a layer in the picture or in the list. Double-click a name to change it.");
     if (!panel.selected.length || !panel.scene) return;
     const locked = !panel.free.length;
     this.inputs.querySelectorAll("input, select").forEach((input) => (input.disabled = locked));

@@ -7,20 +7,23 @@ import { HANDLES, corners, handlePoint } from "./geometry.js";
 import { Gestures } from "./gestures.js";
 import { editOf } from "./state.js";
 import { HANDLE, View } from "./view.js";
+import { t } from "../words.js";
 
 const STALK = 22; // from the upper edge to the handle that rotates
 const CHECKER = 8; // CSS pixels of a square behind clear places
 const MAX_DENSITY = 3; // device pixels a CSS pixel that are drawn at the most
 const SMALL = 0.75; // device pixels a pixel of the scene, below which half of them do while something is dragged
 const WHEEL = 0.0015; // zoom a pixel of the wheel
-const LABEL =
-  "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides; P picks a thing to cut out";
+const label = () =>
+  t(
+    "Layers: click picks one, a second click the one below; drag moves, arrow keys move by 1, with Shift by 10; Delete hides; P picks a thing to cut out",
+  );
 
 export class Canvas {
   constructor(panel) {
     this.panel = panel;
     this.view = new View();
-    this.element = element("canvas", { className: "qle-canvas", tabIndex: 0, role: "application", ariaLabel: LABEL });
+    this.element = element("canvas", { className: "qle-canvas", tabIndex: 0, role: "application", ariaLabel: label() });
     // ComfyUI's undo leaves keys alone that go to an element of this type; the panel has an undo of its own
     this.element.type = "textarea";
     [this.fine, this.coarse] = [document.createElement("canvas"), document.createElement("canvas")];

@@ -4,6 +4,7 @@ import { reorder, toggleHidden, toggleLocked } from "./actions.js";
 import { button, element, icon, relabel } from "./dom.js";
 import { joinName, rowsOf, splitName } from "./names.js";
 import { PLAIN, editOf, renamedGroup, withEdit } from "./state.js";
+import { modeName, t } from "../words.js";
 
 const THUMB = 36; // CSS pixels
 const INDENT = 14; // CSS pixels a group
@@ -14,7 +15,7 @@ export class LayerList {
   constructor(panel) {
     this.panel = panel;
     this.thumbs = new Map();
-    this.rows = element("div", { className: "qle-rows", role: "listbox", ariaLabel: "Layers, topmost first" });
+    this.rows = element("div", { className: "qle-rows", role: "listbox", ariaLabel: t("Layers, topmost first") });
     this.line = element("div", { className: "qle-line", hidden: true });
     this.element = element("div", { className: "qle-list" }, this.rows, this.line);
     this.rows.addEventListener("pointerdown", (event) => this.down(event));
@@ -79,7 +80,7 @@ export class LayerList {
     row.style.paddingLeft = `${6 + depth * INDENT}px`;
     const fold = button(
       folded ? "folded" : "open",
-      folded ? "Unfold the group" : "Fold the group",
+      folded ? t("Unfold the group") : t("Fold the group"),
       () => this.fold(key),
       "qle-icon",
     );
@@ -108,14 +109,14 @@ export class LayerList {
   }
 
   eye(ids, hidden) {
-    const made = button("eye", "Hide", () => toggleHidden(this.panel, ids), "qle-icon qle-eye");
-    if (hidden) relabel(made, "eyeOff", "Show");
+    const made = button("eye", t("Hide"), () => toggleHidden(this.panel, ids), "qle-icon qle-eye");
+    if (hidden) relabel(made, "eyeOff", t("Show"));
     return made;
   }
 
   lock(ids, locked) {
-    const made = button("unlock", "Lock", () => toggleLocked(this.panel, ids), "qle-icon qle-lock");
-    if (locked) relabel(made, "lock", "Unlock");
+    const made = button("unlock", t("Lock"), () => toggleLocked(this.panel, ids), "qle-icon qle-lock");
+    if (locked) relabel(made, "lock", t("Unlock"));
     made.classList.toggle("qle-on", locked);
     return made;
   }
@@ -271,7 +272,7 @@ export class LayerList {
 function detail(edit) {
   const words = [];
   if (edit.opacity !== PLAIN.opacity) words.push(`${Math.round(edit.opacity * 100)} %`);
-  if (edit.mode !== PLAIN.mode) words.push(edit.mode.replace("-", " "));
+  if (edit.mode !== PLAIN.mode) words.push(modeName(edit.mode));
   return words.join(" · ");
 }
 

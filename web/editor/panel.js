@@ -13,9 +13,9 @@ import { PickBar } from "./pick_bar.js";
 import { Scene } from "./scene.js";
 import { Pieces } from "./sources.js";
 import { EMPTY, editOf, originalOf, parseState, stateText, withEdits, withoutStale } from "./state.js";
+import { t } from "../words.js";
 
 const REST = 150; // milliseconds
-const WAITING = "Run the workflow once: the layers appear here, and you can move, hide and recolour them.";
 
 export class Panel {
   /** host: {fetchApi, changed(), run()}. */
@@ -49,7 +49,7 @@ export class Panel {
     this.element.addEventListener("keydown", (event) => handleKey(this, event));
     for (const kind of ["pointerdown", "contextmenu", "dblclick"])
       this.element.addEventListener(kind, (event) => event.stopPropagation());
-    this.wait(WAITING);
+    this.wait(t("Run the workflow once: the layers appear here, and you can move, hide and recolour them."));
   }
 
   /** The widget's text: as it was given, letter for letter, until something is edited. */
@@ -90,7 +90,7 @@ export class Panel {
       this.fill(full);
     } catch (error) {
       if (turn !== this.opening) return;
-      this.trouble = `Run the workflow to fill the panel again: ${error.message}.`;
+      this.trouble = t("Run the workflow to fill the panel again: {why}.", { why: error.message });
       if (this.scene) this.refreshNotice();
       else this.wait(this.trouble);
     }
@@ -119,7 +119,7 @@ export class Panel {
       "button",
       { type: "button", className: "qle-run", onclick: () => this.host.run() },
       icon("run"),
-      "Run",
+      t("Run"),
     );
     this.message.replaceChildren(element("p", {}, text), run);
     this.refresh();
@@ -205,7 +205,7 @@ export class Panel {
       this.pieces.take(await askCuts(Object.fromEntries(known), this.host.fetchApi));
       if (this.shown.cut === state.cut) this.show(this.shown);
     } catch (error) {
-      this.trouble = `The things that were cut out are shown after the next run: ${error.message}`;
+      this.trouble = t("The things that were cut out are shown after the next run: {why}", { why: error.message });
       this.refreshNotice();
     }
   }
@@ -233,14 +233,15 @@ export class Panel {
 
   refreshNotice() {
     const { stale } = this;
-    if (this.problem) this.tell(`The edits cannot be read: ${this.problem}`, "Start over", () => this.commit(EMPTY));
-    else if (this.trouble && this.scene) this.tell(this.trouble, "Run", () => this.host.run());
-    else if (stale.length) this.tell(staleText(stale.length, this.staleNames(stale)), "Forget", () => this.forget());
+    if (this.problem)
+      this.tell(t("The edits cannot be read: {why}", { why: this.problem }), t("Start over"), () => this.commit(EMPTY));
+    else if (this.trouble && this.scene) this.tell(this.trouble, t("Run"), () => this.host.run());
+    else if (stale.length) this.tell(staleText(stale.length, this.staleNames(stale)), t("Forget"), () => this.forget());
     else this.notice.hidden = true;
   }
 
   staleNames(stale) {
-    const nameOf = (id) => editOf(this.history.present, id).name || this.knownNames.get(originalOf(id)) || "unnamed";
+    const nameOf = (id) => editOf(this.history.present, id).name || this.knownNames.get(originalOf(id)) || t("unnamed");
     const names = [...new Set(stale.map(nameOf))];
     return names.slice(0, 4).join(", ") + (names.length > 4 ? " ..." : "");
   }
@@ -273,6 +274,6 @@ export class Panel {
 }
 
 function staleText(count, names) {
-  const edits = count > 1 ? `${count} edits belong` : "1 edit belongs";
-  return `${edits} to layers that are not in this stack: ${names}. Kept, not used.`;
+  if (count === 1) return t("1 edit belongs to a layer that is not in this stack: {names}. Kept, not used.", { names });
+  return t("{count} edits belong to layers that are not in this stack: {names}. Kept, not used.", { count, names });
 }

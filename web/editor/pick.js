@@ -6,13 +6,12 @@ import { backward, center, repivoted } from "./geometry.js";
 import { History } from "./history.js";
 import { MaskPicture } from "./mask.js";
 import { editOf, freshCut, isCopy, withEdit } from "./state.js";
+import { t } from "../words.js";
 
 const MOST_GROW = 64; // pixels (qil_core/editor/picks.py)
 const MOST_CLICKS = 100; // of a kind
 const NOTHING = Object.freeze({ of: null });
 const LOOKS = ["name", "hidden", "locked"]; // of a layer, that its thing does not take over
-const START = "Click the thing. A drag draws a box around it, Alt-click takes away.";
-const GO_ON = "Click what is missing, Alt-click what is too much.";
 
 export class PickTool {
   constructor(panel) {
@@ -60,10 +59,10 @@ export class PickTool {
   whyNot(id) {
     const { panel } = this;
     const name = panel.names[id];
-    if (panel.items.merged[id]) return `“${name}” is a merged layer: take it apart first.`;
-    if (isCopy(id)) return `“${name}” is a duplicate: pick in the layer itself.`;
-    if (editOf(panel.shown, id).locked) return `“${name}” is locked: unlock it first.`;
-    return panel.scene.boxOf(panel.shown, panel.items, id) ? "" : `“${name}” is empty.`;
+    if (panel.items.merged[id]) return t("“{name}” is a merged layer: take it apart first.", { name });
+    if (isCopy(id)) return t("“{name}” is a duplicate: pick in the layer itself.", { name });
+    if (editOf(panel.shown, id).locked) return t("“{name}” is locked: unlock it first.", { name });
+    return panel.scene.boxOf(panel.shown, panel.items, id) ? "" : t("“{name}” is empty.", { name });
   }
 
   say(error) {
@@ -78,11 +77,11 @@ export class PickTool {
     const place = this.inLayer(of, point);
     const [left, top, right, bottom] = this.panel.scene.boxOf(this.panel.shown, this.panel.items, of);
     const beside = place[0] < left || place[1] < top || place[0] >= right || place[1] >= bottom;
-    if (beside) return this.say(`“${this.panel.names[of]}” shows nothing there.`);
-    if (away && !this.pick.box && !this.pick.inside) return this.say("Click in the thing first, or draw a box.");
+    if (beside) return this.say(t("“{name}” shows nothing there.", { name: this.panel.names[of] }));
+    if (away && !this.pick.box && !this.pick.inside) return this.say(t("Click in the thing first, or draw a box."));
     const key = away ? "outside" : "inside";
     const points = this.pick[key] ?? [];
-    if (points.length >= MOST_CLICKS) return this.say("These are too many clicks: draw a box, and begin anew.");
+    if (points.length >= MOST_CLICKS) return this.say(t("These are too many clicks: draw a box, and begin anew."));
     this.push({ ...this.pick, of, [key]: [...points, place] });
   }
 
@@ -101,7 +100,8 @@ export class PickTool {
       bounded(Math.max(...xs), width),
       bounded(Math.max(...ys), height),
     ];
-    if (box[0] >= box[2] || box[1] >= box[3]) return this.say("The box lies beside the layer: draw it over the thing.");
+    if (box[0] >= box[2] || box[1] >= box[3])
+      return this.say(t("The box lies beside the layer: draw it over the thing."));
     this.push({ of, box });
   }
 
@@ -109,7 +109,7 @@ export class PickTool {
   layerAt(point) {
     const { scene, shown, items } = this.panel;
     const [top] = scene.at(shown, items, point);
-    const why = top ? this.whyNot(top) : "There is no layer there.";
+    const why = top ? this.whyNot(top) : t("There is no layer there.");
     if (why) this.say(why);
     return why ? null : top;
   }
@@ -166,7 +166,7 @@ export class PickTool {
       const found = await askMask(cut, id, panel.host.fetchApi);
       if (!this.active || pick !== this.pick) return;
       this.mask = found && new MaskPicture(found, pick);
-      if (!found) this.error = "Nothing is left of the pick: click in the thing.";
+      if (!found) this.error = t("Nothing is left of the pick: click in the thing.");
     } catch (error) {
       if (this.active && pick === this.pick) this.fail(error);
     }
@@ -228,7 +228,9 @@ export class PickTool {
   /** What is to be done, or went wrong. */
   get text() {
     if (this.error) return this.error;
-    if (this.cutting) return "Cutting out ...";
-    return this.mask ? GO_ON : this.busy ? "Looking ..." : START;
+    if (this.cutting) return t("Cutting out ...");
+    if (this.mask) return t("Click what is missing, Alt-click what is too much.");
+    if (this.busy) return t("Looking ...");
+    return t("Click the thing. A drag draws a box around it, Alt-click takes away.");
   }
 }

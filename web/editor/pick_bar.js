@@ -1,6 +1,7 @@
 // What the pick tool offers, below the picture, in place of the properties of a layer.
 
 import { element } from "./dom.js";
+import { t } from "../words.js";
 
 export class PickBar {
   constructor(panel) {
@@ -13,15 +14,15 @@ export class PickBar {
     };
     const button = (text, title, work, className = "") =>
       element("button", { type: "button", className: `qle-choice ${className}`, title, onclick: act(work) }, text);
-    this.add = button("Add", "A click adds to the pick", () => (tool.taking = false));
-    this.take = button("Take away", "A click takes away from the pick (Alt-click)", () => (tool.taking = true));
-    this.shrink = button("Shrink", "Shrink the pick by a pixel (-)", () => tool.grow(-1));
-    this.grow = button("Grow", "Grow the pick by a pixel (+)", () => tool.grow(1));
+    this.add = button(t("Add"), t("A click adds to the pick"), () => (tool.taking = false));
+    this.take = button(t("Take away"), t("A click takes away from the pick (Alt-click)"), () => (tool.taking = true));
+    this.shrink = button(t("Shrink"), t("Shrink the pick by a pixel (-)"), () => tool.grow(-1));
+    this.grow = button(t("Grow"), t("Grow the pick by a pixel (+)"), () => tool.grow(1));
     this.grown = element("span", { className: "qle-value" });
-    this.cut = button("Cut out", "Make the thing a layer of its own (Enter)", () => tool.cutOut(), "qle-first");
-    this.cancel = button("Cancel", "Leave the pick tool (Escape)", () => tool.leave());
+    this.cut = button(t("Cut out"), t("Make the thing a layer of its own (Enter)"), () => tool.cutOut(), "qle-first");
+    this.cancel = button(t("Cancel"), t("Leave the pick tool (Escape)"), () => tool.leave());
     this.text = element("span", { className: "qle-hint", role: "status" });
-    this.run = button("Run", "Run the workflow", () => panel.host.run());
+    this.run = button(t("Run"), t("Run the workflow"), () => panel.host.run());
     const pair = (...parts) => element("span", { className: "qle-pair", role: "group" }, ...parts);
     this.element = element(
       "div",

@@ -3,6 +3,7 @@
 
 import { joinName, splitName } from "./names.js";
 import { MODES } from "./pixels/blend.js";
+import { t } from "../words.js";
 
 export const VERSION = 1;
 export const PLAIN = {
@@ -45,11 +46,13 @@ export function parseState(text) {
   if (!text?.trim()) return EMPTY;
   const given = JSON.parse(text);
   if (given?.version !== VERSION)
-    throw new Error(`The edits are of version ${given?.version}, this panel reads ${VERSION}.`);
+    throw new Error(
+      t("The edits are of version {given}, this panel reads {read}.", { given: given?.version, read: VERSION }),
+    );
   const { edits = {}, order = [], merged = {}, cut = {} } = given;
   const named = [...Object.keys(edits), ...order, ...Object.keys(merged), ...Object.values(merged).flat()];
   if (![...named, ...Object.keys(cut), ...Object.values(cut).map(({ of }) => of)].every(ours))
-    throw new Error("The edits name layers in a way that this panel does not know.");
+    throw new Error(t("The edits name layers in a way that this panel does not know."));
   return {
     edits: Object.fromEntries(Object.entries(edits).map(([id, edit]) => [id, changes(edit)])),
     order: [...new Set(order)],
