@@ -10,7 +10,8 @@ from comfy_api.latest import io, ui
 from ..qil_core.composite import modes_for
 from ..qil_core.errors import QilError
 from ..qil_core.files import pptx
-from ..qil_core.files.format import PICTURES, WAYS, Dpi, Format, Options
+from ..qil_core.files.editable import PICTURES, WAYS
+from ..qil_core.files.format import Dpi, Format, Options
 from ..qil_core.files.layered import PLAIN, Layered, Look
 from ..qil_core.files.registry import FORMATS
 from ..qil_core.stack import LayerStack, check_image

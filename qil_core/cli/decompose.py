@@ -17,7 +17,8 @@ from ..decompose.registry import DECOMPOSERS, open_by_name
 from ..decompose.run import Report, decompose
 from ..elements import parse_elements
 from ..errors import QilError
-from ..files.format import EDITABLE, PICTURES, WAYS, Format, Options
+from ..files.editable import EDITABLE, PICTURES, WAYS
+from ..files.format import Format, Options
 from ..files.picture import load_picture
 from ..files.registry import FORMATS
 from ..request import SAMPLERS

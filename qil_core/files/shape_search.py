@@ -106,7 +106,7 @@ def _over(below: Floats, alpha: Floats, colors: Floats) -> None:
 
 
 def painted(shapes: Sequence[Shape], height: int, width: int) -> Floats:
-    """The shapes as a premultiplied picture (height, width, 4): what recognise() compares with a layer."""
+    """The shapes as a premultiplied picture (height, width, 4): what find_shapes() compares with a layer."""
     picture = np.zeros((height, width, 4), np.float32)
     for shape in shapes:
         _paint(picture, shape)

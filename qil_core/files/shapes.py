@@ -35,14 +35,14 @@ FAINT = 2 / 255
 
 
 @dataclass(frozen=True, eq=False)
-class Recognised:
+class FoundShapes:
     """The shapes of a layer, bottom first, and what is left (h, w, 4), straight alpha, which lies over them."""
 
     shapes: tuple[Shape, ...]
     rest: Tensor | None
 
 
-def recognise(layer: Tensor) -> Recognised | None:
+def find_shapes(layer: Tensor) -> FoundShapes | None:
     """The shapes in a layer's content, float32 (h, w, 4), straight alpha; None where it is better left a picture.
 
     Raises QilError where OpenCV is missing.
@@ -60,7 +60,7 @@ def recognise(layer: Tensor) -> Recognised | None:
     if not left.right(rest):
         return None
     inner = None if rest is None else torch.from_numpy(rest[MARGIN:-MARGIN, MARGIN:-MARGIN].copy())
-    return Recognised(tuple(shape.moved(-MARGIN, -MARGIN) for shape in shapes), inner)
+    return FoundShapes(tuple(shape.moved(-MARGIN, -MARGIN) for shape in shapes), inner)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded, drawn
 from qil_core.files.shape_search import MAX_ERROR, painted, premultiplied
-from qil_core.files.shapes import Recognised, Shape, recognise
+from qil_core.files.shapes import FoundShapes, Shape, find_shapes
 from qil_core.stack import quantize
 
 SIDE = 120
@@ -25,13 +25,13 @@ def layer(*shapes: Shape) -> Tensor:
     return quantize(torch.from_numpy(np.concatenate([colors, picture[..., 3:]], -1)).clamp(0, 1))
 
 
-def found(pixels: Tensor) -> Recognised:
-    result = recognise(pixels)
+def found(pixels: Tensor) -> FoundShapes:
+    result = find_shapes(pixels)
     assert result is not None
     return result
 
 
-def error(result: Recognised, pixels: Tensor) -> float:
+def error(result: FoundShapes, pixels: Tensor) -> float:
     """Mean difference of the drawn shapes under the rest to the layer, over premultiplied RGBA."""
     seen = painted(result.shapes, *pixels.shape[:2])
     if result.rest is not None:
@@ -153,12 +153,12 @@ def test_everything_else_stays_a_picture(kind: str) -> None:
     elif kind == "blurred":
         soft = cv2.GaussianBlur(drawn(Ellipse(60, 60, 50, 50), SIDE, SIDE), (0, 0), 12)
         pixels[..., 3] = quantize(torch.from_numpy(soft))
-    assert recognise(pixels) is None
+    assert find_shapes(pixels) is None
 
 
 def test_a_small_mark_on_an_edge_is_not_lost() -> None:
     pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)))
     pixels[18:24, 50:56] = torch.tensor([0.0, 1.0, 0.0, 1.0])
-    result = recognise(pixels)
+    result = find_shapes(pixels)
     assert result is None or error(result, pixels) * SIDE * SIDE * 4 < 1
     assert result is None or result.rest is not None or len(result.shapes) > 1
