@@ -1,7 +1,8 @@
 """Recognised text as SVG text: a `text` element a paragraph and in it a `tspan` a line, each on its own baseline.
 
 Source: SVG 1.1 (W3C), chapter 10 (text), and Inkscape's sodipodi:role, by which it takes a tspan for a line that one
-can break and join. A line begins at its own measured place, so a font that is missing moves none but its own end.
+can break and join, and puts it where line-height says. Every line is held where it was measured, by its side or
+middle as the block is aligned, so a font that is missing moves no line but its ends.
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ def _add_paragraph(
     parent: Element, about: dict[str, str], block: Block, lines: tuple[Line, ...], text: Recognized, box: Box
 ) -> None:
     """A paragraph. Its lines stand as in the upright layer, and all turn about the first one's place."""
-    first_x, first_y = _anchor(lines[0], block.alignment), lines[0].baseline
-    x, y = turned_place(text, first_x, first_y, box.height, box.width)
+    across, down = _anchor(lines[0], block.alignment), lines[0].baseline
+    x, y = turned_place(text, across, down, box.height, box.width)
     x, y = box.left + x, box.top + y
     turn = {"transform": f"rotate({text.degrees:.6g} {x:.6g} {y:.6g})"} if text.degrees else {}
     element = add(parent, "text", about | turn | {"x": x, "y": y, "style": ";".join(_style(block, lines))})
     for line in lines:
-        place = {"x": x + _anchor(line, block.alignment) - first_x, "y": y + line.baseline - first_y}
+        place = {"x": x + _anchor(line, block.alignment) - across, "y": y + line.baseline - down}
         role = {f"{{{SODIPODI}}}role": "line"} if len(lines) > 1 else {}
         add(element, "tspan", role | place | _own_style(line)).text = clean(line.text)
 
@@ -67,7 +68,10 @@ def _style(block: Block, lines: tuple[Line, ...]) -> Iterator[str]:
     latin = TYPEFACES[line.family].latin
     wide = f"'{EAST_ASIAN[line.script]}'," if line.script in EAST_ASIAN else ""
     yield f"font-family:'{latin}',{wide}{GENERIC[line.family]}"
-    yield f"font-size:{median(each.size for each in block.lines):.6g}px"
+    size = median(each.size for each in block.lines)
+    yield f"font-size:{size:.6g}px"
+    if block.leading:
+        yield f"line-height:{block.leading / size:.6g}"
     if line.bold:
         yield "font-weight:bold"
     if line.italic:
