@@ -305,6 +305,6 @@ def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: 
     element.nvPicPr.cNvPr.set("descr", text)  # python-pptx has no property for alt text
 
 
-EXTRAS = ("notes", "originals", "build_up", "text", "shapes")
+EXTRAS = ("notes", "originals", "build_up", "text", "shapes", "found")
 
 FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=EXTRAS)

@@ -144,4 +144,4 @@ def _layer(parent: Element, name: str, identity: str) -> Element:
     return group
 
 
-FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI, extras=("text", "shapes"))
+FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI, extras=("text", "shapes", "found"))
