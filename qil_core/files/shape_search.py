@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stack import Box
-from .shape_fills import Fill, Shadow, fit_fill, fit_shadow
+from .shape_fills import EVEN, Fill, Shadow, fit_fill, fit_shadow
 from .shape_outlines import Floats, Mask, Outline, drawn, fitted, moved, traced
 
 MAX_ERROR = 2 / 255
@@ -31,6 +31,12 @@ MIN_PIXELS = 16
 
 MIN_SHOWN = 0.4
 """Share of a shape that must show: of what lies hidden below other things little is known."""
+
+MAX_HIDDEN = 0.02
+"""Share of a shape that may hide what the shapes below it show rightly: more is a gap between shapes of one colour."""
+
+MIN_JOINED = 0.02
+"""Share of a layer's area from which regions of one colour are looked at together: things on a shape may divide it."""
 
 MAX_SHAPES = 200
 """A layer with more of them is a texture, and stays a picture."""
@@ -138,10 +144,11 @@ class Search:
             if len(self.shapes) == before:
                 return
 
-    def unexplained(self) -> Mask:
-        """Pixels that differ, but for the edges of shapes."""
-        differs = np.abs(self.target - self.now).max(-1)
-        return missing(differs, self.edges)
+    def unexplained(self, box: Box | None = None) -> Mask:
+        """Pixels that differ, of a box or all, but for the edges of shapes."""
+        place = (slice(box.top, box.bottom), slice(box.left, box.right)) if box else ...
+        differs = np.abs(self.target[place] - self.now[place]).max(-1)
+        return missing(differs, self.edges[place])
 
     def _regions(self) -> Iterator[tuple[Box, Mask]]:
         """Connected even regions, the largest first, then thin ones; each as a box and a mask in it."""
@@ -169,12 +176,11 @@ class Search:
                 yield Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
 
     def _try(self, box: Box, region: Mask) -> None:
-        """Take the region's shape, if there is one: with a shadow where there is one."""
+        """Take the shape of the region and all others of its colour, or else its own, if there is one."""
         height, width = self.straight.shape[:2]
-        part = self._part_of(box, region)
-        soft = region.sum() >= MIN_SOFT_PART * part.width * part.height
-        shape = self._shape(box, region, _wider(part, MARGIN), True) if soft else None
-        shape = shape or self._shape(box, region, _wider(box, MARGIN), False)
+        joined = self._joined(box, region) if region.sum() >= MIN_JOINED * self.area else None
+        may_trace = self.traceable and bool(region.sum() >= TRACED_SHARE * self.area)
+        shape = (self._shape_of(*joined, False) if joined else None) or self._shape_of(box, region, may_trace)
         if shape:
             self.shapes.append(shape)
             _paint(self.now, shape)
@@ -183,12 +189,41 @@ class Search:
             at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
             self.edges[place] = np.maximum(self.edges[place], at_outline)
 
-    def _shape(self, box: Box, region: Mask, window: Box, soft: bool) -> Shape | None:
+    def _joined(self, box: Box, region: Mask) -> tuple[Box, Mask] | None:
+        """The convex hull of what shows the region's fill in its part of the layer; None where the region is all of it.
+
+        Rectangles and ellipses are convex, so where things on one divide it, it is the hull of what shows of it.
+        """
+        part = self._part_of(box, region)
+        place = slice(part.top, part.bottom), slice(part.left, part.right)
+        colors, alpha = self.straight[place][..., :3], self.straight[place][..., 3]
+        within = np.zeros(alpha.shape, bool)
+        within[box.within(part)] = region
+        fill = fit_fill(colors, alpha, within)
+        if fill is None or fill.opacity < 1:
+            return None
+        off = np.abs(colors - fill.colors(0, 0, part.height, part.width)).max(-1)
+        labels, stats = parts((off <= EVEN) & (alpha >= 1) & self.unexplained(part))
+        large = stats[:, 4] >= MIN_JOINED * region.sum()
+        alike = (labels > 0) & large[labels]
+        if int(large.sum()) <= 2:  # label 0 is what is not alike
+            return None
+        inner, hull = _hull(alike)
+        return Box(part.left + inner.left, part.top + inner.top, part.left + inner.right, part.top + inner.bottom), hull
+
+    def _shape_of(self, box: Box, region: Mask, may_trace: bool) -> Shape | None:
+        """The region's shape: with a shadow where there is one."""
+        part = self._part_of(box, region)
+        soft = region.sum() >= MIN_SOFT_PART * part.width * part.height
+        shape = self._shape(box, region, _wider(part, MARGIN), may_trace, True) if soft else None
+        return shape or self._shape(box, region, _wider(box, MARGIN), may_trace, False)
+
+    def _shape(self, box: Box, region: Mask, window: Box, may_trace: bool, soft: bool) -> Shape | None:
         height, width = self.straight.shape[:2]
         seen = window.overlap(Box(0, 0, width, height)) or box
         inside = np.zeros((seen.height, seen.width), bool)
         inside[box.within(seen)] = region
-        spot = Spot(self, seen, inside)
+        spot = Spot(self, seen, inside, may_trace)
         shape = spot.soft_shape() if soft else spot.shape()
         return shape.moved(seen.left, seen.top) if shape else None
 
@@ -241,9 +276,9 @@ def blots(mask: Mask) -> Mask:
 class Spot:
     """A region in a window of its layer, and the shape that it is."""
 
-    def __init__(self, search: Search, window: Box, region: Mask) -> None:
+    def __init__(self, search: Search, window: Box, region: Mask, may_trace: bool) -> None:
         place = (slice(window.top, window.bottom), slice(window.left, window.right))
-        self.traceable = search.traceable and bool(region.sum() >= TRACED_SHARE * search.area)
+        self.may_trace = may_trace
         self.straight, self.target, self.below = search.straight[place], search.target[place], search.now[place]
         self.region = region
 
@@ -290,7 +325,7 @@ class Spot:
         if not (solid > 0.5).any():
             return
         yield from (form for form in fitted(solid, band & (known | core)) if form.valid())
-        if self.traceable:
+        if self.may_trace:
             holes = np.where(near, np.where(known, coverage, filled), 0)
             outline = traced(np.asarray(holes, np.float32))
             if outline and sum(map(len, outline.outlines)) <= MAX_POINTS:
@@ -342,10 +377,24 @@ class Spot:
         difference = np.abs(result - self.target) * touched[..., None]
         error = difference.max(-1)
         things = missing(error, edges(shape, height, width)) & (self.straight[..., 3] >= 1)
+        hidden = things & (alpha > 0) & (self.below[..., 3] > 0) & (np.abs(self.below - self.target).max(-1) <= SEEN)
+        if float(alpha[hidden].sum()) > MAX_HIDDEN * float(alpha.sum()):
+            return False
         if float(alpha[~things].sum()) < MIN_SHOWN * float(alpha.sum()) or blots((error > BLOT) & ~things).any():
             return False
         box = Box(0, 0, width, height) if shape.shadow else shape.box()
         return float(difference[~things].sum()) / 4 / max(1, box.width * box.height) <= MAX_ERROR
+
+
+def _hull(mask: Mask) -> tuple[Box, Mask]:
+    """The convex hull of a mask: its box, and a mask in that."""
+    import cv2
+
+    corners = cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32))
+    left, top, width, height = cv2.boundingRect(corners)
+    sheet = np.zeros((height, width), np.uint8)
+    cv2.fillConvexPoly(sheet, corners - np.array([left, top]), 1)
+    return Box(left, top, left + width, top + height), sheet.astype(bool)
 
 
 def _filled(mask: Mask) -> Mask:

@@ -115,7 +115,8 @@ def without_letters(shapes: Sequence[Shape], left: Sequence[Box]) -> list[Shape]
     was found on such a shape.
     """
     kept, others = list(shapes), list(left)
-    while letters := [shape for shape in kept if any(_in_a_word(shape.box(), other) for other in others)]:
+    # Letters have no shadow of their own that can be told from the others': what has one is a card, with specks beside.
+    while letters := [s for s in kept if not s.shadow and any(_in_a_word(s.box(), other) for other in others)]:
         others = [shape.box() for shape in letters]
         kept = [shape for shape in kept if not any(shape.box().overlap(other) == shape.box() for other in others)]
     return kept
