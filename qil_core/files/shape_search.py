@@ -140,7 +140,8 @@ class Search:
             for box, region in self._regions():
                 if len(self.shapes) >= MAX_SHAPES:
                     return
-                self._try(box, region)
+                if self.unexplained(box)[region].mean() > MIN_SHOWN:  # a larger one may have explained it meanwhile
+                    self._try(box, region)
             if len(self.shapes) == before:
                 return
 

@@ -30,6 +30,9 @@ LETTER_GAP, LETTER_HEIGHTS = 0.35, (0.15, 2.0)
 """A form is part of a word when something left over is nearer than this share of its own height, and the form's height
 lies between these shares of it: from the dot of an i to a capital beside an x."""
 
+LETTER_AREA = 0.05
+"""Share of a form's box that what is left over beside it must have to be a letter: a full stop beside an l has 0.1."""
+
 FAINT = 2 / 255
 """Pixels of the rest with less alpha are dropped: nobody sees them."""
 
@@ -128,4 +131,5 @@ def _in_a_word(box: Box, other: Box) -> bool:
         return False  # on it or around it, not beside it
     low, high = LETTER_HEIGHTS
     gap = max(other.left - box.right, box.left - other.right, other.top - box.bottom, box.top - other.bottom)
-    return gap <= LETTER_GAP * other.height and low * other.height <= box.height <= high * other.height
+    alike = other.width * other.height >= LETTER_AREA * box.width * box.height
+    return alike and gap <= LETTER_GAP * other.height and low * other.height <= box.height <= high * other.height
