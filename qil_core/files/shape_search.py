@@ -56,6 +56,9 @@ MIN_SOFT_PART = 0.15
 MARGIN = 4
 """Pixels around a region that belong to its outline."""
 
+TIP = 12
+"""Pixels around a region that belong to a traced outline: a star's tips of 35 degrees are even 8 px from their end."""
+
 MAX_POINTS = 240
 """A traced outline with more points is not simple."""
 
@@ -217,7 +220,7 @@ class Search:
         part = self._part_of(box, region)
         soft = region.sum() >= MIN_SOFT_PART * part.width * part.height
         shape = self._shape(box, region, _wider(part, MARGIN), may_trace, True) if soft else None
-        return shape or self._shape(box, region, _wider(box, MARGIN), may_trace, False)
+        return shape or self._shape(box, region, _wider(box, TIP if may_trace else MARGIN), may_trace, False)
 
     def _shape(self, box: Box, region: Mask, window: Box, may_trace: bool, soft: bool) -> Shape | None:
         height, width = self.straight.shape[:2]
@@ -327,8 +330,10 @@ class Spot:
             return
         yield from (form for form in fitted(solid, band & (known | core)) if form.valid())
         if self.may_trace:
-            holes = np.where(near, np.where(known, coverage, filled), 0)
-            outline = traced(np.asarray(holes, np.float32))
+            shown = np.where(grown(filled, TIP - 1), np.where(known, coverage, filled), 0)
+            labels, _ = parts(shown > SEEN)
+            own = np.isin(labels, np.unique(labels[self.region]))  # not what else has the fill's colours nearby
+            outline = traced(np.asarray(shown * own, np.float32))
             if outline and sum(map(len, outline.outlines)) <= MAX_POINTS:
                 yield outline
 
@@ -368,16 +373,30 @@ class Spot:
         off = np.abs(self.target - share[..., None] * one - other[..., None] * two).max(-1)
         return np.clip(share, 0, 1).astype(np.float32), (off <= SEEN) & (room > 1e-3)
 
+    def _can_stay(self, below: Floats) -> Mask:
+        """Where the layer can be had by pixels over a premultiplied picture: everywhere where it is opaque, and where
+        "over" solved for its upper side gives an alpha and colours that there are.
+        """
+        above = 1 - (1 - self.target[..., 3]) / np.maximum(1 - below[..., 3], 1e-6)
+        colors = self.target[..., :3] - (1 - above)[..., None] * below[..., :3]
+        there = (colors.min(-1) >= -MAX_ERROR) & (colors.max(-1) <= above + MAX_ERROR)
+        return (self.straight[..., 3] >= 1) | ((below[..., 3] < 1) & (above > 0) & there)
+
     def _explains(self, shape: Shape) -> bool:
         """Whether the drawn shape is the layer, but for opaque things on it that can stay pixels."""
         height, width = self.region.shape
+        if shape.box().overlap(Box(0, 0, width, height)) != shape.box():
+            return False  # a form that fits what is seen of it here, and goes on where it was not looked at
         result = self.below.copy()
         _paint(result, shape)
         alpha = drawn(shape.outline, height, width)
         touched = np.ones_like(self.region) if shape.shadow else grown(alpha > 0, 1)
         difference = np.abs(result - self.target) * touched[..., None]
         error = difference.max(-1)
-        things = missing(error, edges(shape, height, width)) & (self.straight[..., 3] >= 1)
+        things = missing(error, edges(shape, height, width)) & self._can_stay(result)
+        soft = (alpha == 0) & (self.straight[..., 3] > SEEN)
+        if shape.shadow and float(things[soft].mean()) > 1 - MIN_SHOWN:
+            return False
         hidden = things & (alpha > 0) & (self.below[..., 3] > 0) & (np.abs(self.below - self.target).max(-1) <= SEEN)
         if float(alpha[hidden].sum()) > MAX_HIDDEN * float(alpha.sum()):
             return False
