@@ -42,6 +42,9 @@ SHADOW_SIDE = 192
 
 SHADOW_ROUNDS = 12
 
+TRIMMED_SHADOWS = 2
+"""How often a shadow is fitted again without what is too far off it: remnants of other things beside a shape."""
+
 SHADOW_REACH = 3.0
 """Standard deviations after which a Gaussian is over: 0.3 % of it lie beyond."""
 
@@ -221,13 +224,18 @@ def fit_shadow(alpha: Floats, outside: Mask, coverage: Floats, color: Color) -> 
     seen, shape, known = small
     trials = [_fit_shadow(seen, known > 0.99, shape, max(0.5, sigma * scale)) for sigma in SIGMAS]
     error, (x, y, sigma, opacity) = min(trials, key=lambda trial: trial[0])
+    for _ in range(TRIMMED_SHADOWS if math.isfinite(error) else 0):
+        spread = cv2.warpAffine(blurred(shape, sigma), np.array([[1, 0, x], [0, 1, y]], np.float32), size)
+        off = np.abs(seen - opacity * spread)
+        own = (known > 0.99) & (off <= max(EVEN, 3 * float(np.median(off[known > 0.99]))))
+        error, (x, y, sigma, opacity) = _fit_shadow(seen, own, shape, sigma, x, y)
     if not math.isfinite(error) or not 0 < opacity <= 1.05:
         return None
     return Shadow(color, min(1.0, opacity), sigma / scale, x / scale, y / scale)
 
 
 def _fit_shadow(
-    seen: Floats, known: Mask, shape: Floats, sigma: float
+    seen: Floats, known: Mask, shape: Floats, sigma: float, x: float = 0.0, y: float = 0.0
 ) -> tuple[float, tuple[float, float, float, float]]:
     """Square error, and x, y, sigma and opacity: Gauss and Newton's method, opacity by least squares each time."""
     import cv2
@@ -239,8 +247,8 @@ def _fit_shadow(
         spread = blurred(shape, blur)
         return np.asarray(cv2.warpAffine(spread, move, (width, height), flags=cv2.INTER_LINEAR)[known], np.float32)
 
-    wanted, now = seen[known], np.array([0.0, 0.0, sigma])
-    best: tuple[float, tuple[float, float, float, float]] = (math.inf, (0.0, 0.0, sigma, 0.0))
+    wanted, now = seen[known], np.array([x, y, sigma])
+    best: tuple[float, tuple[float, float, float, float]] = (math.inf, (x, y, sigma, 0.0))
     for _ in range(SHADOW_ROUNDS):
         base = shown(*now)
         opacity = float(base @ wanted) / max(float(base @ base), 1e-9)

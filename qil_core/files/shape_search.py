@@ -308,7 +308,7 @@ class Spot:
         soft = outside & (alpha > SEEN) & (alpha < 1 - SEEN)
         if soft.sum() < MIN_SOFT * self.region.sum():
             return None
-        color = np.average(self.straight[soft][:, :3], axis=0, weights=alpha[soft])
+        color = np.median(self.straight[soft & (alpha >= np.median(alpha[soft]))][:, :3], axis=0)
         coverage, known = self._coverage_over(fill, color)
         for outline in self._outlines(coverage, known):
             inner = drawn(outline, *self.region.shape)
