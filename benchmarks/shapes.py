@@ -19,7 +19,7 @@ from qil_core.composite import composite
 from qil_core.decompose import MAX_LAYERS, Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
-from qil_core.files.shape_search import painted, premultiplied
+from qil_core.files.shape_painting import painted, premultiplied
 from qil_core.files.shapes import FoundShapes, find_shapes
 from qil_core.stack import LayerStack
 

@@ -18,7 +18,7 @@ from .png import encode
 from .pptx_frame import Frame
 from .shape_fills import Color, Fill, Shadow
 from .shape_outlines import Freeform, Outline, Points, Rounded
-from .shape_search import Shape
+from .shape_painting import Shape
 from .shapes import FoundShapes, names_of
 
 if TYPE_CHECKING:

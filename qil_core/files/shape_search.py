@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from ..stack import Box
-from .shape_fills import EVEN, Fill, Shadow, fit_fill, fit_shadow
-from .shape_outlines import Floats, Mask, Outline, drawn, fitted, moved, traced
+from .shape_fills import EVEN, Fill, fit_fill, fit_shadow
+from .shape_masks import blots, filled_of, grown, hull_of, parts
+from .shape_outlines import Floats, Mask, Outline, drawn, fitted, traced
+from .shape_painting import Shape, paint, premultiplied
 
 MAX_ERROR = 2 / 255
 """Mean difference of a drawn shape to its layer, over the channels of premultiplied RGBA and the pixels of its box."""
@@ -69,57 +71,16 @@ MAX_TRACED_PARTS, PART_SHARE = 2, 0.05
 """Outlines are traced in layers of at most so many parts: more are letters. Smaller ones of this share do not count."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """An outline with its fill and its shadow, in pixels from the left top corner of the layer's content."""
+class Region(NamedTuple):
+    """Pixels that show one fill: a box of the layer, a mask in it, and whether their outline may be traced.
 
-    outline: Outline
-    fill: Fill
-    shadow: Shadow | None = None
+    fill: in pixels of the layer, where it is known already.
+    """
 
-    def moved(self, x: float, y: float) -> Shape:
-        """The same shape elsewhere."""
-        return Shape(moved(self.outline, x, y), self.fill.moved(x, y), self.shadow)
-
-    def box(self) -> Box:
-        """The whole pixels that it may touch, without its shadow."""
-        points = np.concatenate(self.outline.paths())
-        left, top = np.floor(points.min(0)).astype(int)
-        right, bottom = np.ceil(points.max(0)).astype(int)
-        return Box(int(left), int(top), int(right), int(bottom))
-
-
-def premultiplied(pixels: Floats) -> Floats:
-    return np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], -1)
-
-
-def _paint(below: Floats, shape: Shape) -> None:
-    """Draw a shape over a premultiplied picture (h, w, 4), in place."""
-    height, width = below.shape[:2]
-    reach = shape.shadow.reach if shape.shadow else 1
-    left, top, right, bottom = shape.box()
-    box = Box(left - reach, top - reach, right + reach, bottom + reach).overlap(Box(0, 0, width, height))
-    if box is None:
-        return
-    outline, window = moved(shape.outline, -box.left, -box.top), below[box.top : box.bottom, box.left : box.right]
-    if shape.shadow:
-        _over(window, shape.shadow.drawn(outline, box.height, box.width), np.array(shape.shadow.color, np.float32))
-    alpha = drawn(outline, box.height, box.width) * np.float32(shape.fill.opacity)
-    _over(window, alpha, shape.fill.colors(box.left, box.top, box.height, box.width))
-
-
-def _over(below: Floats, alpha: Floats, colors: Floats) -> None:
-    below *= (1 - alpha)[..., None]
-    below[..., :3] += colors * alpha[..., None]
-    below[..., 3] += alpha
-
-
-def painted(shapes: Sequence[Shape], height: int, width: int) -> Floats:
-    """The shapes as a premultiplied picture (height, width, 4): what find_shapes() compares with a layer."""
-    picture = np.zeros((height, width, 4), np.float32)
-    for shape in shapes:
-        _paint(picture, shape)
-    return picture
+    box: Box
+    mask: Mask
+    may_trace: bool
+    fill: Fill | None = None
 
 
 class Search:
@@ -184,21 +145,23 @@ class Search:
         height, width = self.straight.shape[:2]
         joined = self._joined(box, region) if region.sum() >= MIN_JOINED * self.area else None
         may_trace = self.traceable and bool(region.sum() >= TRACED_SHARE * self.area)
-        shape = (self._shape_of(*joined, False) if joined else None) or self._shape_of(box, region, may_trace)
+        shape = (self._shape_of(joined) if joined else None) or self._shape_of(Region(box, region, may_trace))
         if shape:
             self.shapes.append(shape)
-            _paint(self.now, shape)
+            paint(self.now, shape)
             around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
             place = slice(around.top, around.bottom), slice(around.left, around.right)
             at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
             self.edges[place] = np.maximum(self.edges[place], at_outline)
 
-    def _joined(self, box: Box, region: Mask) -> tuple[Box, Mask] | None:
+    def _joined(self, box: Box, region: Mask) -> Region | None:
         """The convex hull of what shows the region's fill in its part of the layer; None where the region is all of it.
 
         Rectangles and ellipses are convex, so where things on one divide it, it is the hull of what shows of it.
         """
         part = self._part_of(box, region)
+        if box.overlap(part) != box:
+            return None  # clear pixels that a shape covers wrongly belong to no part
         place = slice(part.top, part.bottom), slice(part.left, part.right)
         colors, alpha = self.straight[place][..., :3], self.straight[place][..., 3]
         within = np.zeros(alpha.shape, bool)
@@ -212,22 +175,22 @@ class Search:
         alike = (labels > 0) & large[labels]
         if int(large.sum()) <= 2:  # label 0 is what is not alike
             return None
-        inner, hull = _hull(alike)
-        return Box(part.left + inner.left, part.top + inner.top, part.left + inner.right, part.top + inner.bottom), hull
+        inner, hull = hull_of(alike)
+        left, top = part.left + inner.left, part.top + inner.top
+        around = Box(left, top, left + inner.width, top + inner.height)
+        return Region(around, hull, False, fill.moved(part.left, part.top))
 
-    def _shape_of(self, box: Box, region: Mask, may_trace: bool) -> Shape | None:
+    def _shape_of(self, region: Region) -> Shape | None:
         """The region's shape: with a shadow where there is one."""
-        part = self._part_of(box, region)
-        soft = region.sum() >= MIN_SOFT_PART * part.width * part.height
-        shape = self._shape(box, region, _wider(part, MARGIN), may_trace, True) if soft else None
-        return shape or self._shape(box, region, _wider(box, TIP if may_trace else MARGIN), may_trace, False)
+        part = self._part_of(region.box, region.mask)
+        soft = region.mask.sum() >= MIN_SOFT_PART * part.width * part.height
+        shape = self._shape(region, _wider(part, MARGIN), True) if soft else None
+        return shape or self._shape(region, _wider(region.box, TIP if region.may_trace else MARGIN), False)
 
-    def _shape(self, box: Box, region: Mask, window: Box, may_trace: bool, soft: bool) -> Shape | None:
+    def _shape(self, region: Region, window: Box, soft: bool) -> Shape | None:
         height, width = self.straight.shape[:2]
-        seen = window.overlap(Box(0, 0, width, height)) or box
-        inside = np.zeros((seen.height, seen.width), bool)
-        inside[box.within(seen)] = region
-        spot = Spot(self, seen, inside, may_trace)
+        seen = window.overlap(Box(0, 0, width, height)) or region.box
+        spot = Spot(self, seen, region)
         shape = spot.soft_shape() if soft else spot.shape()
         return shape.moved(seen.left, seen.top) if shape else None
 
@@ -241,14 +204,6 @@ class Search:
 
 def _wider(box: Box, by: int) -> Box:
     return Box(box.left - by, box.top - by, box.right + by, box.bottom + by)
-
-
-def parts(mask: Mask) -> tuple[np.ndarray, np.ndarray]:
-    """The labels (h, w) of connected parts, and a line (x, y, width, height, pixels) for each label; 0 is none."""
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return labels, stats
 
 
 def _count(stats: np.ndarray) -> int:
@@ -269,22 +224,16 @@ def missing(differs: Floats, allowed: Floats) -> Mask:
     return (differs > np.maximum(allowed, SEEN)) | ((differs > SEEN) & blots(differs > BLOT))
 
 
-def blots(mask: Mask) -> Mask:
-    """The pixels of a mask that lie in two by two of it."""
-    import cv2
-
-    two = np.ones((2, 2), np.uint8)
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, two).astype(bool)
-
-
 class Spot:
     """A region in a window of its layer, and the shape that it is."""
 
-    def __init__(self, search: Search, window: Box, region: Mask, may_trace: bool) -> None:
+    def __init__(self, search: Search, window: Box, region: Region) -> None:
         place = (slice(window.top, window.bottom), slice(window.left, window.right))
-        self.may_trace = may_trace
+        self.may_trace = region.may_trace
+        self.fill = region.fill.moved(-window.left, -window.top) if region.fill else None
         self.straight, self.target, self.below = search.straight[place], search.target[place], search.now[place]
-        self.region = region
+        self.region = np.zeros((window.height, window.width), bool)
+        self.region[region.box.within(window)] = region.mask
 
     def shape(self) -> Shape | None:
         """The shape in pixels of the window, or None."""
@@ -303,7 +252,7 @@ class Spot:
         fill = self._fill()
         if fill is None or fill.opacity < 1 or self.below.any():
             return None
-        outside = ~grown(_filled(self.region), MARGIN - 1)
+        outside = ~grown(filled_of(self.region), MARGIN - 1)
         alpha = self.straight[..., 3]
         soft = outside & (alpha > SEEN) & (alpha < 1 - SEEN)
         if soft.sum() < MIN_SOFT * self.region.sum():
@@ -320,7 +269,7 @@ class Spot:
 
     def _outlines(self, coverage: Floats, known: Mask) -> Iterator[Outline]:
         """Outlines of the region, the simplest first. known: where the coverage can be told."""
-        filled = _filled(self.region)
+        filled = filled_of(self.region)
         core, near = grown(filled, -1), grown(filled, MARGIN - 1)
         # Things on the shape show where the fill does not: only opaque ones can lie there as pixels of their own.
         solid = np.where(core & ((self.straight[..., 3] >= 1) | ~known), np.float32(1), coverage)
@@ -341,6 +290,8 @@ class Spot:
         bare = float(self.below[self.region][:, 3].max()) == 0
         if not bare and float(self.straight[self.region][:, 3].min()) < 1:
             return None  # what shines through what cannot be told apart
+        if self.fill:
+            return self.fill
         colors, alpha = self.straight[..., :3], self.straight[..., 3]
         return fit_fill(colors, alpha, self.region) or fit_fill(colors, alpha, self._clearest())
 
@@ -388,7 +339,7 @@ class Spot:
         if shape.box().overlap(Box(0, 0, width, height)) != shape.box():
             return False  # a form that fits what is seen of it here, and goes on where it was not looked at
         result = self.below.copy()
-        _paint(result, shape)
+        paint(result, shape)
         alpha = drawn(shape.outline, height, width)
         touched = np.ones_like(self.region) if shape.shadow else grown(alpha > 0, 1)
         difference = np.abs(result - self.target) * touched[..., None]
@@ -404,34 +355,3 @@ class Spot:
             return False
         box = Box(0, 0, width, height) if shape.shadow else shape.box()
         return float(difference[~things].sum()) / 4 / max(1, box.width * box.height) <= MAX_ERROR
-
-
-def _hull(mask: Mask) -> tuple[Box, Mask]:
-    """The convex hull of a mask: its box, and a mask in that."""
-    import cv2
-
-    corners = cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32))
-    left, top, width, height = cv2.boundingRect(corners)
-    sheet = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(sheet, corners - np.array([left, top]), 1)
-    return Box(left, top, left + width, top + height), sheet.astype(bool)
-
-
-def _filled(mask: Mask) -> Mask:
-    """The mask with its holes."""
-    import cv2
-
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    sheet = np.zeros(mask.shape, np.uint8)
-    return cv2.drawContours(sheet, contours, -1, 1, cv2.FILLED).astype(bool)
-
-
-def grown(mask: Mask, by: int) -> Mask:
-    """The mask with so many pixels more all round, or fewer; the window's border takes none away."""
-    import cv2
-
-    if by == 0:
-        return mask
-    kernel = np.ones((2 * abs(by) + 1, 2 * abs(by) + 1), np.uint8)
-    change = cv2.dilate if by > 0 else cv2.erode
-    return change(mask.astype(np.uint8), kernel).astype(bool)

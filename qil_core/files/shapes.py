@@ -23,8 +23,10 @@ from torch import Tensor
 
 from ..opencv import check_opencv
 from ..stack import Box
+from .shape_masks import blots, parts
 from .shape_outlines import Floats, Mask
-from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, Shape, blots, edges, missing, painted, parts, premultiplied
+from .shape_painting import Shape, painted, premultiplied
+from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, edges, missing
 
 LETTER_GAP, LETTER_HEIGHTS = 0.35, (0.15, 2.0)
 """A form is part of a word when something left over is nearer than this share of its own height, and the form's height

@@ -10,7 +10,7 @@ import math
 from .pptx_shapes import hex_of
 from .shape_fills import Fill, Shadow
 from .shape_outlines import Ellipse, Freeform, Rounded
-from .shape_search import Shape
+from .shape_painting import Shape
 from .svg_elements import Element, add
 
 

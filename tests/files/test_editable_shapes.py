@@ -26,7 +26,7 @@ from qil_core.files.layered import PLAIN, Look
 from qil_core.files.registry import FORMATS
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded
-from qil_core.files.shape_search import Shape, painted
+from qil_core.files.shape_painting import Shape, painted
 from qil_core.stack import LayerStack, quantize
 
 WIDTH, HEIGHT, PIXEL = 160, 120, 9525
