@@ -20,6 +20,9 @@ EVEN = 2.5 / 255
 MIN_EVEN_SHARE = 0.4
 """Of a region's pixels, those that a fill has to explain: the others are soft things on it, such as a glow."""
 
+MIN_TRIMMED = 2000
+"""Pixels of a region from which soft things on it are looked for: it takes 20 ms, and a texture has many small ones."""
+
 TRIMMED_SAMPLES, TRIMMED_STARTS, TRIMMED_NEAR, TRIMMED_ROUNDS = 2000, 10, 40, 6
 """Pixels of a least trimmed fit, how many first guesses it has, pixels beside each other of which each is made, and its
 rounds. A guess is right where these have no other thing on them: one in ten is, but for one region in 150."""
@@ -124,7 +127,7 @@ def fit_fill(colors: Floats, alpha: Floats, region: Mask) -> Fill | None:
     share = float(_fits(whole, x, y, samples).mean()) if whole else 0.0
     if share == 1:
         return whole
-    most = _fit_most(x, y, samples, opacity)
+    most = _fit_most(x, y, samples, opacity) if len(x) >= MIN_TRIMMED else None
     return most if most and float(_fits(most, x, y, samples).mean()) > max(share, MIN_EVEN_SHARE) else whole
 
 
