@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from qil_core.files import pptx, psd
+from qil_core.files import pptx, pptx_frame, psd
 from qil_core.files.png import encode, parallel
 from qil_core.files.registry import readable
 from qil_core.stack import LayerStack, quantize, to_bytes
@@ -65,7 +65,7 @@ def their_pptx(stack: LayerStack, path: Path) -> Path:
     from pptx.util import Emu
 
     deck = Presentation()
-    deck.slide_width, deck.slide_height = (Emu(side * pptx.EMU // 96) for side in (stack.width, stack.height))
+    deck.slide_width, deck.slide_height = (Emu(side * pptx_frame.EMU // 96) for side in (stack.width, stack.height))
     slide = deck.slides.add_slide(deck.slide_layouts[6])
     for picture in pictures(stack):
         buffer = io.BytesIO()

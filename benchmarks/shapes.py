@@ -19,8 +19,8 @@ from qil_core.composite import composite
 from qil_core.decompose import MAX_LAYERS, Request
 from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.run import decompose
-from qil_core.files.shape_search import painted, premultiplied
-from qil_core.files.shapes import Recognised, recognise
+from qil_core.files.shape_painting import painted, premultiplied
+from qil_core.files.shapes import FoundShapes, find_shapes
 from qil_core.stack import LayerStack
 
 from . import scenes
@@ -28,6 +28,10 @@ from .drawn import drawn
 from .tables import print_table
 
 SIDE = 640
+
+SEEDS = 3
+"""Scenes of each content on each ground: with one there are only two cards with shadows."""
+
 FLAT = ("shape", "panel", "card")
 """Things of scenes.py with one outline and one fill."""
 
@@ -51,7 +55,7 @@ def run() -> None:
 
 def _cases() -> Iterator[tuple[str, LayerStack, list[int]]]:
     """Families of scenes, their true layers, and which of these are flat shapes."""
-    for scene in scenes.scenes(SIDE):
+    for scene in scenes.scenes(SIDE, SEEDS):
         if scene.content in CONTENTS and scene.background in ("flat", "gradient"):
             things = [i for i, name in enumerate(scene.layers.names) if name in FLAT]
             yield scene.content, scene.layers, things
@@ -86,13 +90,13 @@ def _row(layers: LayerStack, index: int) -> dict[str, float]:
         return {"share": 0.0, "error": np.nan, "shapes alone": np.nan, "seconds": np.nan}
     crop = layers.pixels[index, box.top : box.bottom, box.left : box.right]
     began = time.perf_counter()
-    found = recognise(crop)
+    found = find_shapes(crop)
     seconds = time.perf_counter() - began
     whole, alone = _errors(found, crop) if found else (np.nan, np.nan)
     return {"share": float(found is not None), "error": whole, "shapes alone": alone, "seconds": seconds}
 
 
-def _errors(found: Recognised, crop: torch.Tensor) -> tuple[float, float]:
+def _errors(found: FoundShapes, crop: torch.Tensor) -> tuple[float, float]:
     """With the rest over the shapes; and of the pixels that the rest does not cover."""
     target, seen = premultiplied(crop.numpy()), painted(found.shapes, *crop.shape[:2])
     difference = np.abs(seen - target).mean(-1)

@@ -10,7 +10,8 @@ from comfy_api.latest import io, ui
 from ..qil_core.composite import modes_for
 from ..qil_core.errors import QilError
 from ..qil_core.files import pptx
-from ..qil_core.files.format import PICTURES, WAYS, Dpi, Format, Options
+from ..qil_core.files.editable import PICTURES, WAYS
+from ..qil_core.files.format import Dpi, Format, Options
 from ..qil_core.files.layered import PLAIN, Layered, Look
 from ..qil_core.files.registry import FORMATS
 from ..qil_core.stack import LayerStack, check_image
@@ -23,6 +24,16 @@ ONE, BUILD_UP = "one a stack", "build-up"
 
 def _dpi_input(dpi: Dpi, tooltip: str) -> io.Float.Input:
     return io.Float.Input("dpi", default=dpi.usual, min=dpi.least, max=dpi.most, step=1.0, tooltip=tooltip)
+
+
+def _text_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "text",
+        options=list(WAYS),
+        optional=True,
+        tooltip="editable: text that is read surely in the layers becomes text in fonts that every program has; the "
+        "pixels stay beneath as hidden pictures. Needs the extra for text: install.py --text.",
+    )
 
 
 def _shapes_input() -> io.Combo.Input:
@@ -76,14 +87,7 @@ class ExportPPTX(Node):
                     tooltip="Optional: the picture the layers came from, put hidden under them on the slide.",
                 ),
                 look_input(),
-                io.Combo.Input(
-                    "text",
-                    options=list(WAYS),
-                    optional=True,
-                    tooltip="editable: text that is read surely in the layers becomes text boxes in fonts that every "
-                    "office program has; the pixels stay beneath as hidden pictures, and the notes hold the words. "
-                    "Needs the extra for text: install.py --text.",
-                ),
+                _text_input(),
                 _shapes_input(),
             ],
             outputs=[
@@ -165,7 +169,9 @@ def _preview(stacks: list[LayerStack], looks: list[Look]) -> dict[str, Any]:
 def _inputs_of(format: Format) -> list[io.Input]:
     """What is asked of this format alone."""
     dpi = [_dpi_input(format.dpi, "Pixels an inch when printed.")] if format.dpi else []
-    return [*dpi, _shapes_input()] if "shapes" in format.extras else dpi
+    text = [_text_input()] if "text" in format.extras else []
+    shapes = [_shapes_input()] if "shapes" in format.extras else []
+    return [*dpi, *text, *shapes]
 
 
 class ExportLayers(Node):
@@ -229,8 +235,7 @@ class ExportLayers(Node):
         look = with_modes(look, modes_for(modes or "", len(stack)), len(stack))
         (chosen,) = (one for one in FORMATS.values() if one.name == format["format"])
         path, saved = host.output_path(filename_prefix, chosen.suffix(stack), stack.width, stack.height)
-        chosen.write(
-            stack, path, look, Options(format.get("dpi"), shapes=format.get("shapes") or PICTURES), host.progress()
-        )
+        ways = {name: format.get(name) or PICTURES for name in ("text", "shapes")}
+        chosen.write(stack, path, look, Options(format.get("dpi"), **ways), host.progress())
         shown = ui.PreviewImage(Layered(stack, look).composite()[None]).as_dict()
         return io.NodeOutput(str(path), ui={**shown, "files": [saved] if chosen.suffixes else []})

@@ -61,13 +61,28 @@ def test_decompose_writes_layers_deck_sheet_and_report(
     assert str(out / "shapes.pptx") in printed
 
 
-def test_editable_text_needs_a_format_that_holds_it(
+@pytest.mark.parametrize("what", ["text", "shapes"])
+def test_what_is_editable_needs_a_format_that_holds_it(
+    what: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["decompose", str(picture), "-o", str(tmp_path / "out"), "--format", "png", f"--{what}", "editable"]
+    assert main(arguments) == 1
+    assert (
+        f"{what} editable was given, but no format that holds {what}: use one of pptx, svg, too"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_became_editable_is_counted_after_the_files(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["decompose", str(picture), "-o", str(tmp_path / "out"), "--format", "png", "--text", "editable"]
-    assert main(arguments) == 1
-    assert "no format that holds text: add one of pptx to --format" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    out = tmp_path / "out"
+    arguments = ["decompose", str(picture), "-o", str(out), "--format", "svg,pptx,png", "--shapes", "editable"]
+    assert main(arguments) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "  editable       3 shapes in 3 layers"
+    assert json.loads((out / "report.json").read_text())["editable"] == ["3 shapes in 3 layers"]
 
 
 def test_editable_text_without_its_extra_says_what_to_install(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..decompose.run import Report
+from ..files.editable import Editable
 
 OK, FAILED = "ok", "failed"
 """What a line of the manifest says about a picture."""
@@ -42,7 +43,8 @@ class Work:
     """A job and what the stages have made of it so far.
 
     data: bytes of the file, from `read` to `decode`. pixels: uint8 (N, H, W, 4); the picture, with N = 1, from `decode`
-    to `decompose`, its layers from there to `write`. outputs: paths below the output folder. seconds: by stage.
+    to `decompose`, its layers from there to `write`, and found: what is editable in these. outputs:
+    paths below the output folder. seconds: by stage.
     error: why it failed, as users read it. stops: the error concerns all pictures, such as a full disk. died: its
     worker died, which says why in `error`.
     """
@@ -53,6 +55,7 @@ class Work:
     state: str | None = None
     pixels: NDArray[np.uint8] | None = None
     names: tuple[str, ...] = ()
+    found: tuple[Editable, ...] = ()
     report: Report | None = None
     outputs: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)

@@ -67,7 +67,8 @@ def settings_key(setup: Setup, recipe: Mapping[str, Any]) -> str:
     """
     limits = asdict(setup.limits) if setup.limits else None
     request = {name: value for name, value in asdict(setup.request).items() if LATER.get(name) != value}
-    asked = {"recipe": recipe, "request": request, "limits": limits, "formats": setup.formats}
+    editable = {name: getattr(setup.asked, name) for name in setup.asked.given()}
+    asked = {"recipe": recipe, "request": request, "limits": limits, "formats": setup.formats, **editable}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 

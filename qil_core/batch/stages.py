@@ -22,13 +22,14 @@ from ..decompose import Decomposer, Request
 from ..decompose.automatic import Limits, decompose_automatically
 from ..decompose.run import decompose
 from ..errors import QilError
+from ..files.format import NONE, Options
 from ..files.picture import picture_of
 from ..files.registry import FORMATS
 from ..stack import GRID, LayerStack, to_bytes
 from . import places
 from .job import Job, Work
 from .places import Output
-from .results import write_results
+from .results import with_found, write_results
 
 AUTO = "auto"
 """Number of layers that is counted."""
@@ -42,7 +43,7 @@ class Setup:
 
     open: opens the decomposer, once a worker; it must be one that pickle takes. request: what is asked where a list
     says nothing else. limits: of an automatic count; None: as many layers as the request says. formats: their keys.
-    threads: cores that a worker may use.
+    threads: cores that a worker may use. asked: whether text and shapes are to be editable.
     """
 
     open: Callable[[], Decomposer]
@@ -51,6 +52,7 @@ class Setup:
     formats: tuple[str, ...]
     output: Output
     threads: int = 1
+    asked: Options = NONE
 
     def request_of(self, job: Job) -> tuple[Request, Limits | None]:
         """What is asked for one picture. Raises QilError: out of range."""
@@ -74,7 +76,8 @@ def guarded(name: str, stage: Stage, work: Work) -> Work:
         work = stage(work)
     except Exception as error:  # a picture may break anything; the run goes on, and the manifest says what happened
         said = str(error) if isinstance(error, QilError) else f"{type(error).__name__}: {error}"
-        work = replace(work, data=b"", pixels=None, error=QilError(said).args[0], stops=places.concerns_all(error))
+        said = QilError(said).args[0]
+        work = replace(work, data=b"", pixels=None, found=(), error=said, stops=places.concerns_all(error))
     return replace(work, seconds={**work.seconds, name: time.perf_counter() - started})
 
 
@@ -99,7 +102,7 @@ class Decompose:
         self._decomposer: Decomposer | None = None
 
     def __call__(self, work: Work) -> Work:
-        """Layers and report."""
+        """Layers, what is editable in them, and report."""
         assert work.pixels is not None
         request, limits = self.setup.request_of(work.job)
         if self._decomposer is None:
@@ -111,7 +114,9 @@ class Decompose:
         picture = torch.from_numpy(work.pixels[0]).float().div_(GRID)
         way = partial(decompose_automatically, limits=limits) if limits else decompose
         stack, report = way(self._decomposer, picture, request)
-        return replace(work, pixels=to_bytes(stack.pixels).cpu().numpy(), names=stack.names, report=report)
+        found = with_found(stack, self.setup.asked).found  # here, for its reader of text is opened once a worker
+        pixels = to_bytes(stack.pixels).cpu().numpy()
+        return replace(work, pixels=pixels, names=stack.names, found=found, report=report)
 
 
 def write(setup: Setup, work: Work) -> Work:
@@ -121,10 +126,12 @@ def write(setup: Setup, work: Work) -> Work:
     stack = LayerStack(torch.from_numpy(np.ascontiguousarray(work.pixels)).float().div_(GRID), work.names)
     report, formats = work.report, [FORMATS[key] for key in setup.formats]
 
-    def make(folder: Path) -> list[Path]:
-        return [path for _, path in write_results(stack, report, folder, work.job.stem, formats)]
+    asked = replace(setup.asked, found=work.found)
 
-    return replace(work, pixels=None, outputs=setup.output.deliver(work.job.folder, make))
+    def make(folder: Path) -> list[Path]:
+        return [path for _, path in write_results(stack, report, folder, work.job.stem, formats, asked)]
+
+    return replace(work, pixels=None, found=(), outputs=setup.output.deliver(work.job.folder, make))
 
 
 def before(work: Work) -> Work:

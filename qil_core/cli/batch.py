@@ -35,6 +35,7 @@ from ..decompose.registry import entry, open_by_name
 from ..elements import from_values
 from ..error_codes import told
 from ..errors import QilError
+from ..files.registry import FORMATS
 from ..options import read_all
 from ..request import LATER
 from . import decompose
@@ -119,7 +120,9 @@ def _setup(options: argparse.Namespace) -> tuple[Setup, str]:
         check_files(files, made)
         for line in differences(made):
             print(f"qil: {line}: pixels may differ.", file=sys.stderr)
-    setup = Setup(partial(open_by_name, name, given, Shell(options.device)), request, limits, formats, output)
+    asked = decompose.ways_of(options, [FORMATS[key] for key in formats])
+    opened = partial(open_by_name, name, given, Shell(options.device))
+    setup = Setup(opened, request, limits, formats, output, asked=asked)
     return setup, settings_key(setup, {"name": name, "options": values, "files": files})
 
 
@@ -158,7 +161,7 @@ def _check_nothing_else(options: argparse.Namespace) -> None:
     parser = argparse.ArgumentParser()
     decompose.add_options(parser)
     usual = parser.parse_args([])
-    told_otherwise = {"format", "model", "device"}
+    told_otherwise = {"format", "text", "shapes", "model", "device"}
     said = [name for name in vars(usual) if name not in told_otherwise]
     twice = [f"--{name}" for name in said if getattr(options, name) != getattr(usual, name)]
     if twice:

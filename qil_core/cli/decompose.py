@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from ..batch.results import write_results
+from ..batch.results import check_asked, editable_lines, with_found, write_results
 from ..batch.stages import AUTO, formats_of
 from ..decompose import MAX_LAYERS, MIN_LAYERS, Decomposer, Request
 from ..decompose.automatic import Limits, decompose_automatically
@@ -18,12 +18,13 @@ from ..decompose.run import Report, decompose
 from ..elements import parse_elements
 from ..error_codes import told
 from ..errors import QilError
-from ..files.format import EDITABLE, PICTURES, WAYS, Format, Options
+from ..files.editable import PICTURES, WAYS
+from ..files.format import Format, Options
 from ..files.picture import load_picture
 from ..files.registry import FORMATS
 from ..request import SAMPLERS
 from ..stack import LayerStack
-from ..typography.layer import needed_reader
+from ..text import printable
 from . import masks
 from .shell import Shell, bar
 
@@ -35,18 +36,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     take = commands.add_parser("decompose", help="pictures into layers")
     take.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="PNG, JPEG, WebP, ...; one or more")
     take.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
-    take.add_argument(
-        "--text",
-        choices=WAYS,
-        default=PICTURES,
-        help="in PowerPoint: pictures, or text boxes that can be edited, over hidden pictures (needs the extra text)",
-    )
-    take.add_argument(
-        "--shapes",
-        choices=WAYS,
-        default=PICTURES,
-        help=f"simple shapes in pptx and svg: pictures, or true shapes above their hidden pixels (default {PICTURES})",
-    )
     add_options(take)
     masks.add_options(take)
     take.set_defaults(run=run)
@@ -62,6 +51,10 @@ def add_options(take: argparse.ArgumentParser) -> None:
         default=DEFAULT_FORMATS,
         help=f"comma-separated: {','.join(FORMATS)} (default {DEFAULT_FORMATS})",
     )
+    text = f"words in pptx and svg: pictures, or text over hidden pictures, with the extra text (default {PICTURES})"
+    take.add_argument("--text", choices=WAYS, default=PICTURES, help=text)
+    shapes = f"simple shapes in pptx and svg: pictures, or true shapes over hidden pictures (default {PICTURES})"
+    take.add_argument("--shapes", choices=WAYS, default=PICTURES, help=shapes)
     take.add_argument(
         "--model", type=Path, metavar="FOLDER", help="diffusers folder of Qwen-Image-Layered (else built-in)"
     )
@@ -88,15 +81,12 @@ def add_options(take: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     formats = [FORMATS[key] for key in formats_of(options.format)]
-    if options.text == EDITABLE:
-        _check_text(formats)
+    ways = ways_of(options, formats)
     request, limits = asked(options)
     _check_stems(options.pictures)
     decomposer = masks.masks_of(options) if masks.is_pointed(options) else opened(options)
     way = partial(decompose_automatically, limits=limits) if limits else decompose
-    ways = Options(text=options.text, shapes=options.shapes)
-    write = partial(write_results, formats=formats, asked=ways)
-    take_apart = partial(_take_apart, partial(way, decomposer), request=request, write=write)
+    take_apart = partial(_take_apart, partial(way, decomposer), request=request, formats=formats, asked=ways)
     if len(options.pictures) == 1:
         return take_apart(source=options.pictures[0], folder=options.output)
     failed = []
@@ -110,12 +100,11 @@ def run(options: argparse.Namespace) -> None:
         raise QilError(f"{len(failed)} of {len(options.pictures)} pictures failed: {', '.join(failed)}.")
 
 
-def _check_text(formats: Sequence[Format]) -> None:
-    """QilError before any work: no format that holds text, or nothing that reads it."""
-    if not any("text" in format.extras for format in formats):
-        able = ", ".join(format.key for format in FORMATS.values() if "text" in format.extras)
-        raise QilError(f"--text {EDITABLE} was given, but no format that holds text: add one of {able} to --format.")
-    needed_reader()
+def ways_of(options: argparse.Namespace, formats: Sequence[Format]) -> Options:
+    """What is to be editable in these formats. Raises QilError where that cannot be done."""
+    ways = Options(text=options.text, shapes=options.shapes)
+    check_asked(formats, ways)
+    return ways
 
 
 def asked(options: argparse.Namespace) -> tuple[Request, Limits | None]:
@@ -155,18 +144,22 @@ def _take_apart(
     source: Path,
     request: Request,
     folder: Path,
-    write: Callable[[LayerStack, Report, Path, str], list[tuple[str, Path]]],
+    formats: Sequence[Format],
+    asked: Options,
 ) -> None:
     """Decompose one picture, write its files into a folder and say what was done. Raises QilError.
 
-    way: gives the layers and the report of a picture, a request and progress. write: see write_results().
+    way: gives the layers and the report of a picture, a request and progress. asked: what is to be editable.
     """
     picture = load_picture(source)
     with bar(source.name) as progress:
         stack, report = way(picture, request, progress=progress)
     print(report)
-    for what, path in write(stack, report, folder, source.stem):
+    asked = with_found(stack, asked)
+    for what, path in write_results(stack, report, folder, source.stem, formats, asked):
         print(f"  {what:14} {path}")
+    for line in editable_lines(asked):
+        print(printable(f"  {'editable':14} {line}"))
 
 
 def opened(options: argparse.Namespace) -> Decomposer:

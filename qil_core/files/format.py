@@ -12,10 +12,8 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Progress, silent
 from ..stack import LayerStack
+from .editable import PICTURES, WAYS, Editable
 from .layered import PLAIN, Layered, Look
-
-PICTURES, EDITABLE = WAYS = ("pictures", "editable")
-"""What text and simple shapes in a layer become."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +23,8 @@ class Options:
     dpi: pixels an inch; None takes the format's usual number. The others are for formats with slides. notes: a text a
     stack for the slide's notes; what was placed and left out is added to it. originals: a picture (H, W, 3|4) in [0, 1]
     a stack, put hidden under its layers. build_up: a slide for every layer that is added. text, shapes: PICTURES, or
-    EDITABLE: text boxes, and simple shapes as the format's own, where the pixels of their layer lie hidden.
+    EDITABLE: text boxes, and simple shapes as the format's own, where the pixels of their layer lie hidden. found: what
+    find_editable() finds in the layers of the one stack, where it was called before, for several formats at once.
     """
 
     dpi: float | None = None
@@ -34,6 +33,7 @@ class Options:
     build_up: bool = False
     text: str = PICTURES
     shapes: str = PICTURES
+    found: tuple[Editable, ...] = ()
 
     def given(self) -> list[str]:
         """The names of the options that are not at their default."""

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 MAX_DEPTH = 16
 """Groups inside groups; what is deeper stays in the layer's own name. XML readers give up at 256."""
 
+MAX_SHORT = 28
+"""Characters of a name that is made of a text."""
+
 SLASH = re.compile(r"(\\*)/")
 
 
@@ -67,6 +70,12 @@ def _closed(level: str) -> str:
 def clean(text: str) -> str:
     """Text on one line, without what XML 1.0 cannot hold: control characters and halves of surrogate pairs."""
     return " ".join("".join(filter(_in_xml, text)).splitlines())
+
+
+def short(text: str) -> str:
+    """The beginning of a text as a name."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= MAX_SHORT else f"{line[: MAX_SHORT - 1].rstrip()}…"
 
 
 def _in_xml(letter: str) -> bool:

@@ -20,22 +20,20 @@ from ..stack import Box, LayerStack
 from ..typography.layer import Recognized
 from . import pptx_text
 from .atomic import atomic_path
-from .format import EDITABLE, NONE, Dpi, Format, Options, check_ways
+from .editable import EDITABLE, Editable, find_editable
+from .format import NONE, Dpi, Format, Options, check_ways
 from .layered import PLAIN, Layered, Look
 from .limits import check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
+from .pptx_frame import EMU, Frame
 from .pptx_package import new_deck, save
-from .pptx_shapes import Place, add_shapes
-from .shapes import Recognised, recognise
+from .pptx_shapes import add_shapes
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
     from pptx.shapes.shapetree import GroupShapes, SlideShapes
     from pptx.slide import Slide
-
-EMU = 914400
-"""English Metric Units an inch (ECMA-376 part 1, ST_Coordinate)."""
 
 MIN_SIDE = 1 * EMU
 """Least side of a slide: PowerPoint takes 1 to 56 inches (ECMA-376 part 1, ST_SlideSizeCoordinate)."""
@@ -79,35 +77,18 @@ class PptxReport:
         return "\n".join(lines + [f"as shapes: {', '.join(names)}" for names in self.shapes if names])
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where a picture lies on its slide: left and top in EMU, and EMU a pixel."""
-
-    left: float
-    top: float
-    pixel: float
-
-    def place(self, box: Box) -> Box:
-        """A pixel box as an EMU box. Edges are rounded, not sizes, so boxes that touch keep touching."""
-        x, y = self.left, self.top
-        left, right = (round(x + v * self.pixel) for v in (box.left, box.right))
-        top, bottom = (round(y + v * self.pixel) for v in (box.top, box.bottom))
-        return Box(left, top, right, bottom)
-
-
 @dataclass(frozen=True, eq=False)
 class Piece:
     """A layer that has content: its name, the box of the content in pixels, the content (h, w, 4), whether it shows.
 
-    text, found: what editable text, or else which shapes it has, where these were asked for.
+    found: what became editable, where that was asked for.
     """
 
     name: str
     box: Box
     crop: Tensor
     visible: bool
-    text: Recognized | None = None
-    found: Recognised | None = None
+    found: Editable
 
 
 @dataclass(frozen=True)
@@ -149,11 +130,7 @@ def write_deck(
     dpi = DPI.of(options)
     size = slide_size([(stack.width, stack.height) for stack in slides], dpi)
     given = looks or [PLAIN] * len(slides)
-    pages = [_page(_drawable(stack, look), size) for stack, look in zip(slides, given, strict=True)]
-    if options.text == EDITABLE:
-        pages = [_with_text(page) for page in pages]
-    if options.shapes == EDITABLE:
-        pages = [_with_shapes(page) for page in pages]
+    pages = [_page(_drawable(stack, look), size, options) for stack, look in zip(slides, given, strict=True)]
     crops = [piece.crop for page in pages for piece in page.pieces]
     with atomic_path(path) as temporary, parallel(_encode, crops) as pngs:
         deck = new_deck(size, path.stem)
@@ -168,28 +145,11 @@ def write_deck(
         pictures=tuple(len(page.pieces) for page in shown),
         empty=tuple(page.empty for page in shown),
         scales=tuple(page.frame.pixel * dpi / EMU for page in shown),
-        texts=tuple(pptx_text.report(piece.text for piece in page.pieces) for page in shown)
+        texts=tuple(pptx_text.report(piece.found.text for piece in page.pieces) for page in shown)
         if options.text == EDITABLE
         else (),
-        shapes=tuple(tuple(piece.name for piece in page.pieces if piece.found) for page in pages),
+        shapes=tuple(tuple(piece.name for piece in page.pieces if piece.found.shapes) for page in pages),
     )
-
-
-def _with_text(page: Page) -> Page:
-    """The page with the text of its pieces recognised."""
-    texts = pptx_text.recognized((piece.crop, piece.visible) for piece in page.pieces)
-    return replace(page, pieces=tuple(replace(p, text=t) for p, t in zip(page.pieces, texts, strict=True)))
-
-
-def _is_text(piece: Piece) -> bool:
-    return piece.text is not None and bool(piece.text.blocks)
-
-
-def _with_shapes(page: Page) -> Page:
-    """The page with the shapes of the layers that show, those that became text aside."""
-    shown = [piece.crop if piece.visible and not _is_text(piece) else None for piece in page.pieces]
-    with parallel(lambda crop: None if crop is None else recognise(crop), shown) as found:
-        return replace(page, pieces=tuple(replace(p, found=f) for p, f in zip(page.pieces, found, strict=True)))
 
 
 def _add_page(
@@ -204,7 +164,7 @@ def _add_page(
         if options.originals:
             _add_original(slide, options.originals[index], page)
         _fill(slide, shown, placed, pngs, part(progress, step / len(steps), (step + 1) / len(steps)))
-        text = pptx_text.note(piece.text for piece in shown.pieces)
+        text = pptx_text.note(piece.found.text for piece in shown.pieces)
         if options.notes or text:
             given = f"{options.notes[index]}\n{_note(shown)}" if options.notes else ""
             _add_note(slide, f"{text}\n\n{given}" if text else given)
@@ -236,6 +196,8 @@ def _check(slides: Sequence[LayerStack], options: Options) -> None:
     for what, given in (("notes", options.notes), ("originals", options.originals)):
         if given and len(given) != len(slides):
             raise QilError(f"{len(given)} {what} were given for {len(slides)} stacks: give one a stack, or none.")
+    if options.found and len(slides) > 1:
+        raise QilError(f"What is editable was found in one stack, and {len(slides)} were given: leave out `found`.")
 
 
 def slide_size(pictures: Sequence[tuple[int, int]], dpi: float) -> tuple[int, int]:
@@ -253,12 +215,15 @@ def _drawable(stack: LayerStack, look: Look) -> Layered:
     return layered
 
 
-def _page(layered: Layered, size: tuple[int, int]) -> Page:
+def _page(layered: Layered, size: tuple[int, int], options: Options) -> Page:
     stack, look = layered.stack, layered.look
     contents = [layered.content(i) for i in range(len(stack))]
-    rows = list(zip(stack.names, contents, look.opacities, look.visible, strict=True))
-    pieces = (Piece(name, found[0], _faded(found[1], opacity), shown) for name, found, opacity, shown in rows if found)
-    empty = tuple(name for name, found, _, _ in rows if not found)
+    crops = [content and _faded(content[1], opacity) for content, opacity in zip(contents, look.opacities, strict=True)]
+    shown = [crop if seen else None for crop, seen in zip(crops, look.visible, strict=True)]
+    found = options.found or find_editable(shown, options.text, options.shapes)
+    rows = zip(stack.names, contents, crops, look.visible, found, strict=True)
+    pieces = (Piece(name, at[0], crop, seen, each) for name, at, crop, seen, each in rows if at and crop is not None)
+    empty = tuple(name for name, content in zip(stack.names, contents, strict=True) if not content)
     return Page(Box(0, 0, stack.width, stack.height), _frame(stack, size), tuple(pieces), empty)
 
 
@@ -297,26 +262,24 @@ def _fill(slide: Slide, page: Page, placed: list[bytes], pngs: Iterator[bytes], 
             progress(item.index / len(page.pieces), f"Placing {piece.name}")
             if item.index == len(placed):
                 placed.append(next(pngs))
-            name = f"{item.name} (pixels)" if piece.found else item.name
+            words, found = piece.found.words, piece.found.shapes
+            name = f"{item.name} (pixels)" if found else item.name
             _add_picture(shapes, placed[item.index], name, piece.box, page.frame)
-            if _is_text(piece) or piece.found or not piece.visible:
+            if words or found or not piece.visible:
                 _hide(shapes)
-            if _is_text(piece):
-                _add_text(shapes, piece, page.frame, item.name)
-            if piece.found:
-                corner = page.frame.place(piece.box)
-                add_shapes(shapes, piece.found, item.name, Place(corner.left, corner.top, page.frame.pixel))
+            if words:
+                _add_text(shapes, words, item.name, piece.box, page.frame)
+            if found:
+                add_shapes(shapes, found, item.name, piece.box, page.frame)
 
     place(slide.shapes, nest([piece.name for piece in page.pieces]))
 
 
-def _add_text(shapes: SlideShapes | GroupShapes, piece: Piece, frame: Frame, name: str) -> None:
-    """Text boxes in place of a piece, over a picture of what of it is not text."""
-    if piece.text is None:
-        return
-    if piece.text.rest is not None:
-        _add_picture(shapes, encode(piece.text.rest), f"{name} (rest)", piece.box, frame)
-    pptx_text.add_text_boxes(shapes, piece.text, pptx_text.Placed(piece.box, frame.left, frame.top, frame.pixel))
+def _add_text(shapes: SlideShapes | GroupShapes, words: Recognized, name: str, box: Box, frame: Frame) -> None:
+    """Text boxes in place of a layer's content, over a picture of what of it is not text."""
+    if words.rest is not None:
+        _add_picture(shapes, encode(words.rest), f"{name} (rest)", box, frame)
+    pptx_text.add_text_boxes(shapes, words, box, frame)
 
 
 def _add_original(slide: Slide, picture: Tensor, page: Page) -> None:
@@ -342,6 +305,6 @@ def _add_picture(target: SlideShapes | GroupShapes, png: bytes, name: str, box: 
     element.nvPicPr.cNvPr.set("descr", text)  # python-pptx has no property for alt text
 
 
-EXTRAS = ("notes", "originals", "build_up", "text", "shapes")
+EXTRAS = ("notes", "originals", "build_up", "text", "shapes", "found")
 
 FORMAT = Format("pptx", "PowerPoint", (".pptx",), write, dpi=DPI, extras=EXTRAS)

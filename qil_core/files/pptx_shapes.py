@@ -9,16 +9,17 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..stack import Box
 from .png import encode
+from .pptx_frame import Frame
 from .shape_fills import Color, Fill, Shadow
 from .shape_outlines import Freeform, Outline, Points, Rounded
-from .shape_search import Shape
-from .shapes import Recognised, names_of
+from .shape_painting import Shape
+from .shapes import FoundShapes, names_of
 
 if TYPE_CHECKING:
     from pptx.shapes.shapetree import GroupShapes, SlideShapes
@@ -33,57 +34,47 @@ BLUR_RADIUS = 2.0
 """Radius of a soft shadow, in standard deviations of a Gaussian: as CSS has it (Backgrounds and Borders 3, 6.1.1)."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a layer's content lies on the slide: left and top in EMU, and EMU a pixel."""
+def add_shapes(target: SlideShapes | GroupShapes, found: FoundShapes, name: str, box: Box, frame: Frame) -> None:
+    """Add what was found in a layer: one shape by the layer's name, or a group of shapes and the rest on top.
 
-    left: float
-    top: float
-    pixel: float
-
-    def emu(self, x: float, y: float) -> tuple[int, int]:
-        """A point in pixels as EMU."""
-        return round(self.left + x * self.pixel), round(self.top + y * self.pixel)
-
-
-def add_shapes(target: SlideShapes | GroupShapes, found: Recognised, name: str, place: Place) -> None:
-    """Add what was recognised in a layer: one shape by the layer's name, or a group of shapes and the rest on top."""
-    if found.rest is None and len(found.shapes) == 1:
-        _add(target, found.shapes[0], name, place)
+    box: the layer's content on the canvas, in pixels.
+    """
+    shapes = [shape.moved(box.left, box.top) for shape in found.shapes]
+    if found.rest is None and len(shapes) == 1:
+        _add(target, shapes[0], name, frame)
         return
     group = target.add_group_shape()
     group.name = name
-    for shape, called in zip(found.shapes, names_of(found.shapes), strict=True):
-        _add(group.shapes, shape, called, place)
+    for shape, called in zip(shapes, names_of(shapes), strict=True):
+        _add(group.shapes, shape, called, frame)
     if found.rest is not None:
-        height, width = found.rest.shape[:2]
-        left, top, wide, high = _box(place, 0, 0, width, height)
+        left, top, wide, high = _box(frame, box.left, box.top, box.width, box.height)
         picture = group.shapes.add_picture(io.BytesIO(encode(found.rest)), left, top, wide, high)
         picture.name = "rest"
 
 
-def _add(target: SlideShapes | GroupShapes, shape: Shape, name: str, place: Place) -> None:
+def _add(target: SlideShapes | GroupShapes, shape: Shape, name: str, frame: Frame) -> None:
     outline = shape.outline
     if isinstance(outline, Rounded) and outline.is_line and shape.fill.other is None:
-        added = _add_line(target, outline, shape.fill, place)
+        added = _add_line(target, outline, shape.fill, frame)
     else:
-        added = _add_area(target, outline, shape.fill, place)
+        added = _add_area(target, outline, shape.fill, frame)
     added.name = name
     properties = added.element.spPr
     if shape.shadow:
-        properties.append(_xml(_shadow(shape.shadow, place)))
+        properties.append(_xml(_shadow(shape.shadow, frame)))
     element: Any = added.element
     for style in element.findall("{http://schemas.openxmlformats.org/presentationml/2006/main}style"):
         element.remove(style)  # a theme's outline, shade and colours
 
 
-def _add_area(target: SlideShapes | GroupShapes, outline: Outline, fill: Fill, place: Place) -> Any:
+def _add_area(target: SlideShapes | GroupShapes, outline: Outline, fill: Fill, frame: Frame) -> Any:
     from pptx.enum.shapes import MSO_SHAPE
 
     if isinstance(outline, Freeform):
         points = np.concatenate(outline.outlines)
         (left, top), (right, bottom) = points.min(0), points.max(0)
-        added: Any = target.add_shape(MSO_SHAPE.RECTANGLE, *_box(place, left, top, right - left, bottom - top))
+        added: Any = target.add_shape(MSO_SHAPE.RECTANGLE, *_box(frame, left, top, right - left, bottom - top))
         preset = added.element.spPr.find(f"{{{DRAWING}}}prstGeom")
         preset.getparent().replace(preset, _xml(_geometry(outline.outlines, added.width, added.height)))
         center, size, turn = ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top), 0.0
@@ -92,7 +83,7 @@ def _add_area(target: SlideShapes | GroupShapes, outline: Outline, fill: Fill, p
         radius = outline.radius if isinstance(outline, Rounded) else 0.0
         kinds = {"rectangle": MSO_SHAPE.RECTANGLE, "ellipse": MSO_SHAPE.OVAL}
         kind = MSO_SHAPE.ROUNDED_RECTANGLE if radius else kinds.get(outline.form, MSO_SHAPE.RECTANGLE)
-        added = target.add_shape(kind, *_box(place, left, top, outline.width, outline.height))
+        added = target.add_shape(kind, *_box(frame, left, top, outline.width, outline.height))
         if radius:
             added.adjustments[0] = radius / min(outline.width, outline.height)
         added.rotation = math.degrees(outline.turn)
@@ -102,7 +93,7 @@ def _add_area(target: SlideShapes | GroupShapes, outline: Outline, fill: Fill, p
     return added
 
 
-def _add_line(target: SlideShapes | GroupShapes, line: Rounded, fill: Fill, place: Place) -> Any:
+def _add_line(target: SlideShapes | GroupShapes, line: Rounded, fill: Fill, frame: Frame) -> Any:
     """A line along the longer side; where its ends are round it ends half its width earlier."""
     from pptx.enum.shapes import MSO_CONNECTOR
     from pptx.util import Emu
@@ -111,20 +102,20 @@ def _add_line(target: SlideShapes | GroupShapes, line: Rounded, fill: Fill, plac
     thick, turn = (line.height, line.turn) if wide else (line.width, line.turn + math.pi / 2)
     half = max(line.width, line.height) / 2 - (thick / 2 if line.radius else 0)
     dx, dy = math.cos(turn) * half, math.sin(turn) * half
-    ends = (*place.emu(line.x - dx, line.y - dy), *place.emu(line.x + dx, line.y + dy))
+    ends = (*frame.emu(line.x - dx, line.y - dy), *frame.emu(line.x + dx, line.y + dy))
     added: Any = target.add_connector(MSO_CONNECTOR.STRAIGHT, *map(Emu, ends))
     cap = "rnd" if line.radius else "flat"
-    width = max(1, round(thick * place.pixel))
+    width = max(1, round(thick * frame.pixel))
     pen = f'<a:ln xmlns:a="{DRAWING}" w="{width}" cap="{cap}">{_solid(fill.color, fill.opacity)}<a:round/></a:ln>'
     added.element.spPr.append(_xml(pen))
     return added
 
 
-def _box(place: Place, left: float, top: float, width: float, height: float) -> tuple[Emu, Emu, Emu, Emu]:
+def _box(frame: Frame, left: float, top: float, width: float, height: float) -> tuple[Emu, Emu, Emu, Emu]:
     """Left, top, width and height in EMU: edges are rounded, not sizes."""
     from pptx.util import Emu
 
-    one, other = place.emu(left, top), place.emu(left + width, top + height)
+    one, other = frame.emu(left, top), frame.emu(left + width, top + height)
     return Emu(one[0]), Emu(one[1]), Emu(max(1, other[0] - one[0])), Emu(max(1, other[1] - one[1]))
 
 
@@ -168,8 +159,8 @@ def stops_of(
     return inner, [(at, color_at(at)) for at in places]
 
 
-def _shadow(shadow: Shadow, place: Place) -> str:
-    blur, far = shadow.sigma * BLUR_RADIUS * place.pixel, math.hypot(shadow.x, shadow.y) * place.pixel
+def _shadow(shadow: Shadow, frame: Frame) -> str:
+    blur, far = shadow.sigma * BLUR_RADIUS * frame.pixel, math.hypot(shadow.x, shadow.y) * frame.pixel
     turn = round(math.degrees(math.atan2(shadow.y, shadow.x)) * DEGREE) % (360 * DEGREE)
     where = f'blurRad="{round(blur)}" dist="{round(far)}" dir="{turn}" algn="ctr" rotWithShape="0"'
     color = _rgb(shadow.color, shadow.opacity)

@@ -1,9 +1,8 @@
 """Editable text on a slide: a text box a block of recognised lines, over the hidden picture of its layer.
 
-1. `recognized`: the text of every layer that is shown.
-2. `add_text_boxes`: boxes without insets, wrapping or automatic fitting, so that no program moves a word. Line spacing
+1. `add_text_boxes`: boxes without insets, wrapping or automatic fitting, so that no program moves a word. Line spacing
    is exact: then a line's baseline lies its font's descent above the line's foot, whatever the font's ascent is.
-3. `report`, `note`: what became text, and what did not.
+2. `report`, `note`: what became text, and what did not.
 """
 
 from __future__ import annotations
@@ -11,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ..stack import Box
 from ..typography.fonts import EAST_ASIAN, TYPEFACES, bearing, is_wide
-from ..typography.layer import Recognized, needed_reader, recognize, turned_place
+from ..typography.layer import Recognized, turned_place
 from ..typography.paragraphs import Block
 from ..typography.style import Line
-from .names import clean
+from .names import clean, short
+from .pptx_frame import Frame
 
 if TYPE_CHECKING:
     from pptx.shapes.shapetree import GroupShapes, SlideShapes
@@ -34,54 +32,29 @@ SINGLE_LEADING = 1.2
 MIN_SPACING_POINTS = 0.02
 """Least letter spacing that is written: PowerPoint counts in hundredths of a point."""
 
-MAX_NAME = 28
-"""Characters of a text box's name at most."""
-
 WIDE_DESCENT = 0.24
 """How far a line with East Asian letters reaches below the baseline, in em: Microsoft YaHei has 0.262, and LibreOffice
 takes 0.212 of the Latin typeface where it is missing; the middle of both is at most 0.03 off."""
 
 
-class Placed(NamedTuple):
-    """Where a layer lies: its box in pixels, the slide's left and top for pixel 0, and EMU a pixel."""
-
-    box: Box
-    left: float
-    top: float
-    pixel: float
-
-
-def recognized(crops: Iterable[tuple[Tensor, bool]]) -> list[Recognized | None]:
-    """The text of each layer (h, w, 4), None where it has none or is hidden. QilError: the extra `text` is missing."""
-    words = needed_reader()
-    found = (recognize(crop, words) if shown else None for crop, shown in crops)
-    return [each if each is not None and (each.blocks or each.unsure) else None for each in found]
-
-
-def add_text_boxes(shapes: SlideShapes | GroupShapes, text: Recognized, place: Placed) -> None:
-    """A text box a block, in the order of reading."""
+def add_text_boxes(shapes: SlideShapes | GroupShapes, text: Recognized, box: Box, frame: Frame) -> None:
+    """A text box a block, in the order of reading. box: the layer's, in pixels."""
     for block in text.blocks:
-        _add_box(shapes, block, text, place)
+        _add_box(shapes, block, text, box, frame)
 
 
-def _add_box(shapes: SlideShapes | GroupShapes, block: Block, text: Recognized, place: Placed) -> None:
+def _add_box(shapes: SlideShapes | GroupShapes, block: Block, text: Recognized, box: Box, frame: Frame) -> None:
     from pptx.util import Emu
 
     left, top, width, height = _extent(block)
-    x, y = turned_place(text, left + width / 2, top + height / 2, place.box.height, place.box.width)
-    middle = place.left + (place.box.left + x) * place.pixel, place.top + (place.box.top + y) * place.pixel
-    wide, high = width * place.pixel, height * place.pixel
+    x, y = turned_place(text, left + width / 2, top + height / 2, box.height, box.width)
+    middle = frame.at(box.left + x, box.top + y)
+    wide, high = width * frame.pixel, height * frame.pixel
     sides = (round(side) for side in (middle[0] - wide / 2, middle[1] - high / 2, wide, high))
     shape = shapes.add_textbox(*map(Emu, sides))
     shape.rotation = text.degrees
     shape.name = _unused(short(block.text), {each.name for each in shapes})
-    _fill_box(shape.text_frame, block, place.pixel / EMU_PER_POINT)
-
-
-def short(text: str) -> str:
-    """The beginning of a text as a name."""
-    line = " ".join(clean(text).split())
-    return line if len(line) <= MAX_NAME else f"{line[: MAX_NAME - 1].rstrip()}…"
+    _fill_box(shape.text_frame, block, frame.pixel / EMU_PER_POINT)
 
 
 def _unused(name: str, taken: set[str]) -> str:

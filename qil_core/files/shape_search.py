@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from ..stack import Box
-from .shape_fills import Fill, Shadow, fit_fill, fit_shadow
-from .shape_outlines import Floats, Mask, Outline, drawn, fitted, moved, traced
+from .shape_fills import EVEN, Fill, fit_fill, fit_shadow
+from .shape_masks import blots, filled_of, grown, hull_of, parts
+from .shape_outlines import Floats, Mask, Outline, drawn, fitted, traced
+from .shape_painting import Shape, paint, premultiplied
 
 MAX_ERROR = 2 / 255
 """Mean difference of a drawn shape to its layer, over the channels of premultiplied RGBA and the pixels of its box."""
@@ -32,6 +34,12 @@ MIN_PIXELS = 16
 MIN_SHOWN = 0.4
 """Share of a shape that must show: of what lies hidden below other things little is known."""
 
+MAX_HIDDEN = 0.02
+"""Share of a shape that may hide what the shapes below it show rightly: more is a gap between shapes of one colour."""
+
+MIN_JOINED = 0.02
+"""Share of a layer's area from which regions of one colour are looked at together: things on a shape may divide it."""
+
 MAX_SHAPES = 200
 """A layer with more of them is a texture, and stays a picture."""
 
@@ -50,6 +58,9 @@ MIN_SOFT_PART = 0.15
 MARGIN = 4
 """Pixels around a region that belong to its outline."""
 
+TIP = 12
+"""Pixels around a region that belong to a traced outline: a star's tips of 35 degrees are even 8 px from their end."""
+
 MAX_POINTS = 240
 """A traced outline with more points is not simple."""
 
@@ -60,57 +71,16 @@ MAX_TRACED_PARTS, PART_SHARE = 2, 0.05
 """Outlines are traced in layers of at most so many parts: more are letters. Smaller ones of this share do not count."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """An outline with its fill and its shadow, in pixels from the left top corner of the layer's content."""
+class Region(NamedTuple):
+    """Pixels that show one fill: a box of the layer, a mask in it, and whether their outline may be traced.
 
-    outline: Outline
-    fill: Fill
-    shadow: Shadow | None = None
+    fill: in pixels of the layer, where it is known already.
+    """
 
-    def moved(self, x: float, y: float) -> Shape:
-        """The same shape elsewhere."""
-        return Shape(moved(self.outline, x, y), self.fill.moved(x, y), self.shadow)
-
-    def box(self) -> Box:
-        """The whole pixels that it may touch, without its shadow."""
-        points = np.concatenate(self.outline.paths())
-        left, top = np.floor(points.min(0)).astype(int)
-        right, bottom = np.ceil(points.max(0)).astype(int)
-        return Box(int(left), int(top), int(right), int(bottom))
-
-
-def premultiplied(pixels: Floats) -> Floats:
-    return np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], -1)
-
-
-def _paint(below: Floats, shape: Shape) -> None:
-    """Draw a shape over a premultiplied picture (h, w, 4), in place."""
-    height, width = below.shape[:2]
-    reach = shape.shadow.reach if shape.shadow else 1
-    left, top, right, bottom = shape.box()
-    box = Box(left - reach, top - reach, right + reach, bottom + reach).overlap(Box(0, 0, width, height))
-    if box is None:
-        return
-    outline, window = moved(shape.outline, -box.left, -box.top), below[box.top : box.bottom, box.left : box.right]
-    if shape.shadow:
-        _over(window, shape.shadow.drawn(outline, box.height, box.width), np.array(shape.shadow.color, np.float32))
-    alpha = drawn(outline, box.height, box.width) * np.float32(shape.fill.opacity)
-    _over(window, alpha, shape.fill.colors(box.left, box.top, box.height, box.width))
-
-
-def _over(below: Floats, alpha: Floats, colors: Floats) -> None:
-    below *= (1 - alpha)[..., None]
-    below[..., :3] += colors * alpha[..., None]
-    below[..., 3] += alpha
-
-
-def painted(shapes: Sequence[Shape], height: int, width: int) -> Floats:
-    """The shapes as a premultiplied picture (height, width, 4): what recognise() compares with a layer."""
-    picture = np.zeros((height, width, 4), np.float32)
-    for shape in shapes:
-        _paint(picture, shape)
-    return picture
+    box: Box
+    mask: Mask
+    may_trace: bool
+    fill: Fill | None = None
 
 
 class Search:
@@ -134,14 +104,16 @@ class Search:
             for box, region in self._regions():
                 if len(self.shapes) >= MAX_SHAPES:
                     return
-                self._try(box, region)
+                if self.unexplained(box)[region].mean() > MIN_SHOWN:  # a larger one may have explained it meanwhile
+                    self._try(box, region)
             if len(self.shapes) == before:
                 return
 
-    def unexplained(self) -> Mask:
-        """Pixels that differ, but for the edges of shapes."""
-        differs = np.abs(self.target - self.now).max(-1)
-        return missing(differs, self.edges)
+    def unexplained(self, box: Box | None = None) -> Mask:
+        """Pixels that differ, of a box or all, but for the edges of shapes."""
+        place = (slice(box.top, box.bottom), slice(box.left, box.right)) if box else ...
+        differs = np.abs(self.target[place] - self.now[place]).max(-1)
+        return missing(differs, self.edges[place])
 
     def _regions(self) -> Iterator[tuple[Box, Mask]]:
         """Connected even regions, the largest first, then thin ones; each as a box and a mask in it."""
@@ -169,26 +141,56 @@ class Search:
                 yield Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
 
     def _try(self, box: Box, region: Mask) -> None:
-        """Take the region's shape, if there is one: with a shadow where there is one."""
+        """Take the shape of the region and all others of its colour, or else its own, if there is one."""
         height, width = self.straight.shape[:2]
-        part = self._part_of(box, region)
-        soft = region.sum() >= MIN_SOFT_PART * part.width * part.height
-        shape = self._shape(box, region, _wider(part, MARGIN), True) if soft else None
-        shape = shape or self._shape(box, region, _wider(box, MARGIN), False)
+        joined = self._joined(box, region) if region.sum() >= MIN_JOINED * self.area else None
+        may_trace = self.traceable and bool(region.sum() >= TRACED_SHARE * self.area)
+        shape = (self._shape_of(joined) if joined else None) or self._shape_of(Region(box, region, may_trace))
         if shape:
             self.shapes.append(shape)
-            _paint(self.now, shape)
+            paint(self.now, shape)
             around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
             place = slice(around.top, around.bottom), slice(around.left, around.right)
             at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
             self.edges[place] = np.maximum(self.edges[place], at_outline)
 
-    def _shape(self, box: Box, region: Mask, window: Box, soft: bool) -> Shape | None:
+    def _joined(self, box: Box, region: Mask) -> Region | None:
+        """The convex hull of what shows the region's fill in its part of the layer; None where the region is all of it.
+
+        Rectangles and ellipses are convex, so where things on one divide it, it is the hull of what shows of it.
+        """
+        part = self._part_of(box, region)
+        if box.overlap(part) != box:
+            return None  # clear pixels that a shape covers wrongly belong to no part
+        place = slice(part.top, part.bottom), slice(part.left, part.right)
+        colors, alpha = self.straight[place][..., :3], self.straight[place][..., 3]
+        within = np.zeros(alpha.shape, bool)
+        within[box.within(part)] = region
+        fill = fit_fill(colors, alpha, within)
+        if fill is None or fill.opacity < 1:
+            return None
+        off = np.abs(colors - fill.colors(0, 0, part.height, part.width)).max(-1)
+        labels, stats = parts((off <= EVEN) & (alpha >= 1) & self.unexplained(part))
+        large = stats[:, 4] >= MIN_JOINED * region.sum()
+        alike = (labels > 0) & large[labels]
+        if int(large.sum()) <= 2:  # label 0 is what is not alike
+            return None
+        inner, hull = hull_of(alike)
+        left, top = part.left + inner.left, part.top + inner.top
+        around = Box(left, top, left + inner.width, top + inner.height)
+        return Region(around, hull, False, fill.moved(part.left, part.top))
+
+    def _shape_of(self, region: Region) -> Shape | None:
+        """The region's shape: with a shadow where there is one."""
+        part = self._part_of(region.box, region.mask)
+        soft = region.mask.sum() >= MIN_SOFT_PART * part.width * part.height
+        shape = self._shape(region, _wider(part, MARGIN), True) if soft else None
+        return shape or self._shape(region, _wider(region.box, TIP if region.may_trace else MARGIN), False)
+
+    def _shape(self, region: Region, window: Box, soft: bool) -> Shape | None:
         height, width = self.straight.shape[:2]
-        seen = window.overlap(Box(0, 0, width, height)) or box
-        inside = np.zeros((seen.height, seen.width), bool)
-        inside[box.within(seen)] = region
-        spot = Spot(self, seen, inside)
+        seen = window.overlap(Box(0, 0, width, height)) or region.box
+        spot = Spot(self, seen, region)
         shape = spot.soft_shape() if soft else spot.shape()
         return shape.moved(seen.left, seen.top) if shape else None
 
@@ -202,14 +204,6 @@ class Search:
 
 def _wider(box: Box, by: int) -> Box:
     return Box(box.left - by, box.top - by, box.right + by, box.bottom + by)
-
-
-def parts(mask: Mask) -> tuple[np.ndarray, np.ndarray]:
-    """The labels (h, w) of connected parts, and a line (x, y, width, height, pixels) for each label; 0 is none."""
-    import cv2
-
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return labels, stats
 
 
 def _count(stats: np.ndarray) -> int:
@@ -230,22 +224,16 @@ def missing(differs: Floats, allowed: Floats) -> Mask:
     return (differs > np.maximum(allowed, SEEN)) | ((differs > SEEN) & blots(differs > BLOT))
 
 
-def blots(mask: Mask) -> Mask:
-    """The pixels of a mask that lie in two by two of it."""
-    import cv2
-
-    two = np.ones((2, 2), np.uint8)
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, two).astype(bool)
-
-
 class Spot:
     """A region in a window of its layer, and the shape that it is."""
 
-    def __init__(self, search: Search, window: Box, region: Mask) -> None:
+    def __init__(self, search: Search, window: Box, region: Region) -> None:
         place = (slice(window.top, window.bottom), slice(window.left, window.right))
-        self.traceable = search.traceable and bool(region.sum() >= TRACED_SHARE * search.area)
+        self.may_trace = region.may_trace
+        self.fill = region.fill.moved(-window.left, -window.top) if region.fill else None
         self.straight, self.target, self.below = search.straight[place], search.target[place], search.now[place]
-        self.region = region
+        self.region = np.zeros((window.height, window.width), bool)
+        self.region[region.box.within(window)] = region.mask
 
     def shape(self) -> Shape | None:
         """The shape in pixels of the window, or None."""
@@ -264,12 +252,12 @@ class Spot:
         fill = self._fill()
         if fill is None or fill.opacity < 1 or self.below.any():
             return None
-        outside = ~grown(_filled(self.region), MARGIN - 1)
+        outside = ~grown(filled_of(self.region), MARGIN - 1)
         alpha = self.straight[..., 3]
         soft = outside & (alpha > SEEN) & (alpha < 1 - SEEN)
         if soft.sum() < MIN_SOFT * self.region.sum():
             return None
-        color = np.average(self.straight[soft][:, :3], axis=0, weights=alpha[soft])
+        color = np.median(self.straight[soft & (alpha >= np.median(alpha[soft]))][:, :3], axis=0)
         coverage, known = self._coverage_over(fill, color)
         for outline in self._outlines(coverage, known):
             inner = drawn(outline, *self.region.shape)
@@ -281,7 +269,7 @@ class Spot:
 
     def _outlines(self, coverage: Floats, known: Mask) -> Iterator[Outline]:
         """Outlines of the region, the simplest first. known: where the coverage can be told."""
-        filled = _filled(self.region)
+        filled = filled_of(self.region)
         core, near = grown(filled, -1), grown(filled, MARGIN - 1)
         # Things on the shape show where the fill does not: only opaque ones can lie there as pixels of their own.
         solid = np.where(core & ((self.straight[..., 3] >= 1) | ~known), np.float32(1), coverage)
@@ -290,9 +278,11 @@ class Spot:
         if not (solid > 0.5).any():
             return
         yield from (form for form in fitted(solid, band & (known | core)) if form.valid())
-        if self.traceable:
-            holes = np.where(near, np.where(known, coverage, filled), 0)
-            outline = traced(np.asarray(holes, np.float32))
+        if self.may_trace:
+            shown = np.where(grown(filled, TIP - 1), np.where(known, coverage, filled), 0)
+            labels, _ = parts(shown > SEEN)
+            own = np.isin(labels, np.unique(labels[self.region]))  # not what else has the fill's colours nearby
+            outline = traced(np.asarray(shown * own, np.float32))
             if outline and sum(map(len, outline.outlines)) <= MAX_POINTS:
                 yield outline
 
@@ -300,6 +290,8 @@ class Spot:
         bare = float(self.below[self.region][:, 3].max()) == 0
         if not bare and float(self.straight[self.region][:, 3].min()) < 1:
             return None  # what shines through what cannot be told apart
+        if self.fill:
+            return self.fill
         colors, alpha = self.straight[..., :3], self.straight[..., 3]
         return fit_fill(colors, alpha, self.region) or fit_fill(colors, alpha, self._clearest())
 
@@ -332,37 +324,34 @@ class Spot:
         off = np.abs(self.target - share[..., None] * one - other[..., None] * two).max(-1)
         return np.clip(share, 0, 1).astype(np.float32), (off <= SEEN) & (room > 1e-3)
 
+    def _can_stay(self, below: Floats) -> Mask:
+        """Where the layer can be had by pixels over a premultiplied picture: everywhere where it is opaque, and where
+        "over" solved for its upper side gives an alpha and colours that there are.
+        """
+        above = 1 - (1 - self.target[..., 3]) / np.maximum(1 - below[..., 3], 1e-6)
+        colors = self.target[..., :3] - (1 - above)[..., None] * below[..., :3]
+        there = (colors.min(-1) >= -MAX_ERROR) & (colors.max(-1) <= above + MAX_ERROR)
+        return (self.straight[..., 3] >= 1) | ((below[..., 3] < 1) & (above > 0) & there)
+
     def _explains(self, shape: Shape) -> bool:
         """Whether the drawn shape is the layer, but for opaque things on it that can stay pixels."""
         height, width = self.region.shape
+        if shape.box().overlap(Box(0, 0, width, height)) != shape.box():
+            return False  # a form that fits what is seen of it here, and goes on where it was not looked at
         result = self.below.copy()
-        _paint(result, shape)
+        paint(result, shape)
         alpha = drawn(shape.outline, height, width)
         touched = np.ones_like(self.region) if shape.shadow else grown(alpha > 0, 1)
         difference = np.abs(result - self.target) * touched[..., None]
         error = difference.max(-1)
-        things = missing(error, edges(shape, height, width)) & (self.straight[..., 3] >= 1)
+        things = missing(error, edges(shape, height, width)) & self._can_stay(result)
+        soft = (alpha == 0) & (self.straight[..., 3] > SEEN)
+        if shape.shadow and float(things[soft].mean()) > 1 - MIN_SHOWN:
+            return False
+        hidden = things & (alpha > 0) & (self.below[..., 3] > 0) & (np.abs(self.below - self.target).max(-1) <= SEEN)
+        if float(alpha[hidden].sum()) > MAX_HIDDEN * float(alpha.sum()):
+            return False
         if float(alpha[~things].sum()) < MIN_SHOWN * float(alpha.sum()) or blots((error > BLOT) & ~things).any():
             return False
         box = Box(0, 0, width, height) if shape.shadow else shape.box()
         return float(difference[~things].sum()) / 4 / max(1, box.width * box.height) <= MAX_ERROR
-
-
-def _filled(mask: Mask) -> Mask:
-    """The mask with its holes."""
-    import cv2
-
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    sheet = np.zeros(mask.shape, np.uint8)
-    return cv2.drawContours(sheet, contours, -1, 1, cv2.FILLED).astype(bool)
-
-
-def grown(mask: Mask, by: int) -> Mask:
-    """The mask with so many pixels more all round, or fewer; the window's border takes none away."""
-    import cv2
-
-    if by == 0:
-        return mask
-    kernel = np.ones((2 * abs(by) + 1, 2 * abs(by) + 1), np.uint8)
-    change = cv2.dilate if by > 0 else cv2.erode
-    return change(mask.astype(np.uint8), kernel).astype(bool)

@@ -23,26 +23,31 @@ from torch import Tensor
 
 from ..opencv import check_opencv
 from ..stack import Box
+from .shape_masks import blots, parts
 from .shape_outlines import Floats, Mask
-from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, Shape, blots, edges, missing, painted, parts, premultiplied
+from .shape_painting import Shape, painted, premultiplied
+from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, edges, missing
 
 LETTER_GAP, LETTER_HEIGHTS = 0.35, (0.15, 2.0)
 """A form is part of a word when something left over is nearer than this share of its own height, and the form's height
 lies between these shares of it: from the dot of an i to a capital beside an x."""
+
+LETTER_AREA = 0.05
+"""Share of a form's box that what is left over beside it must have to be a letter: a full stop beside an l has 0.1."""
 
 FAINT = 2 / 255
 """Pixels of the rest with less alpha are dropped: nobody sees them."""
 
 
 @dataclass(frozen=True, eq=False)
-class Recognised:
+class FoundShapes:
     """The shapes of a layer, bottom first, and what is left (h, w, 4), straight alpha, which lies over them."""
 
     shapes: tuple[Shape, ...]
     rest: Tensor | None
 
 
-def recognise(layer: Tensor) -> Recognised | None:
+def find_shapes(layer: Tensor) -> FoundShapes | None:
     """The shapes in a layer's content, float32 (h, w, 4), straight alpha; None where it is better left a picture.
 
     Raises QilError where OpenCV is missing.
@@ -60,7 +65,7 @@ def recognise(layer: Tensor) -> Recognised | None:
     if not left.right(rest):
         return None
     inner = None if rest is None else torch.from_numpy(rest[MARGIN:-MARGIN, MARGIN:-MARGIN].copy())
-    return Recognised(tuple(shape.moved(-MARGIN, -MARGIN) for shape in shapes), inner)
+    return FoundShapes(tuple(shape.moved(-MARGIN, -MARGIN) for shape in shapes), inner)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +120,8 @@ def without_letters(shapes: Sequence[Shape], left: Sequence[Box]) -> list[Shape]
     was found on such a shape.
     """
     kept, others = list(shapes), list(left)
-    while letters := [shape for shape in kept if any(_in_a_word(shape.box(), other) for other in others)]:
+    # Letters have no shadow of their own that can be told from the others': what has one is a card, with specks beside.
+    while letters := [s for s in kept if not s.shadow and any(_in_a_word(s.box(), other) for other in others)]:
         others = [shape.box() for shape in letters]
         kept = [shape for shape in kept if not any(shape.box().overlap(other) == shape.box() for other in others)]
     return kept
@@ -127,4 +133,5 @@ def _in_a_word(box: Box, other: Box) -> bool:
         return False  # on it or around it, not beside it
     low, high = LETTER_HEIGHTS
     gap = max(other.left - box.right, box.left - other.right, other.top - box.bottom, box.top - other.bottom)
-    return gap <= LETTER_GAP * other.height and low * other.height <= box.height <= high * other.height
+    alike = other.width * other.height >= LETTER_AREA * box.width * box.height
+    return alike and gap <= LETTER_GAP * other.height and low * other.height <= box.height <= high * other.height

@@ -1,8 +1,8 @@
 """SVG: a picture a layer, placed and named, in named groups, as Inkscape, browsers and web editors open it.
 
 Source: SVG 1.1 and 2 (W3C), "Compositing and Blending Level 1" for mix-blend-mode, and Inkscape's own namespace, which
-makes a group a layer of its panel. Every layer is a PNG inside the file, cropped to its content; text is a
-picture too, and so are shapes, unless they are asked for as shapes. An empty layer is an empty group.
+makes a group a layer of its panel. Every layer is a PNG inside the file, cropped to its content; text and shapes are
+pictures too, unless they are asked for as what they are. An empty layer is an empty group.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch import Tensor
 from ..progress import Progress, silent
 from ..stack import Box, LayerStack
 from .atomic import atomic_path
-from .format import EDITABLE, NONE, Dpi, Format, Options
+from .editable import Editable, find_editable
+from .format import NONE, Dpi, Format, Options
 from .layered import PLAIN, Layered, Look
 from .limits import check_count, check_modes
 from .names import Group, Leaf, clean, nest
 from .png import encode, parallel
-from .shapes import Recognised, names_of, recognise
+from .shapes import FoundShapes, names_of
+from .svg_elements import INKSCAPE, LABEL, XLINK, Element, add, tag
 from .svg_shapes import add_shape
-
-SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-INKSCAPE = "http://www.inkscape.org/namespaces/inkscape"
+from .svg_text import add_text
 
 MODES = {
     "normal", "multiply", "screen", "overlay", "darken", "lighten", "color-dodge", "color-burn", "hard-light",
@@ -36,10 +36,6 @@ MODES = {
 
 DPI = Dpi(usual=96, least=10, most=2400)
 """At 96, CSS' pixels an inch (CSS Values 4, section 6.2), a pixel of a layer is one of the drawing."""
-
-ElementTree.register_namespace("", SVG)
-ElementTree.register_namespace("xlink", XLINK)
-ElementTree.register_namespace("inkscape", INKSCAPE)
 
 
 def write(
@@ -58,25 +54,19 @@ def write(
     with atomic_path(path) as temporary, parallel(encode, (found[1] for found in contents if found)) as pngs:
         root = _root(stack, dpi)
         boxes = [found[0] if found else None for found in contents]
-        found = _shapes(contents, look) if options.shapes == EDITABLE else [None] * len(stack)
+        shown = [content[1] if content and seen else None for content, seen in zip(contents, look.visible, strict=True)]
+        found = options.found or find_editable(shown, options.text, options.shapes)
         drawing = _Drawing(look, boxes, pngs, progress, found)
         drawing.fill(root, nest(stack.names))
         temporary.write_bytes(ElementTree.tostring(root, "utf-8", xml_declaration=True))
     return path
 
 
-def _shapes(contents: Sequence[tuple[Box, Tensor] | None], look: Look) -> list[Recognised | None]:
-    """The shapes of the layers that show."""
-    shown = [content[1] if content and seen else None for content, seen in zip(contents, look.visible, strict=True)]
-    with parallel(lambda crop: None if crop is None else recognise(crop), shown) as found:
-        return list(found)
-
-
-def _root(stack: LayerStack, dpi: float) -> ElementTree.Element:
+def _root(stack: LayerStack, dpi: float) -> Element:
     inches = {"width": f"{stack.width / dpi:.6g}in", "height": f"{stack.height / dpi:.6g}in"}
     # isolation: blend modes meet the layers, and never the page that the drawing lies on.
     about = {"version": "1.1", "viewBox": f"0 0 {stack.width} {stack.height}", "style": "isolation:isolate"}
-    return ElementTree.Element(_tag("svg"), about | inches)
+    return Element(tag("svg"), about | inches)
 
 
 class _Drawing:
@@ -88,12 +78,12 @@ class _Drawing:
         boxes: Sequence[Box | None],
         pngs: Iterator[bytes],
         progress: Progress,
-        found: Sequence[Recognised | None],
+        found: Sequence[Editable],
     ) -> None:
         self._look, self._boxes, self._pngs, self._progress, self._found = look, boxes, pngs, progress, found
         self._groups = 0
 
-    def fill(self, parent: ElementTree.Element, items: Sequence[Group | Leaf]) -> None:
+    def fill(self, parent: Element, items: Sequence[Group | Leaf]) -> None:
         """Elements bottom first, as SVG draws them."""
         for item in items:
             if isinstance(item, Group):
@@ -102,7 +92,7 @@ class _Drawing:
             else:
                 self._place(parent, item)
 
-    def _place(self, parent: ElementTree.Element, leaf: Leaf) -> None:
+    def _place(self, parent: Element, leaf: Leaf) -> None:
         index, look = leaf.index, self._look
         self._progress(index / len(self._boxes), f"Writing {leaf.name}")
         group = _layer(parent, leaf.name, f"layer{index}")
@@ -112,38 +102,46 @@ class _Drawing:
         if style:
             group.set("style", style.rstrip(";"))
         if (box := self._boxes[index]) is not None:
-            shapes = self._found[index]
-            inner = _layer(group, f"{leaf.name} (pixels)", f"layer{index}-pixels") if shapes else group
-            _add_picture(inner, next(self._pngs), box)
-            if shapes:
-                inner.set("style", "display:none")
-                self._add_shapes(group, shapes, index, box)
+            self._add_content(group, leaf, box)
 
-    def _add_shapes(self, group: ElementTree.Element, found: Recognised, index: int, box: Box) -> None:
-        for number, (shape, name) in enumerate(zip(found.shapes, names_of(found.shapes), strict=True), 1):
-            add_shape(group, shape.moved(box.left, box.top), f"layer{index}-{number}", name)
-        if found.rest is not None:
-            _add_picture(group, encode(found.rest), box)
+    def _add_content(self, group: Element, leaf: Leaf, box: Box) -> None:
+        """A layer's picture; hidden where it is text or shapes, and these above it."""
+        index, words, shapes = leaf.index, self._found[leaf.index].words, self._found[leaf.index].shapes
+        if not words and not shapes:
+            return _add_picture(group, next(self._pngs), box)
+        pixels = _layer(group, f"{leaf.name} (pixels)", f"layer{index}-pixels")
+        pixels.set("style", "display:none")
+        _add_picture(pixels, next(self._pngs), box)
+        if words:
+            _add_rest(group, words.rest, box)
+            add_text(group, words, box, f"layer{index}")
+        if shapes:
+            _add_shapes(group, shapes, f"layer{index}", box)
+            _add_rest(group, shapes.rest, box)
 
 
-def _add_picture(parent: ElementTree.Element, png: bytes, box: Box) -> None:
-    place = {"x": box.left, "y": box.top, "width": box.width, "height": box.height}
+def _add_shapes(group: Element, found: FoundShapes, identity: str, box: Box) -> None:
+    for number, (shape, name) in enumerate(zip(found.shapes, names_of(found.shapes), strict=True), 1):
+        add_shape(group, shape.moved(box.left, box.top), f"{identity}-{number}", name)
+
+
+def _add_rest(group: Element, rest: Tensor | None, box: Box) -> None:
+    if rest is not None:
+        _add_picture(group, encode(rest), box)
+
+
+def _add_picture(parent: Element, png: bytes, box: Box) -> None:
     data = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    numbers = {key: str(value) for key, value in place.items()}
-    ElementTree.SubElement(parent, _tag("image"), numbers | {f"{{{XLINK}}}href": data})
+    place = {"x": box.left, "y": box.top, "width": box.width, "height": box.height}
+    add(parent, "image", {**place, f"{{{XLINK}}}href": data})
 
 
-def _layer(parent: ElementTree.Element, name: str, identity: str) -> ElementTree.Element:
+def _layer(parent: Element, name: str, identity: str) -> Element:
     """A group that Inkscape shows as a layer and browsers as a title."""
     name = clean(name)
-    label = {f"{{{INKSCAPE}}}groupmode": "layer", f"{{{INKSCAPE}}}label": name, "id": identity}
-    group = ElementTree.SubElement(parent, _tag("g"), label)
-    ElementTree.SubElement(group, _tag("title")).text = name
+    group = add(parent, "g", {f"{{{INKSCAPE}}}groupmode": "layer", LABEL: name, "id": identity})
+    add(group, "title", {}).text = name
     return group
 
 
-def _tag(name: str) -> str:
-    return f"{{{SVG}}}{name}"
-
-
-FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI, extras=("shapes",))
+FORMAT = Format("svg", "SVG", (".svg",), write, dpi=DPI, extras=("text", "shapes", "found"))

@@ -6,17 +6,15 @@ Source: SVG 1.1 (W3C), chapters 9 (shapes), 13 (gradients, in user space) and 15
 from __future__ import annotations
 
 import math
-from xml.etree import ElementTree
 
 from .pptx_shapes import hex_of
 from .shape_fills import Fill, Shadow
 from .shape_outlines import Ellipse, Freeform, Rounded
-from .shape_search import Shape
+from .shape_painting import Shape
+from .svg_elements import Element, add
 
-SVG = "http://www.w3.org/2000/svg"
 
-
-def add_shape(parent: ElementTree.Element, shape: Shape, identity: str, name: str) -> None:
+def add_shape(parent: Element, shape: Shape, identity: str, name: str) -> None:
     """Add a named shape to a group. identity: unique in the file; its gradient and its shadow are called by it."""
     if shape.shadow:
         _add_filter(parent, shape.shadow, f"{identity}-soft")
@@ -29,51 +27,45 @@ def add_shape(parent: ElementTree.Element, shape: Shape, identity: str, name: st
         paint = f"url(#{identity}-fill)"
     element = _add_element(parent, shape, paint, shape.fill.opacity)
     element.set("id", identity)
-    _sub(element, "title", {}).text = name
+    add(element, "title", {}).text = name
 
 
-def _add_element(parent: ElementTree.Element, shape: Shape, paint: str, opacity: float) -> ElementTree.Element:
+def _add_element(parent: Element, shape: Shape, paint: str, opacity: float) -> Element:
     outline = shape.outline
     paint = paint if paint.startswith(("#", "url")) else f"#{paint}"
-    look = {"fill": paint} | ({"fill-opacity": _number(opacity)} if opacity < 1 else {})
+    look: dict[str, str | float] = {"fill": paint}
+    if opacity < 1:
+        look["fill-opacity"] = opacity
     if isinstance(outline, Freeform):
         subpaths = ("M" + " L".join(f"{x:.6g},{y:.6g}" for x, y in path) + " Z" for path in outline.outlines)
-        return _sub(parent, "path", look | {"d": " ".join(subpaths), "fill-rule": "evenodd"})
+        return add(parent, "path", look | {"d": " ".join(subpaths), "fill-rule": "evenodd"})
     if outline.turn:
         turn = f"rotate({math.degrees(outline.turn):.6g} {outline.x:.6g} {outline.y:.6g})"
         look |= {"transform": turn}
     if isinstance(outline, Ellipse):
         numbers = {"cx": outline.x, "cy": outline.y, "rx": outline.width / 2, "ry": outline.height / 2}
-        return _sub(parent, "ellipse", look | {key: _number(value) for key, value in numbers.items()})
-    return _sub(parent, "rect", look | _rectangle(outline))
+        return add(parent, "ellipse", look | numbers)
+    return add(parent, "rect", look | _rectangle(outline))
 
 
-def _rectangle(outline: Rounded) -> dict[str, str]:
+def _rectangle(outline: Rounded) -> dict[str, float]:
     left, top = outline.x - outline.width / 2, outline.y - outline.height / 2
     numbers = {"x": left, "y": top, "width": outline.width, "height": outline.height}
     round_corners = {"rx": outline.radius, "ry": outline.radius} if outline.radius else {}
-    return {key: _number(value) for key, value in (numbers | round_corners).items()}
+    return numbers | round_corners
 
 
-def _add_gradient(parent: ElementTree.Element, fill: Fill, identity: str) -> None:
+def _add_gradient(parent: Element, fill: Fill, identity: str) -> None:
     (x1, y1), (x2, y2) = fill.start, fill.end
-    line = {key: _number(value) for key, value in {"x1": x1, "y1": y1, "x2": x2, "y2": y2}.items()}
-    gradient = _sub(parent, "linearGradient", {"id": identity, "gradientUnits": "userSpaceOnUse"} | line)
+    line = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
+    gradient = add(parent, "linearGradient", {"id": identity, "gradientUnits": "userSpaceOnUse", **line})
     for at, color in (("0", fill.color), ("1", fill.other or fill.color)):
-        _sub(gradient, "stop", {"offset": at, "stop-color": "#" + hex_of(color)})
+        add(gradient, "stop", {"offset": at, "stop-color": "#" + hex_of(color)})
 
 
-def _add_filter(parent: ElementTree.Element, shadow: Shadow, identity: str) -> None:
+def _add_filter(parent: Element, shadow: Shadow, identity: str) -> None:
     """A blur of a copy that is moved; the region is generous, for the default one cuts wide shadows of small things."""
     region = {"x": "-1", "y": "-1", "width": "3", "height": "3", "color-interpolation-filters": "sRGB"}
-    steps = _sub(parent, "filter", {"id": identity} | region)
-    _sub(steps, "feGaussianBlur", {"stdDeviation": _number(shadow.sigma)})
-    _sub(steps, "feOffset", {"dx": _number(shadow.x), "dy": _number(shadow.y)})
-
-
-def _sub(parent: ElementTree.Element, name: str, attributes: dict[str, str]) -> ElementTree.Element:
-    return ElementTree.SubElement(parent, f"{{{SVG}}}{name}", attributes)
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"
+    steps = add(parent, "filter", {"id": identity} | region)
+    add(steps, "feGaussianBlur", {"stdDeviation": shadow.sigma})
+    add(steps, "feOffset", {"dx": shadow.x, "dy": shadow.y})

@@ -20,6 +20,8 @@ from qil_core.batch.stages import Setup
 from qil_core.batch.table import Table
 from qil_core.elements import parse_elements
 from qil_core.errors import QilError
+from qil_core.files.editable import EDITABLE
+from qil_core.files.format import Options
 from qil_core.manifest import rows
 
 
@@ -212,7 +214,8 @@ def test_a_batch_that_an_older_version_began_goes_on_and_what_is_new_is_made_ane
     asked = setup(tmp_path)
     assert settings_key(asked, {}) == "068755db2268fdbc", "as before there were elements and samplers"
     plan = replace(asked, request=replace(asked.request, elements=parse_elements("girl")))
-    assert len({settings_key(each, {}) for each in (asked, plan, _with_heun(asked))}) == 3
+    live = replace(asked, asked=Options(shapes=EDITABLE))
+    assert len({settings_key(each, {}) for each in (asked, plan, _with_heun(asked), live)}) == 4
 
 
 def _with_heun(asked: Setup) -> Setup:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import fsspec
 import pytest
@@ -19,12 +20,29 @@ from qil_core.batch.job import Job, Work
 from qil_core.batch.stages import Setup
 from qil_core.exact import recomposition
 from qil_core.files import archive
+from qil_core.files.editable import EDITABLE
+from qil_core.files.format import Options
 from qil_core.files.picture import load_picture
+from qil_core.files.svg_elements import tag
 
 
 def one(setup: Setup, picture: object, **asked: Any) -> Work:
     (work,) = in_turn(setup, [Job(0, str(picture), "a/x", **asked)])
     return work
+
+
+def test_what_is_asked_to_be_editable_is_found_before_it_is_written(tmp_path: Path) -> None:
+    picture = draw(tmp_path / "x.png", (3, 77, 201))
+    asked = setup(tmp_path / "out", formats=("svg", "png"), asked=Options(shapes=EDITABLE))
+    decomposed = stages.Decompose(asked)(stages.before(Work(Job(0, str(picture), "a/x"))))
+    assert [len(each.shapes.shapes) for each in decomposed.found if each.shapes] == [1, 1]
+    work = stages.after(asked, pickle.loads(pickle.dumps(decomposed)))
+    assert (work.error, work.found) == ("", ())
+    root = ElementTree.parse(tmp_path / "out" / "a" / "x" / "x.svg").getroot()
+    assert len(list(root.iter(tag("rect")))) == 2
+    assert json.loads((tmp_path / "out" / "a" / "x" / "report.json").read_text())["editable"] == [
+        "2 shapes in 2 layers"
+    ]
 
 
 @pytest.fixture

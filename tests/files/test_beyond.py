@@ -15,7 +15,7 @@ from pptx import Presentation
 from psd_tools import PSDImage
 
 from qil_core.errors import QilError
-from qil_core.files import ora, pptx, psd
+from qil_core.files import ora, pptx, pptx_frame, psd
 from qil_core.files.format import Options
 from qil_core.files.layered import Content, Layered, Look
 from qil_core.stack import Box, LayerStack, quantize, to_bytes
@@ -58,10 +58,10 @@ def test_a_slide_has_all_of_it_beside_its_edge(moved: Layered, tmp_path: Path) -
     path = tmp_path / "x.pptx"
     pptx.write_deck([moved.stack], path, Options(dpi=96), looks=[moved.look])
     _, picture = Presentation(str(path)).slides[0].shapes
-    pixel = pptx.EMU / 30  # the slide of a picture of 30 pixels is an inch wide
+    pixel = pptx_frame.EMU / 30  # the slide of a picture of 30 pixels is an inch wide
     assert (picture.left, picture.top) == (
         round(-4 * pixel),
-        pytest.approx(-3 * pixel + (pptx.EMU - 20 * pixel) / 2, abs=1),
+        pytest.approx(-3 * pixel + (pptx_frame.EMU - 20 * pixel) / 2, abs=1),
     )
     assert Image.open(io.BytesIO(picture.image.blob)).size == (10, 8)
     assert picture._element.nvPicPr.cNvPr.get("hidden") == "1"

@@ -19,13 +19,14 @@ from torch import Tensor
 from qil_core.cli import main
 from qil_core.composite import composite, onto_color
 from qil_core.errors import QilError
-from qil_core.files import pptx, svg
-from qil_core.files.format import EDITABLE, Options
+from qil_core.files import pptx, svg, svg_elements
+from qil_core.files.editable import EDITABLE
+from qil_core.files.format import Options
 from qil_core.files.layered import PLAIN, Look
 from qil_core.files.registry import FORMATS
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded
-from qil_core.files.shape_search import Shape, painted
+from qil_core.files.shape_painting import Shape, painted
 from qil_core.stack import LayerStack, quantize
 
 WIDTH, HEIGHT, PIXEL = 160, 120, 9525
@@ -99,7 +100,7 @@ def test_pictures_are_the_default(tmp_path: Path) -> None:
 
 def test_svg_holds_true_shapes_over_the_hidden_pixels(tmp_path: Path) -> None:
     root = ElementTree.parse(svg.write(drawing(), tmp_path / "x.svg", PLAIN, SHAPES)).getroot()
-    groups = {group.get("id"): group for group in root.iter(f"{{{svg.SVG}}}g")}
+    groups = {group.get("id"): group for group in root.iter(f"{{{svg_elements.SVG}}}g")}
     kinds = [[child.tag.rpartition("}")[2] for child in groups[f"layer{i}"]] for i in range(6)]
     assert kinds == [
         ["title", "g", "linearGradient", "rect"],
@@ -132,7 +133,7 @@ def test_the_command_writes_shapes_where_it_is_asked_to(tmp_path: Path) -> None:
         asked = ["--format", "svg,pptx,png", "--layers", "2", "--shapes", shapes]
         assert main(["decompose", str(tmp_path / "flat.png"), "-o", str(output), *asked]) == 0
         root = ElementTree.parse(output / "flat.svg").getroot()
-        assert len(root.findall(f".//{{{svg.SVG}}}rect")) == (shapes == "editable")
+        assert len(root.findall(f".//{{{svg_elements.SVG}}}rect")) == (shapes == "editable")
         slide = Presentation(str(output / "flat.pptx")).slides[0]
         assert len(slide.shapes) == (2 if shapes == "editable" else 1)
 

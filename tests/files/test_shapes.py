@@ -10,9 +10,10 @@ from torch import Tensor
 
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded, drawn
-from qil_core.files.shape_search import MAX_ERROR, painted, premultiplied
-from qil_core.files.shapes import Recognised, Shape, recognise
-from qil_core.stack import quantize
+from qil_core.files.shape_painting import Shape, painted, premultiplied
+from qil_core.files.shape_search import MAX_ERROR
+from qil_core.files.shapes import FoundShapes, find_shapes
+from qil_core.stack import Box, quantize
 
 SIDE = 120
 RED, BLUE = (0.8, 0.2, 0.2), (0.2, 0.2, 0.8)
@@ -25,13 +26,13 @@ def layer(*shapes: Shape) -> Tensor:
     return quantize(torch.from_numpy(np.concatenate([colors, picture[..., 3:]], -1)).clamp(0, 1))
 
 
-def found(pixels: Tensor) -> Recognised:
-    result = recognise(pixels)
+def found(pixels: Tensor) -> FoundShapes:
+    result = find_shapes(pixels)
     assert result is not None
     return result
 
 
-def error(result: Recognised, pixels: Tensor) -> float:
+def error(result: FoundShapes, pixels: Tensor) -> float:
     """Mean difference of the drawn shapes under the rest to the layer, over premultiplied RGBA."""
     seen = painted(result.shapes, *pixels.shape[:2])
     if result.rest is not None:
@@ -153,12 +154,70 @@ def test_everything_else_stays_a_picture(kind: str) -> None:
     elif kind == "blurred":
         soft = cv2.GaussianBlur(drawn(Ellipse(60, 60, 50, 50), SIDE, SIDE), (0, 0), 12)
         pixels[..., 3] = quantize(torch.from_numpy(soft))
-    assert recognise(pixels) is None
+    assert find_shapes(pixels) is None
 
 
 def test_a_small_mark_on_an_edge_is_not_lost() -> None:
     pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)))
     pixels[18:24, 50:56] = torch.tensor([0.0, 1.0, 0.0, 1.0])
-    result = recognise(pixels)
+    result = find_shapes(pixels)
     assert result is None or error(result, pixels) * SIDE * SIDE * 4 < 1
     assert result is None or result.rest is not None or len(result.shapes) > 1
+
+
+def test_one_colour_is_found_under_a_soft_glow_that_stays_a_picture() -> None:
+    pixels = layer(Shape(Rounded(60, 60, 100, 80, 8), Fill(BLUE, 1.0)))
+    glow = cv2.GaussianBlur(drawn(Ellipse(60, 60, 24, 24), SIDE, SIDE), (0, 0), 6)
+    share = torch.from_numpy(glow)[..., None] * 0.8
+    pixels[..., :3] = quantize((pixels[..., :3] * (1 - share) + torch.tensor(RED) * share).clamp(0, 1))
+    pixels[..., :3] *= (pixels[..., 3:] > 0).float()
+    result = found(pixels)
+    assert result.shapes[0].outline.form == "rounded rectangle"
+    assert result.shapes[0].fill.color == pytest.approx(BLUE, abs=1 / 255)
+    assert result.rest is not None
+    assert error(result, pixels) < MAX_ERROR
+
+
+def test_a_panel_is_one_rectangle_however_lines_divide_it() -> None:
+    lines = [Shape(Rounded(60, y, 100, 2), Fill(BLUE, 1.0)) for y in (40, 60, 80)]
+    pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)), *lines)
+    result = found(pixels)
+    assert [shape.outline.form for shape in result.shapes] == ["rectangle", "line", "line", "line"]
+    panel = result.shapes[0].outline
+    assert isinstance(panel, Rounded)
+    assert (panel.width, panel.height) == pytest.approx((100, 80), abs=0.2)
+    assert error(result, pixels) < MAX_ERROR
+
+
+def test_two_shapes_of_one_colour_stay_two_where_something_shows_between_them() -> None:
+    cards = [Shape(Rounded(x, 60, 40, 60), Fill(BLUE, 1.0)) for x in (37, 83)]
+    result = found(layer(Shape(Rounded(60, 60, 110, 90), Fill(RED, 1.0)), *cards))
+    assert [shape.outline.form for shape in result.shapes] == ["rectangle"] * 3
+    assert result.rest is None
+
+
+def test_the_tips_of_a_star_belong_to_its_outline() -> None:
+    angles = np.arange(16) * np.pi / 8
+    reach = 52 * np.where(np.arange(16) % 2, 0.5, 1)
+    sharp = Freeform((np.stack([60 + reach * np.cos(angles), 60 + reach * np.sin(angles)], -1),))
+    pixels = layer(Shape(sharp, Fill(RED, 1.0)))
+    assert [shape.outline.form for shape in found(pixels).shapes] == ["freeform"]
+    assert error(found(pixels), pixels) < MAX_ERROR
+
+
+def test_a_card_with_a_shadow_is_no_letter_of_the_specks_beside_it() -> None:
+    shadow = Shadow((0, 0, 0), 0.5, 4, 1, 3)
+    pixels = layer(Shape(Rounded(55, 55, 70, 60, 8), Fill(RED, 1.0), shadow))
+    noise = torch.rand(30, 4, 4, generator=torch.Generator().manual_seed(0))
+    pixels[40:70, 108:112] = quantize(noise * 0.5 + 0.5)
+    result = found(pixels)
+    assert [shape.outline.form for shape in result.shapes] == ["rounded rectangle"]
+    assert result.shapes[0].shadow is not None
+    assert result.rest is not None
+
+
+def test_every_shape_ends_where_its_layer_does() -> None:
+    """A sliver also fits a long ellipse that goes on where nothing was looked at."""
+    lines = [Shape(Rounded(20 + 12 * i, 60, 3, 70, 1.5), Fill(BLUE, 1.0)) for i in range(6)]
+    result = found(layer(Shape(Rounded(60, 60, 110, 100), Fill(RED, 1.0)), *lines))
+    assert all(shape.box().overlap(Box(0, 0, SIDE, SIDE)) == shape.box() for shape in result.shapes)

@@ -22,10 +22,11 @@ from qil_core.errors import QilError
 from qil_core.files import svg
 from qil_core.files.format import Options
 from qil_core.files.layered import PLAIN, Content, Layered, Look
+from qil_core.files.svg_elements import INKSCAPE, LABEL, SVG, XLINK
 from qil_core.stack import Box, LayerStack, to_bytes
 
-G, IMAGE, TITLE = (f"{{{svg.SVG}}}{name}" for name in ("g", "image", "title"))
-LABEL, MODE, HREF = f"{{{svg.INKSCAPE}}}label", f"{{{svg.INKSCAPE}}}groupmode", f"{{{svg.XLINK}}}href"
+G, IMAGE, TITLE = (f"{{{SVG}}}{name}" for name in ("g", "image", "title"))
+MODE, HREF = f"{{{INKSCAPE}}}groupmode", f"{{{XLINK}}}href"
 NAMES = ("背景", "girl/hair 👗", "girl/nothing", "a & <b>", "line")
 
 

@@ -51,9 +51,9 @@ def no_weights() -> Decomposer:
     raise QilError("The model has no weights.")
 
 
-def setup(output: object, seconds: float = 0.0, **more: object) -> Setup:
-    """Halves, as one ZIP a picture."""
-    return Setup(partial(Halves, seconds), Request(2), None, ("zip",), output_at(str(output)), **more)  # type: ignore[arg-type]
+def setup(output: object, seconds: float = 0.0, formats: tuple[str, ...] = ("zip",), **more: object) -> Setup:
+    """Halves, as one ZIP a picture, or in other formats."""
+    return Setup(partial(Halves, seconds), Request(2), None, formats, output_at(str(output)), **more)  # type: ignore[arg-type]
 
 
 def in_turn(setup: Setup, jobs: Iterable[Job], again: bool = False) -> Generator[Work, None, None]:
