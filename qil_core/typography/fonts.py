@@ -37,6 +37,22 @@ TYPEFACES: dict[Family, Typeface] = {
 EAST_ASIAN: dict[Script, str] = {"chinese": "Microsoft YaHei", "japanese": "Yu Gothic", "korean": "Malgun Gothic"}
 """East Asian typefaces of Windows and Office; other systems substitute fonts whose ideographs are as wide."""
 
+
+class Sign(NamedTuple):
+    """A bullet's sign in Arial, in em: its ink's width, its middle above the baseline, and the space in front of it."""
+
+    width: float
+    middle: float
+    bearing: float
+
+
+BULLETS = {
+    "•": Sign(0.272, 0.332, 0.039),
+    "▪": Sign(0.249, 0.311, 0.053),
+    "\N{EN DASH}": Sign(0.556, 0.254, 0.0),
+}
+"""Signs that are written for bullets, measured in Liberation Sans."""
+
 MONO_WIDTH = 0.6
 """Advance of every character of Courier New and of Liberation Mono, in em."""
 
@@ -57,6 +73,18 @@ FULL_STOPS, FULL_STOP_BEARING = "\N{IDEOGRAPHIC FULL STOP}\N{IDEOGRAPHIC COMMA}\
 
 ACCENT = 0.2
 """Height of an accent above its letter, in em."""
+
+
+HEBREW = {"top": 0.547, "tall": 0.729, "foot": 0.208}
+"""Height of Hebrew letters, of lamed, and how far final letters and qof reach down, in em (DejaVu Sans)."""
+
+ARABIC = {"top": 0.5, "tall": 0.76, "foot": 0.245}
+"""The same of Arabic letters, of those with a long stem, and of those that reach below the baseline."""
+
+TALL_LETTERS = frozenset("לاأآإلكطظ")
+LOW_LETTERS = frozenset("ךןףץקرزوؤإ")
+LOW_AT_END = frozenset("جحخعغقمنيىسشصضلئ")
+"""Arabic letters that reach down only where nothing is joined to their left."""
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -178,12 +206,16 @@ def ink_width(text: str, family: Family, bold: bool = False) -> float:
 def reach(text: str, family: Family) -> tuple[float, float]:
     """The highest and the lowest ink of a line, in em above the baseline: the cap height where it has capitals."""
     rows = [_reach(letter, family) for letter in text if not letter.isspace()]
+    rows += [(0, -ARABIC["foot"]) for word in text.split() if word[-1] in LOW_AT_END]
     return max(top for top, _ in rows), min(bottom for _, bottom in rows)
 
 
 def _reach(letter: str, family: Family) -> tuple[float, float]:
     if is_wide(letter):
         return WIDE_TOP, WIDE_BOTTOM
+    if (direction := unicodedata.bidirectional(letter)) in ("R", "AL"):
+        heights = HEBREW if direction == "R" else ARABIC
+        return heights["tall" if letter in TALL_LETTERS else "top"], -heights["foot"] * (letter in LOW_LETTERS)
     plain = _plain(letter)
     at = ord(plain) - ord("!")
     if not 0 <= at < len(TOPS[family]):

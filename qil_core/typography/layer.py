@@ -14,15 +14,13 @@ from torch import Tensor
 from ..errors import QilError
 from ..ocr import INSTALL, Reader, missing, reader
 from .fonts import Family
-from .paragraphs import Block, blocks
-from .reading import MAX_SPECK, Floats, FoundLine, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
+from .ink import Floats, Ink, ink_of, is_sharper, picture_of, turn_of, turned
+from .paragraphs import Block, blocks, of_one_size
+from .reading import MAX_SPECK, FoundLine, find_lines
 from .style import Line, line_of
 
 MAX_COVER = 0.75
 """Share of its box that a layer of text covers at the most: what covers more is a picture, whatever is drawn in it."""
-
-ONE_SIZE = 1.15
-"""Up to which ratio of their sizes lines of a layer count as set alike: another family moves a size by less."""
 
 RIM_PX = 2
 """How far around its letters the soft rim of text reaches."""
@@ -39,8 +37,9 @@ class Recognized:
     """The text of a layer (h, w, 4).
 
     blocks: in the order of reading, in pixels of the layer turned upright about its middle: degrees: how far the layer
-    is turned clockwise, size: (width, height) of the upright one. rest: the layer without that text, None where nothing
-    is left. unsure: a reason for each text that stays a picture.
+    is turned clockwise, size: (width, height) of the upright one. rest: the layer without that text and its bullets,
+    None where nothing is left. unsure: a reason for each text that stays a picture. hint: what would have to be
+    installed for more of it to be read, "" for nothing.
     """
 
     blocks: tuple[Block, ...]
@@ -48,6 +47,7 @@ class Recognized:
     unsure: tuple[str, ...]
     degrees: float = 0.0
     size: tuple[int, int] = (0, 0)
+    hint: str = ""
 
     @property
     def text(self) -> str:
@@ -72,18 +72,15 @@ def recognize(layer: Tensor, words: Reader) -> Recognized:
     degrees = degrees if degrees and is_sharper(pixels[..., 3], degrees) else 0.0
     level = _turned_straight(pixels, degrees) if degrees else pixels
     ink = ink_of(level[..., 3])
-    found, unsure = find_lines(ink, words)
-    set_lines: list[tuple[FoundLine, Line]] = []
-    for each in found:
-        line = line_of(each, ink, level[..., :3])
-        if isinstance(line, str):
-            unsure.append(line)
-        else:
-            set_lines.append((each, line))
-    lines = _agreed(set_lines, ink, level[..., :3])
+    found = find_lines(ink, words)
+    styled = [(each, line_of(each, ink, level[..., :3])) for each in found.lines]
+    unsure = [*found.unsure, *(line for _, line in styled if isinstance(line, str))]
+    lines = _agreed([(each, line) for each, line in styled if isinstance(line, Line)], ink, level[..., :3])
+    text = tuple(blocks(lines))
     height, width = level.shape[:2]
+    lines = [line for block in text for line in block.lines]
     rest = _rest(layer, _text_mask(ink, lines, degrees, layer)) if lines else layer
-    return Recognized(tuple(blocks(lines)), rest, tuple(unsure), degrees, (width, height))
+    return Recognized(text, rest, tuple(unsure), degrees, (width, height), words.lacks if found.unread else "")
 
 
 def _agreed(lines: list[tuple[FoundLine, Line]], ink: Ink, rgb: Floats) -> list[Line]:
@@ -92,7 +89,7 @@ def _agreed(lines: list[tuple[FoundLine, Line]], ink: Ink, rgb: Floats) -> list[
     for found, line in lines:
         letters: Counter[Family] = Counter()
         for _, other in lines:
-            if max(line.size, other.size) <= ONE_SIZE * min(line.size, other.size) and line.script == other.script:
+            if of_one_size(line, other) and line.script == other.script:
                 letters[other.family] += len(other.text)
         family = letters.most_common(1)[0][0]
         again = line if family == line.family else line_of(found, ink, rgb, family)
@@ -113,6 +110,7 @@ def _text_mask(ink: Ink, lines: list[Line], degrees: float, layer: Tensor) -> Fl
     import cv2
 
     pieces = tuple(piece for line in lines for piece in line.pieces)
+    pieces += tuple(line.bullet.piece for line in lines if line.bullet)
     size = 2 * RIM_PX + 1
     text = ink.mask(pieces) | _specks(ink, lines)
     grown = cv2.dilate(text.astype(np.uint8), np.ones((size, size), np.uint8))
