@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import fonts
 from .ink import Floats, Ink
 
-SIGNS = "•·●○◦▪■*-\N{EN DASH}\N{EM DASH}∙"
+SIGNS = "•·●○◦▪■*-\N{EN DASH}\N{EM DASH}∙\N{KATAKANA MIDDLE DOT}\N{HANGUL LETTER ARAEA}"
 """What the reader may take a bullet for, at the beginning of a line."""
 
 MAX_DOT = 0.62

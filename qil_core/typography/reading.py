@@ -74,32 +74,60 @@ class FoundLines(NamedTuple):
     unread: int
 
 
+class _Candidate(NamedTuple):
+    """A box around what may be a line: its corners in the picture, without the bullet in front; its place in the layer;
+    its pieces of ink, the bullet's (0 for none)."""
+
+    corners: Corners
+    box: Extent
+    pieces: list[int]
+    bullet: int
+
+
 def find_lines(ink: Ink, reader: Reader) -> FoundLines:
     """The lines of level ink. QilError: a reader fails."""
     picture = picture_of(ink.alpha)
-    boxes = reader.find(picture)
-    found = [_line(ink, reader, box, words) for box, words in zip(boxes, reader.read_all(picture, boxes), strict=True)]
+    candidates = [_candidate(ink, corners) for corners in reader.find(picture)]
+    bullets = {each.bullet for each in candidates}
+    candidates = [each for each in candidates if not each.pieces or set(each.pieces) - bullets]
+    words = reader.read_all(picture, [each.corners for each in candidates])
+    found = [_line(ink, reader, each, read) for each, read in zip(candidates, words, strict=True)]
     unsure = [each for each in found if isinstance(each, str)]
     lines = _each_piece_once([each for each in found if isinstance(each, FoundLine)])
     return FoundLines(lines, unsure, sum(NOT_READ in reason for reason in unsure))
 
 
-def _line(ink: Ink, reader: Reader, corners: Corners, words: Words) -> FoundLine | str:
-    """The line in one box of the picture, or why there is none."""
+def _candidate(ink: Ink, corners: Corners) -> _Candidate:
+    """A box without the bullet that stands at its left: what reads would take that for a letter."""
     box = Extent(*(corners.min(0) - MARGIN_PX).tolist(), *(corners.max(0) - MARGIN_PX).tolist())
-    height = box.bottom - box.top
-    pieces = [each for each in _pieces_in(ink, box) if ink.stats[each, 4] >= MAX_SPECK * height**2]
-    if height > UPRIGHT_ASPECT * (box.right - box.left):
+    side = min(box.bottom - box.top, box.right - box.left)
+    pieces = [each for each in _pieces_in(ink, box) if ink.stats[each, 4] >= MAX_SPECK * side**2]
+    dot = 0 if _is_column(box) or not pieces else dot_before(ink, pieces)
+    if not dot:
+        return _Candidate(corners, box, pieces, 0)
+    behind = int(ink.stats[dot, 0] + ink.stats[dot, 2])
+    kept = [each for each in pieces if ink.stats[each, 0] >= behind]
+    start = max(box.left, (behind + int(ink.stats[kept, 0].min())) / 2)
+    along = (corners[1] - corners[0]) * (start - box.left) / max(box.right - box.left, 1)
+    trimmed = corners + np.array([along, np.zeros(2), np.zeros(2), along], np.float32)
+    return _Candidate(trimmed, box._replace(left=start), kept, dot)
+
+
+def _is_column(box: Extent) -> bool:
+    return box.bottom - box.top > UPRIGHT_ASPECT * (box.right - box.left)
+
+
+def _line(ink: Ink, reader: Reader, candidate: _Candidate, words: Words) -> FoundLine | str:
+    """The line in one box, or why there is none."""
+    _, box, pieces, bullet = candidate
+    if _is_column(box):
         return _column(ink, reader, box, pieces, words)
     if reason := _refused(words, box):
         return f"{_named(words, box)}: {reason}"
     if not _owns_its_ink(ink, pieces, box):
         return f"{_named(words, box)}: a part of something larger"
-    dot = dot_before(ink, pieces)
     text = words.text.strip()
-    bare = text.lstrip(SIGNS).strip() if dot else text
-    behind = ink.stats[dot, 0] + ink.stats[dot, 2] if dot else 0
-    return FoundLine(bare, words.score, tuple(each for each in pieces if ink.stats[each, 0] >= behind), dot)
+    return FoundLine(text.lstrip(SIGNS).strip() if bullet else text, words.score, tuple(pieces), bullet)
 
 
 def _column(ink: Ink, reader: Reader, box: Extent, pieces: list[int], words: Words) -> FoundLine | str:
@@ -133,11 +161,11 @@ def _named(words: Words, box: Extent) -> str:
 def _pieces_in(ink: Ink, box: Extent) -> list[int]:
     """The pieces whose middle is in a box and that hardly reach out of it."""
     left, top, right, bottom = box
-    spare = SPARE * (bottom - top)
+    spare = SPARE * min(bottom - top, right - left)
     x, y, width, height = ink.stats[:, :4].T
     middle_x, middle_y = x + width / 2, y + height / 2
     inside = (left - spare <= middle_x) & (middle_x <= right + spare) & (top <= middle_y) & (middle_y <= bottom)
-    fits = (height <= (1 + 2 * SPARE) * (bottom - top)) & (x >= left - 3 * spare) & (x + width <= right + 3 * spare)
+    fits = (height <= bottom - top + 2 * spare) & (x >= left - 3 * spare) & (x + width <= right + 3 * spare)
     strong = set(np.unique(ink.labels[ink.labels > 0]).tolist())
     return [int(each) for each in np.flatnonzero(inside & fits) if int(each) in strong]
 
