@@ -9,6 +9,7 @@ Every box that gives no line gives a reason.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ letters of 30 px has 1 to 4 px."""
 
 SPARE = 0.2
 """How far out of the box of its line, in heights, a piece of ink may reach: boxes cut accents and tails."""
+
+MAX_MARK = 0.3
+"""Height of a mark of Arabic or Hebrew letters at the most, and how far from its line's box it may be, in heights."""
 
 MIN_OWN_INK = 0.85
 """Of the ink in a line's box, the least share that must belong to the line: else a figure runs through it."""
@@ -127,7 +131,17 @@ def _line(ink: Ink, reader: Reader, candidate: _Candidate, words: Words) -> Foun
     if not _owns_its_ink(ink, pieces, box):
         return f"{_named(words, box)}: a part of something larger"
     text = words.text.strip()
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text):
+        pieces = [*pieces, *_marks(ink, box, pieces)]
     return FoundLine(text.lstrip(SIGNS).strip() if bullet else text, words.score, tuple(pieces), bullet)
+
+
+def _marks(ink: Ink, box: Extent, pieces: list[int]) -> list[int]:
+    """The dots and marks of Arabic and Hebrew letters above and below a box: the detector's boxes cut them off."""
+    spare = MAX_MARK * (box.bottom - box.top)
+    taller = box._replace(top=box.top - spare, bottom=box.bottom + spare)
+    low = ink.stats[:, 3] <= spare
+    return [each for each in _pieces_in(ink, taller) if low[each] and each not in pieces]
 
 
 def _column(ink: Ink, reader: Reader, box: Extent, pieces: list[int], words: Words) -> FoundLine | str:

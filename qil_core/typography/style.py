@@ -1,6 +1,7 @@
 """How a line is set, measured in its ink: family, size, weight, slant, colour, letter spacing.
 
-1. `_family`: mono where the words stand as in a font of one width; serif where stems are much thicker than bars.
+1. `_family`: mono where the words stand as in a font of one width; serif where stems have feet or, of letters that
+   cannot be told apart, where stems are much thicker than bars.
 2. `_size`: the font size at which the replacement's highest and lowest ink of these very letters (its cap height,
    x-height and descenders) are as far apart as the measured ones; of ideographs also by their pitch of one em.
 3. Weight: mean stroke width in em. Area over half the outline's length, and that by the total variation of alpha
@@ -22,6 +23,8 @@ from .bullets import Bullet, bullet_of
 from .fonts import Family, Script
 from .ink import Floats, Ink
 from .reading import FoundLine
+from .serifs import MIN_SERIF_FOOT, foot_ratio
+from .word_gaps import respaced, word_edges
 
 MIN_SERIF_CONTRAST, MAX_SANS_CONTRAST = 1.7, 1.3
 """Thickness of stems against that of bars: above the first a serif font, below the second a sans. Of 18 common fonts
@@ -150,7 +153,8 @@ def _level(found: FoundLine, measured: _Measured, family: Family | None) -> Line
     family = family or _family(found.text, script, alpha, stroke, width, height)
     size = _size(found.text, family, width, height)
     bold = stroke / size >= _bold_from(found.text, script, family)
-    natural = fonts.ink_width(found.text, family, bold) * size
+    text = respaced(found.text, alpha, family, size) if script == "latin" else found.text
+    natural = fonts.ink_width(text, family, bold) * size
     if not MIN_WIDTH_FIT <= width / natural <= MAX_WIDTH_FIT:
         return None
     if script == "right-to-left":
@@ -158,7 +162,7 @@ def _level(found: FoundLine, measured: _Measured, family: Family | None) -> Line
     elif abs(width / natural - 1) <= MAX_NATURAL:
         size, natural = size * width / natural, width
     return Line(
-        text=found.text,
+        text=text,
         score=found.score,
         left=left,
         top=top,
@@ -166,7 +170,7 @@ def _level(found: FoundLine, measured: _Measured, family: Family | None) -> Line
         bottom=bottom,
         baseline=bottom + fonts.reach(found.text, family)[1] * size,
         size=size,
-        spacing=(width - natural) / max(len(found.text) - 1, 1),
+        spacing=(width - natural) / max(len(text) - 1, 1),
         family=family,
         script=script,
         bold=bold,
@@ -235,6 +239,9 @@ def _family(text: str, script: Script, alpha: Floats, stroke: float, width: floa
         return "sans"
     if _is_mono(text, alpha):
         return "mono"
+    foot = None if _is_slanted(alpha) else foot_ratio(text, alpha)  # the stems of italics have half a foot
+    if foot is not None:
+        return "serif" if foot >= MIN_SERIF_FOOT else "sans"
     contrast = _contrast(alpha, stroke)
     if not MAX_SANS_CONTRAST <= contrast <= MIN_SERIF_CONTRAST:
         return "serif" if contrast > MIN_SERIF_CONTRAST else "sans"
@@ -264,22 +271,11 @@ def _runs(solid: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _is_mono(text: str, alpha: Floats) -> bool:
     """Whether words stand in a font of one width: nearer to its places than to those of the proportional ones."""
     words = text.split()
-    measured = _word_edges(alpha, len(words))
+    measured = word_edges(alpha, len(words))
     if len(words) < 2 or measured is None:
         return False
     errors = {family: _misfit(words, measured, family) for family in fonts.FAMILIES}
     return errors["mono"] < MAX_MONO_ERROR and errors["mono"] < 0.6 * min(errors["sans"], errors["serif"])
-
-
-def _word_edges(alpha: Floats, count: int) -> Floats | None:
-    """Where `count` words begin and end along a line (2 count,): between them are its widest gaps."""
-    inked = np.flatnonzero(alpha.max(0) >= 0.3)
-    steps = np.diff(inked)
-    widest = np.sort(np.argsort(-steps, kind="stable")[: count - 1])
-    if len(inked) < 2 or (count > 1 and (len(widest) < count - 1 or steps[widest].min() < 2)):
-        return None
-    edges = [inked[0], *(side for at in widest for side in (inked[at] + 1, inked[at + 1])), inked[-1] + 1]
-    return np.array(edges, np.float32)
 
 
 def _misfit(words: list[str], measured: Floats, family: Family) -> float:
