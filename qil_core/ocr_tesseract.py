@@ -71,7 +71,7 @@ START_SECONDS, LINE_SECONDS = 30, 4
 
 INSTALL = (
     "install Tesseract with its language data (Debian: tesseract-ocr tesseract-ocr-kor tesseract-ocr-ara "
-    "tesseract-ocr-heb; Windows and macOS: its installer or brew install tesseract tesseract-lang)"
+    "tesseract-ocr-heb tesseract-ocr-rus; Windows and macOS: its installer or brew install tesseract tesseract-lang)"
 )
 """What brings the program and the data of all LANGUAGES."""
 

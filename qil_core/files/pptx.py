@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import QilError
 from ..progress import Progress, part, silent
 from ..stack import Box, LayerStack
+from ..typography.ghosts import Placed, without_ghosts
 from ..typography.layer import Recognized
 from . import pptx_text
 from .atomic import atomic_path
@@ -177,12 +178,14 @@ def write_deck(
 
 def _with_text(page: Page) -> Page:
     """The page with the text of its pieces recognised."""
-    texts = pptx_text.recognized((piece.crop, piece.visible) for piece in page.pieces)
+    found = pptx_text.recognized((piece.crop, piece.visible) for piece in page.pieces)
+    placed = [Placed(piece.crop, piece.box, text) for piece, text in zip(page.pieces, found, strict=True)]
+    texts = [text if piece.visible else None for piece, text in zip(page.pieces, without_ghosts(placed), strict=True)]
     return replace(page, pieces=tuple(replace(p, text=t) for p, t in zip(page.pieces, texts, strict=True)))
 
 
 def _is_text(piece: Piece) -> bool:
-    return piece.text is not None and bool(piece.text.blocks)
+    return piece.text is not None and piece.text.replaces_layer
 
 
 def _with_shapes(page: Page) -> Page:

@@ -39,7 +39,8 @@ class Recognized:
     blocks: in the order of reading, in pixels of the layer turned upright about its middle: degrees: how far the layer
     is turned clockwise, size: (width, height) of the upright one. rest: the layer without that text and its bullets,
     None where nothing is left. unsure: a reason for each text that stays a picture. hint: what would have to be
-    installed for more of it to be read, "" for nothing.
+    installed for more of it to be read, "" for nothing. cleaned: whether remains of another layer's letters were taken
+    off the rest (`ghosts.without_ghosts`).
     """
 
     blocks: tuple[Block, ...]
@@ -48,6 +49,12 @@ class Recognized:
     degrees: float = 0.0
     size: tuple[int, int] = (0, 0)
     hint: str = ""
+    cleaned: bool = False
+
+    @property
+    def replaces_layer(self) -> bool:
+        """Whether the blocks and the rest are shown in place of the layer."""
+        return bool(self.blocks) or self.cleaned
 
     @property
     def text(self) -> str:
