@@ -31,6 +31,12 @@ Picture = NDArray[np.uint8]
 LANGUAGES = {"kor": "HANGUL", "ara": "ARABIC", "heb": "HEBREW", "rus": "CYRILLIC"}
 """Tesseract's names of the languages that are tried, and how Unicode's names of their letters begin."""
 
+SYLLABLES = ("kor",)
+"""Those of them whose letters are syllables."""
+
+MIN_LETTERS = 3
+"""Letters of the language in the shortest line; of syllables two are enough. Scraps of ink are read as two letters."""
+
 MIN_SHARE = 0.25
 """Least share of a line's letters that are of the language: a Latin name of ten letters may stand beside a word."""
 
@@ -199,24 +205,37 @@ def _words(words: list[Word], line: NDArray[np.uint8], language: str) -> Words:
     """A line from its words; nothing where it has hardly a letter of the language."""
     text = right_to_left(words) if language in RIGHT_TO_LEFT else spaced(words, line)
     names = [unicodedata.name(letter, "") for letter in text if letter.isalpha()]
-    if not names or sum(name.startswith(LANGUAGES[language]) for name in names) < MIN_SHARE * len(names):
+    own = sum(name.startswith(LANGUAGES[language]) for name in names)
+    if own < max(MIN_LETTERS - (language in SYLLABLES), MIN_SHARE * len(names)):
         return Words("", 0.0)
     letters = sum(len(word.text) for word in words)
     return Words(text, sum(word.confidence * len(word.text) for word in words) / letters / 100)
 
 
 def spaced(words: list[Word], line: NDArray[np.uint8]) -> str:
-    """Words of a line (h, w) from left to right, a space only where the ink has a gap."""
+    """Words of a line (h, w) from left to right with a space where the ink has a gap, and only there.
+
+    Tesseract takes syllables of Hangul for words, and words for one; the place of a gap in a word tells the letter.
+    """
     ink = line < 128
     height = int(np.ptp(np.flatnonzero(ink.any(1)))) + 1 if ink.any() else 1
     edges = np.diff(ink.any(0).astype(np.int8), prepend=0, append=0)
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    text = ""
-    for word in words:
-        at = int(np.abs(starts - word.left).argmin()) if len(starts) else 0
-        gap = int(starts[at] - ends[at - 1]) if at else 0
-        text += f" {word.text}" if text and gap > MIN_WORD_GAP * height else word.text
-    return text
+    gaps = [(int(a), int(b)) for a, b in zip(ends[:-1], starts[1:], strict=True) if b - a > MIN_WORD_GAP * height]
+    lefts = [word.left for word in words]
+    letters = [list(word.text) for word in words]
+    for start, end in gaps:
+        middle = (start + end) / 2
+        at = max((number for number, left in enumerate(lefts) if left < middle), default=0)
+        following = lefts[at + 1] if at + 1 < len(words) else int(ends[-1])
+        if following - end < height * MIN_WORD_GAP / 2:
+            letters[at].append(" ")
+            continue
+        inner = sum(b - a for a, b in gaps if lefts[at] <= a and b < following)
+        before = sum(b - a for a, b in gaps if lefts[at] <= a and b <= start)
+        share = (start - before - lefts[at]) / max(following - inner - lefts[at], 1)
+        letters[at].insert(round(share * len(words[at].text)) + letters[at].count(" "), " ")
+    return " ".join("".join("".join(each) for each in letters).split())
 
 
 def right_to_left(words: list[Word]) -> str:

@@ -97,7 +97,12 @@ def test_of_two_languages_that_are_nearly_as_sure_the_first_stays(monkeypatch: p
 
 
 def test_latin_words_beside_each_other_stay_in_their_order() -> None:
-    words = [Word("Blue", 10, 40, 90), Word("River", 50, 90, 90), Word("חברת", 100, 140, 90), Word("שלום", 150, 190, 90)]
+    words = [
+        Word("Blue", 10, 40, 90),
+        Word("River", 50, 90, 90),
+        Word("חברת", 100, 140, 90),
+        Word("שלום", 150, 190, 90),
+    ]
     assert right_to_left(words) == "שלום חברת Blue River"
 
 

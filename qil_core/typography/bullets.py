@@ -17,11 +17,11 @@ from .ink import Floats, Ink
 SIGNS = "•·●○◦▪■*-\N{EN DASH}\N{EM DASH}∙\N{KATAKANA MIDDLE DOT}\N{HANGUL LETTER ARAEA}"
 """What the reader may take a bullet for, at the beginning of a line."""
 
-MAX_DOT = 0.62
-"""Sides of a bullet's dot at the most, in heights of its line."""
+MIN_DOT, MAX_DOT = 0.1, 0.62
+"""Sides of a bullet's dot at the least and at the most, in heights of its line; what is smaller is noise."""
 
-MAX_UNEVEN_SIDES = 1.4
-"""How many times as wide as high a dot or square may be, or as high as wide."""
+MAX_UNEVEN_SIDES = 1.6
+"""How many times as wide as high a dot or square may be, or as high as wide: noise of JPEG adds a pixel or two."""
 
 MIN_DASH, MAX_DASH, MAX_DASH_HEIGHT = 2.5, 1.2, 0.16
 """A dash is so many times as wide as high at the least, and at the most so wide and so high, in heights of its line."""
@@ -63,7 +63,8 @@ def dot_before(ink: Ink, pieces: list[int]) -> int:
     line = line_foot - line_top
     sides = width / np.maximum(height, 1)
     is_even = (sides <= MAX_UNEVEN_SIDES) & (1 / np.maximum(sides, 1e-6) <= MAX_UNEVEN_SIDES)
-    is_dot = is_even & (np.maximum(width, height) <= MAX_DOT * line)
+    largest = np.maximum(width, height)
+    is_dot = is_even & (largest >= MIN_DOT * line) & (largest <= MAX_DOT * line)
     is_dash = (sides >= MIN_DASH) & (width <= MAX_DASH * line) & (height <= MAX_DASH_HEIGHT * line)
     floats = (y + height < line_foot - 0.1 * line) & (y > line_top + 0.1 * line)
     for each in np.flatnonzero((is_dot | is_dash) & floats):

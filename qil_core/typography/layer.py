@@ -15,7 +15,7 @@ from ..errors import QilError
 from ..ocr import INSTALL, Reader, missing, reader
 from .fonts import Family
 from .ink import Floats, Ink, ink_of, is_sharper, picture_of, turn_of, turned
-from .paragraphs import Block, blocks, of_one_size
+from .paragraphs import Block, blocks, goes_on_in_row, of_one_size
 from .reading import MAX_SPECK, FoundLine, find_lines
 from .style import Line, line_of
 
@@ -30,6 +30,9 @@ SPECKS = 0.4
 
 MIN_REST = 0.25
 """Largest alpha from which what is beside the letters of a layer is worth a picture."""
+
+Styled = tuple[FoundLine, Line | str]
+"""A line and how it is set, or why it stays a picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ def recognize(layer: Tensor, words: Reader) -> Recognized:
     level = _turned_straight(pixels, degrees) if degrees else pixels
     ink = ink_of(level[..., 3])
     found = find_lines(ink, words)
-    styled = [(each, line_of(each, ink, level[..., :3])) for each in found.lines]
+    styled = _styled(found.lines, ink, level[..., :3])
     unsure = [*found.unsure, *(line for _, line in styled if isinstance(line, str))]
     lines = _agreed([(each, line) for each, line in styled if isinstance(line, Line)], ink, level[..., :3])
     text = tuple(blocks(lines))
@@ -88,6 +91,32 @@ def recognize(layer: Tensor, words: Reader) -> Recognized:
     lines = [line for block in text for line in block.lines]
     rest = _rest(layer, _text_mask(ink, lines, degrees, layer)) if lines else layer
     return Recognized(text, rest, tuple(unsure), degrees, (width, height), words.lacks if found.unread else "")
+
+
+def _styled(found: list[FoundLine], ink: Ink, rgb: Floats) -> list[Styled]:
+    """How each line is set, or why it stays a picture. Where its own family does not fit, that of the others may."""
+    styled = _joined_rows([(each, line_of(each, ink, rgb)) for each in found], ink, rgb)
+    families = Counter(line.family for _, line in styled if isinstance(line, Line))
+    common = families.most_common(1)[0][0] if families else None
+    return [(each, line_of(each, ink, rgb, common) if isinstance(line, str) else line) for each, line in styled]
+
+
+def _joined_rows(
+    styled: list[tuple[FoundLine, Line | str]], ink: Ink, rgb: Floats
+) -> list[tuple[FoundLine, Line | str]]:
+    """The lines, parts of one row as one: around wide spaces the detector cuts a line."""
+    rows: list[Styled] = []
+    for found, line in sorted(styled, key=lambda each: each[1].left if isinstance(each[1], Line) else 0):
+        for at, (before, left) in enumerate(rows):
+            if isinstance(line, Line) and isinstance(left, Line) and goes_on_in_row(left, line):
+                whole = before._replace(text=f"{before.text} {found.text}", pieces=before.pieces + found.pieces)
+                joined = line_of(whole, ink, rgb)
+                if isinstance(joined, Line):
+                    rows[at] = (whole, joined)
+                    break
+        else:
+            rows.append((found, line))
+    return rows
 
 
 def _agreed(lines: list[tuple[FoundLine, Line]], ink: Ink, rgb: Floats) -> list[Line]:

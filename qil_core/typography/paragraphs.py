@@ -27,6 +27,10 @@ another family moves them by less than this."""
 MAX_COLOR = 24
 """How far, in 1/255, the colours of its lines may be apart."""
 
+MAX_WORD_GAP, MAX_RISE = 1.0, 0.1
+"""How far, in font sizes, two words of one row may be apart, and one may stand higher than the other: the widest single
+space, that of Courier New, leaves 0.75."""
+
 MIN_LEADING, MAX_LEADING = 0.9, 2.6
 """From baseline to baseline in font sizes: text has 1.0 to 1.6, lists of single lines up to two and a half."""
 
@@ -130,6 +134,15 @@ def of_one_size(one: Line, other: Line) -> bool:
     return max(one.size, other.size) <= MAX_SIZES * min(one.size, other.size)
 
 
+def goes_on_in_row(left: Line, line: Line) -> bool:
+    """Whether a line is the next part, to the right, of the row that another one is in."""
+    apart = (line.left - left.right) / left.size
+    level = abs(line.baseline - left.baseline) <= MAX_RISE * left.size
+    plain = left.script == line.script == "latin" and not line.bulleted and not left.vertical and not line.vertical
+    near = plain and level and 0 < apart <= MAX_WORD_GAP
+    return near and of_one_size(left, line) and _color_off(left, line) <= MAX_COLOR
+
+
 def _is_above(above: Line, line: Line) -> bool:
     """Whether two lines share columns and the first is the higher one."""
     return above.baseline < line.bottom - line.size / 2 and min(above.right, line.right) > max(above.left, line.left)
@@ -154,8 +167,12 @@ def _alike(one: Line, other: Line) -> bool:
     return (
         of_one_size(one, other)
         and (one.family, one.bold, one.italic) == (other.family, other.bold, other.italic)
-        and max(abs(a - b) for a, b in zip(one.color, other.color, strict=True)) <= MAX_COLOR
+        and _color_off(one, other) <= MAX_COLOR
     )
+
+
+def _color_off(one: Line, other: Line) -> int:
+    return max(abs(a - b) for a, b in zip(one.color, other.color, strict=True))
 
 
 def _alignment(lines: list[Line]) -> Alignment | None:

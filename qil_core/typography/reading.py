@@ -9,6 +9,8 @@ Every box that gives no line gives a reason.
 
 from __future__ import annotations
 
+import math
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -45,6 +47,9 @@ UPRIGHT_ASPECT = 1.5
 MIN_HEIGHT_PX = 6
 """Height of the lowest line: letters of fewer pixels are guessed rather than read."""
 
+
+LONG, ONE = "\N{KATAKANA-HIRAGANA PROLONGED SOUND MARK}", "\N{CJK UNIFIED IDEOGRAPH-4E00}"
+"""Two signs that are one stroke; between a particle and an ideograph only the second is ever written."""
 
 NOT_READ = "not read surely"
 """The reason that another reader may remove."""
@@ -93,11 +98,11 @@ def find_lines(ink: Ink, reader: Reader) -> FoundLines:
     picture = picture_of(ink.alpha)
     candidates = [_candidate(ink, corners) for corners in reader.find(picture)]
     bullets = {each.bullet for each in candidates}
-    candidates = [each for each in candidates if not each.pieces or set(each.pieces) - bullets]
+    candidates = [each for each in candidates if not _is_bullet(ink, each, bullets)]
     words = reader.read_all(picture, [each.corners for each in candidates])
     found = [_line(ink, reader, each, read) for each, read in zip(candidates, words, strict=True)]
     unsure = [each for each in found if isinstance(each, str)]
-    lines = _each_piece_once([each for each in found if isinstance(each, FoundLine)])
+    lines = _with_marks(ink, _each_piece_once([each for each in found if isinstance(each, FoundLine)]))
     return FoundLines(lines, unsure, sum(NOT_READ in reason for reason in unsure))
 
 
@@ -117,6 +122,12 @@ def _candidate(ink: Ink, corners: Corners) -> _Candidate:
     return _Candidate(trimmed, box._replace(left=start), kept, dot)
 
 
+def _is_bullet(ink: Ink, candidate: _Candidate, bullets: set[int]) -> bool:
+    """Whether a box is about nothing but the bullet of another line, and specks of noise."""
+    area = {piece: int(ink.stats[piece, 4]) for piece in candidate.pieces}
+    return 2 * sum(area[piece] for piece in area if piece in bullets) > sum(area.values())
+
+
 def _is_column(box: Extent) -> bool:
     return box.bottom - box.top > UPRIGHT_ASPECT * (box.right - box.left)
 
@@ -130,18 +141,13 @@ def _line(ink: Ink, reader: Reader, candidate: _Candidate, words: Words) -> Foun
         return f"{_named(words, box)}: {reason}"
     if not _owns_its_ink(ink, pieces, box):
         return f"{_named(words, box)}: a part of something larger"
-    text = words.text.strip()
-    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text):
-        pieces = [*pieces, *_marks(ink, box, pieces)]
+    text = _as_written(words.text.strip())
     return FoundLine(text.lstrip(SIGNS).strip() if bullet else text, words.score, tuple(pieces), bullet)
 
 
-def _marks(ink: Ink, box: Extent, pieces: list[int]) -> list[int]:
-    """The dots and marks of Arabic and Hebrew letters above and below a box: the detector's boxes cut them off."""
-    spare = MAX_MARK * (box.bottom - box.top)
-    taller = box._replace(top=box.top - spare, bottom=box.bottom + spare)
-    low = ink.stats[:, 3] <= spare
-    return [each for each in _pieces_in(ink, taller) if low[each] and each not in pieces]
+def _as_written(text: str) -> str:
+    """A text in which a stroke that lengthens vowels is the ideograph "one" where no vowel of kana is before it."""
+    return re.sub(f"(?<![\N{KATAKANA LETTER SMALL A}-\N{KATAKANA LETTER VO}]){LONG}(?=[\u4e00-\u9fff])", ONE, text)
 
 
 def _column(ink: Ink, reader: Reader, box: Extent, pieces: list[int], words: Words) -> FoundLine | str:
@@ -152,7 +158,7 @@ def _column(ink: Ink, reader: Reader, box: Extent, pieces: list[int], words: Wor
         return f"{_named(words, box)}: runs downwards" + ("" if sure else f", {NOT_READ} ({words.score:.0%})")
     if not _owns_its_ink(ink, pieces, box):
         return f"{_named(column, box)}: a part of something larger"
-    return FoundLine(column.text, column.score, tuple(pieces), vertical=True)
+    return FoundLine(_as_written(column.text), column.score, tuple(pieces), vertical=True)
 
 
 def _refused(words: Words, box: Extent) -> str:
@@ -200,3 +206,27 @@ def _each_piece_once(lines: list[FoundLine]) -> list[FoundLine]:
             kept.append(line._replace(pieces=left))
             taken.update(left)
     return kept
+
+
+def _with_marks(ink: Ink, lines: list[FoundLine]) -> list[FoundLine]:
+    """The lines with the dots and marks above and below Arabic and Hebrew letters, which boxes cut off."""
+    taken = {piece for line in lines for piece in (*line.pieces, line.bullet)}
+    marks: dict[int, list[int]] = {}
+    for piece in sorted(set(np.unique(ink.labels[ink.labels > 0]).tolist()) - taken):
+        nearest = min(range(len(lines)), key=lambda at: _away(ink, piece, lines[at]), default=None)
+        if nearest is not None and _away(ink, piece, lines[nearest]) <= MAX_MARK:
+            marks.setdefault(nearest, []).append(piece)
+    return [line._replace(pieces=(*line.pieces, *marks.get(at, []))) for at, line in enumerate(lines)]
+
+
+def _away(ink: Ink, piece: int, line: FoundLine) -> float:
+    """How far above or below a line, in its heights, a small piece of ink is; infinite where it is no mark of it."""
+    if not any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in line.text):
+        return math.inf
+    rows = ink.stats[list(line.pieces)]
+    (left, top), (right, bottom) = rows[:, :2].min(0), (rows[:, :2] + rows[:, 2:4]).max(0)
+    x, y, width, height = ink.stats[piece, :4].tolist()
+    line_height = float(bottom - top)
+    if height > MAX_MARK * line_height or x < left or x + width > right:
+        return math.inf
+    return max(float(top) - (y + height), y - float(bottom), 0.0) / line_height

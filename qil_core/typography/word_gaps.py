@@ -15,7 +15,7 @@ lines have up to half a space more in all of their gaps."""
 MIN_WIDER = 1.4
 """And how many times as wide as the line's narrowest gap it then is."""
 
-MAX_MORE = 4
+MAX_MORE = 2
 """More spaces in one gap at the most: what is farther apart is set with a tabulator."""
 
 
@@ -36,12 +36,22 @@ def respaced(text: str, alpha: Floats, family: Family, size: float) -> str:
     edges = word_edges(alpha, len(words)) if len(words) > 2 else None
     if edges is None:
         return text
+    if family == "mono":
+        return _on_grid(words, edges[::2] / (fonts.MONO_WIDTH * size))
     gaps = edges[2::2] - edges[1:-1:2]
     space = fonts.advance(" ", family) * size
     joined = words[0]
     for before, word, gap in zip(words, words[1:], gaps.tolist(), strict=False):
         natural = space + (fonts.bearing(before[-1], family) + fonts.bearing(word[0], family)) * size
-        more = (gap - natural) / space
-        is_wider = more > MIN_MORE and gap > MIN_WIDER * float(gaps.min())
-        joined += " " * (1 + (min(round(more), MAX_MORE) if is_wider else 0)) + word
+        more = int((gap - natural) / space + 1 - MIN_MORE)
+        is_wider = more > 0 and gap > MIN_WIDER * float(gaps.min())
+        joined += " " * (1 + (min(more, MAX_MORE) if is_wider else 0)) + word
+    return joined
+
+
+def _on_grid(words: list[str], starts: Floats) -> str:
+    """Words in a font of one width, from where they begin in its letters."""
+    joined = words[0]
+    for before, word, step in zip(words, words[1:], np.diff(starts).tolist(), strict=False):
+        joined += " " * min(max(round(step) - len(before), 1), 1 + MAX_MORE) + word
     return joined
