@@ -224,10 +224,7 @@ def _begins_sentence(above: Line, line: Line) -> bool:
 
 
 def _in_reading_order(found: list[Block]) -> list[Block]:
-    """From top to foot; blocks whose first lines stand in one row in the direction of the script.
-
-    Columns begin at their top, where the letters of a level line in the same row have theirs.
-    """
+    """From top to foot; blocks whose first lines stand in one row in the direction of the script."""
     rows: list[list[Block]] = []
     for block in sorted(found, key=_beginning):
         first = block.lines[0]
@@ -239,9 +236,9 @@ def _in_reading_order(found: list[Block]) -> list[Block]:
 
 
 def _beginning(block: Block) -> float:
-    """Height of a block's first baseline; of columns of their first letters' foot."""
+    """Height of a block's first baseline; of columns their top, at which they begin together whatever their size."""
     first = block.lines[0]
-    return first.top + first.size if first.vertical else first.baseline
+    return first.top if first.vertical else first.baseline
 
 
 def _along(block: Block) -> float:
