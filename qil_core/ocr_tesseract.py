@@ -28,7 +28,7 @@ from .errors import QilError
 
 Picture = NDArray[np.uint8]
 
-LANGUAGES = {"kor": "HANGUL", "ara": "ARABIC", "heb": "HEBREW", "rus": "CYRILLIC"}
+LANGUAGES = {"kor": "HANGUL", "ara": "ARABIC", "heb": "HEBREW"}
 """Tesseract's names of the languages that are tried, and how Unicode's names of their letters begin."""
 
 SYLLABLES = ("kor",)
@@ -77,7 +77,7 @@ START_SECONDS, LINE_SECONDS = 30, 4
 
 INSTALL = (
     "install Tesseract with its language data (Debian: tesseract-ocr tesseract-ocr-kor tesseract-ocr-ara "
-    "tesseract-ocr-heb tesseract-ocr-rus; Windows and macOS: its installer or brew install tesseract tesseract-lang)"
+    "tesseract-ocr-heb; Windows and macOS: its installer or brew install tesseract tesseract-lang)"
 )
 """What brings the program and the data of all LANGUAGES."""
 
