@@ -110,7 +110,7 @@ class Reader:
     def lacks(self) -> str:
         """What would have to be installed for more scripts to be read; "" where nothing is missing."""
         has = self._second.languages if self._second else ()
-        absent = [name for name in ocr_tesseract.LANGUAGES if name not in has]
+        absent = [script.title() for name, script in ocr_tesseract.LANGUAGES.items() if name not in has]
         return f"lines in {', '.join(absent)} are not read: {ocr_tesseract.INSTALL}" if absent else ""
 
     def read_line(self, line: Picture) -> Words:

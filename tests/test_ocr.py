@@ -172,5 +172,5 @@ def test_a_second_reading_that_is_unsure_changes_nothing() -> None:
 
 def test_a_reader_names_the_languages_that_it_lacks() -> None:
     alone = ocr.Reader(lambda: None, "fake")
-    assert alone.lacks.startswith("lines in kor, ara, heb are not read: install Tesseract")
-    assert ocr.Reader(lambda: None, "fake", Second()).lacks.startswith("lines in ara, heb")  # type: ignore[arg-type]
+    assert alone.lacks.startswith("lines in Hangul, Arabic, Hebrew are not read: install Tesseract")
+    assert ocr.Reader(lambda: None, "fake", Second()).lacks.startswith("lines in Arabic, Hebrew")  # type: ignore[arg-type]

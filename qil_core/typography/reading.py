@@ -100,7 +100,8 @@ def find_lines(ink: Ink, reader: Reader) -> FoundLines:
     bullets = {each.bullet for each in candidates}
     candidates = [each for each in candidates if not _is_bullet(ink, each, bullets)]
     words = reader.read_all(picture, [each.corners for each in candidates])
-    found = [_line(ink, reader, each, read) for each, read in zip(candidates, words, strict=True)]
+    every = {piece for each in candidates for piece in each.pieces}
+    found = [_line(ink, reader, each, read, every) for each, read in zip(candidates, words, strict=True)]
     unsure = [each for each in found if isinstance(each, str)]
     lines = _with_marks(ink, _each_piece_once([each for each in found if isinstance(each, FoundLine)]))
     return FoundLines(lines, unsure, sum(NOT_READ in reason for reason in unsure))
@@ -132,14 +133,14 @@ def _is_column(box: Extent) -> bool:
     return box.bottom - box.top > UPRIGHT_ASPECT * (box.right - box.left)
 
 
-def _line(ink: Ink, reader: Reader, candidate: _Candidate, words: Words) -> FoundLine | str:
-    """The line in one box, or why there is none."""
+def _line(ink: Ink, reader: Reader, candidate: _Candidate, words: Words, every: set[int]) -> FoundLine | str:
+    """The line in one box, or why there is none. every: the pieces of all boxes: of lines set close these overlap."""
     _, box, pieces, bullet = candidate
     if _is_column(box):
         return _column(ink, reader, box, pieces, words)
     if reason := _refused(words, box):
         return f"{_named(words, box)}: {reason}"
-    if not _owns_its_ink(ink, pieces, box):
+    if not _owns_its_ink(ink, pieces, box, every - set(pieces)):
         return f"{_named(words, box)}: a part of something larger"
     text = _as_written(words.text.strip())
     return FoundLine(text.lstrip(SIGNS).strip() if bullet else text, words.score, tuple(pieces), bullet)
@@ -156,7 +157,7 @@ def _column(ink: Ink, reader: Reader, box: Extent, pieces: list[int], words: Wor
     if column.score < MIN_SCORE:
         sure = words.score >= MIN_SCORE
         return f"{_named(words, box)}: runs downwards" + ("" if sure else f", {NOT_READ} ({words.score:.0%})")
-    if not _owns_its_ink(ink, pieces, box):
+    if not _owns_its_ink(ink, pieces, box, set()):
         return f"{_named(column, box)}: a part of something larger"
     return FoundLine(_as_written(column.text), column.score, tuple(pieces), vertical=True)
 
@@ -190,10 +191,12 @@ def _pieces_in(ink: Ink, box: Extent) -> list[int]:
     return [int(each) for each in np.flatnonzero(inside & fits) if int(each) in strong]
 
 
-def _owns_its_ink(ink: Ink, pieces: list[int], box: Extent) -> bool:
+def _owns_its_ink(ink: Ink, pieces: list[int], box: Extent, others: set[int]) -> bool:
+    """Whether the ink in a box is for the most part its line's; that of other lines does not count."""
     left, top, right, bottom = (max(0, round(side)) for side in box)
     labels = ink.labels[top:bottom, left:right]
-    own, all_of = int(np.isin(labels, pieces).sum()), int((labels > 0).sum())
+    own = int(np.isin(labels, pieces).sum())
+    all_of = int((labels > 0).sum()) - int(np.isin(labels, list(others)).sum())
     return own > 0 and own >= MIN_OWN_INK * all_of
 
 

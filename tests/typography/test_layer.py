@@ -179,7 +179,7 @@ def test_what_would_have_to_be_installed_is_said_where_a_line_was_not_read(monke
     sure = recognize(pixels(drawn(("Summer Sale", 40, 60, 48))), words)
     monkeypatch.setattr(type(words), "read_all", lambda self, picture, boxes: [Words("", 0.0) for _ in boxes])
     unsure = recognize(pixels(drawn(("Summer Sale", 40, 60, 48))), words)
-    assert (sure.hint, unsure.hint.startswith("lines in kor, ara, heb are not read: install")) == ("", True)
+    assert (sure.hint, unsure.hint.startswith("lines in Hangul, Arabic, Hebrew are not read: install")) == ("", True)
 
 
 @needs_font("DejaVu Sans")
@@ -219,3 +219,9 @@ def test_a_column_of_ideographs_is_read_from_top_to_foot() -> None:
     (block,) = read(image).blocks
     assert (block.text, block.vertical, block.lines[0].script) == ("年度总结报告", True, "chinese")
     assert block.lines[0].size == pytest.approx(58, abs=3)
+
+
+@needs_reader
+def test_lines_that_are_set_so_close_that_their_boxes_overlap_are_all_text() -> None:
+    found = read(drawn(("Summer", 40, 10, 60), ("and", 150, 60, 60), ("Winter", 60, 110, 60)))
+    assert sorted(found.text.split()) == ["Summer", "Winter", "and"]
