@@ -37,6 +37,8 @@ from .lettered import SIZE, Lettered, TrueLine, directed_slide, lettered_slide, 
 COUNT = int(os.environ.get("QIL_SLIDES", "60"))
 FIRST = int(os.environ.get("QIL_FIRST_SLIDE", "0"))
 DIRECTED_COUNT = 16
+COLUMN_ROW_EMU = 40 * 9525
+"""Columns of any size begin at one height, their boxes within some pixels of it."""
 PIXELS_PER_POINT = 96 / 72
 DPI = 96
 MIN_DIFFERENCE = 24
@@ -98,7 +100,9 @@ def _place(box: Any) -> tuple[int, int]:
     frame = box.text_frame
     properties = frame.paragraphs[0]._p.pPr
     leftward = frame._txBody.bodyPr.get("vert") == "eaVert" or (properties is not None and properties.get("rtl") == "1")
-    return box.top, -(box.left + box.width) if leftward else box.left
+    is_column = frame._txBody.bodyPr.get("vert") == "eaVert"
+    row = round(box.top / COLUMN_ROW_EMU) * COLUMN_ROW_EMU if is_column else box.top
+    return row, -(box.left + box.width) if leftward else box.left
 
 
 def _leaves(shapes: Any) -> list[Any]:
