@@ -1,8 +1,10 @@
 """Editable text: 60 slides whose letters are known, taken apart by the built-in decomposer and written with text boxes.
 
 Read from the file: characters, size, colour, order and paragraphs. Seen in LibreOffice's rendering: boxes of ink, also
-of lines that stay a picture (Korean: the reader's model has no Hangul), which therefore lie well. Set
-QIL_SLIDES to take fewer, QIL_SLIDES_OUT to a folder that keeps deck and rendering.
+of lines that stay a picture, which therefore lie well. Korean, Arabic and Hebrew need Tesseract. Slides that run from
+right to left or from top to foot come behind, with a table of their own; LibreOffice before 7.6 turns the letters of
+columns, whose places are right. Set QIL_SLIDES to take fewer, QIL_FIRST_SLIDE for other
+ones, QIL_SLIDES_OUT to a folder that keeps deck and rendering.
 """
 
 from __future__ import annotations
@@ -26,12 +28,17 @@ from qil_core.decompose.run import decompose
 from qil_core.files import pptx
 from qil_core.files.format import Options
 from qil_core.ocr import missing
+from qil_core.ocr_tesseract import tesseract
 from qil_core.request import Request
 from qil_core.stack import LayerStack
 
-from .lettered import SIZE, Lettered, TrueLine, lettered_slide, missing_fonts
+from .lettered import SIZE, Lettered, TrueLine, directed_slide, lettered_slide, missing_fonts
 
 COUNT = int(os.environ.get("QIL_SLIDES", "60"))
+FIRST = int(os.environ.get("QIL_FIRST_SLIDE", "0"))
+DIRECTED_COUNT = 16
+COLUMN_ROW_EMU = 40 * 9525
+"""Columns of any size begin at one height, their boxes within some pixels of it."""
 PIXELS_PER_POINT = 96 / 72
 DPI = 96
 MIN_DIFFERENCE = 24
@@ -53,13 +60,22 @@ def run() -> None:
     if lacking:
         print(f"NOT MEASURED: {', '.join(lacking)} is missing")
         return
-    slides = [lettered_slide(seed) for seed in range(COUNT)]
+    has = tesseract()
+    languages = ", ".join(has.languages) if has else "NONE: Korean, Arabic and Hebrew are not read"
+    print(f"Tesseract's languages: {languages}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(os.environ.get("QIL_SLIDES_OUT", temporary))
-        folder.mkdir(parents=True, exist_ok=True)
-        report = pptx.write_deck([_layers(slide) for slide in slides], folder / "deck.pptx", Options(text="editable"))
-        print("\n".join(line for line in str(report).splitlines() if "stays a picture" in line))
-        _table(slides, _read(folder / "deck.pptx"), _rendered(folder / "deck.pptx"))
+        slides = [lettered_slide(seed) for seed in range(FIRST, FIRST + COUNT)]
+        _measure(slides, [_layers(slide) for slide in slides], folder / "slides")
+        directed = [directed_slide(seed) for seed in range(DIRECTED_COUNT)]
+        _measure(directed, [_layers(slide) for slide in directed], folder / "directed")
+
+
+def _measure(slides: Sequence[Lettered], stacks: Sequence[LayerStack], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    report = pptx.write_deck(stacks, folder / "deck.pptx", Options(text="editable"))
+    print("\n".join(line for line in str(report).splitlines() if "stays a picture" in line))
+    _table(slides, _read(folder / "deck.pptx"), _rendered(folder / "deck.pptx"))
 
 
 def _layers(slide: Lettered) -> LayerStack:
@@ -74,9 +90,19 @@ def _read(path: Path) -> list[list[list[DeckLine]]]:
     slides = []
     for slide in Presentation(str(path)).slides:
         boxes = [shape for shape in _leaves(slide.shapes) if shape.has_text_frame]
-        boxes.sort(key=lambda box: (box.top, box.left))
+        boxes.sort(key=_place)
         slides.append([_runs(paragraph) for box in boxes for paragraph in box.text_frame.paragraphs])
     return slides
+
+
+def _place(box: Any) -> tuple[int, int]:
+    """From top to foot, then in the direction of the text: columns and right-to-left lines from the right."""
+    frame = box.text_frame
+    properties = frame.paragraphs[0]._p.pPr
+    leftward = frame._txBody.bodyPr.get("vert") == "eaVert" or (properties is not None and properties.get("rtl") == "1")
+    is_column = frame._txBody.bodyPr.get("vert") == "eaVert"
+    row = round(box.top / COLUMN_ROW_EMU) * COLUMN_ROW_EMU if is_column else box.top
+    return row, -(box.left + box.width) if leftward else box.left
 
 
 def _leaves(shapes: Any) -> list[Any]:
@@ -167,20 +193,31 @@ def _joined_alike(true: Sequence[Sequence[TrueLine]], deck: Sequence[Sequence[De
 
 
 def _seen(line: TrueLine, others: Sequence[TrueLine], page: np.ndarray) -> tuple[int, int, int, int]:
-    """The ink of the rendering about a line: up to half the gap to the next lines, and never beyond 0.6 sizes."""
+    """The ink of the rendering about a line: up to half the gap to the next lines, and never beyond 0.6 sizes.
+
+    Of a column up to a quarter of a size beside it.
+    """
     left, top, right, bottom = line.box
     spare = 0.6 * line.size
+    if bottom - top > 1.5 * (right - left):
+        beside = round(line.size / 4)
+        return _ink(page, (left - beside, round(top - spare), right + beside, round(bottom + spare)))
     above = max((other.box[3] for other in others if other.box[3] <= top), default=0)
     below = min((other.box[1] for other in others if other.box[1] >= bottom), default=SIZE[1])
     first, last = max(top - spare, (above + top) / 2), min(bottom + spare, (below + bottom) / 2)
     x = max(0, round(left - min(0.35 * line.size, 12)))
-    rows = page[round(first) : round(last), x : round(right + 3 * line.size)].astype(int)
+    return _ink(page, (x, round(first), round(right + 3 * line.size), round(last)))
+
+
+def _ink(page: np.ndarray, window: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The box around the ink in a window of a page (H, W, 3): left, top, right, bottom."""
+    left, top, right, bottom = (max(0, side) for side in window)
     paper = np.median(page.reshape(-1, 3), axis=0)
-    ink = np.argwhere(np.abs(rows - paper).max(-1) > MIN_DIFFERENCE)
+    ink = np.argwhere(np.abs(page[top:bottom, left:right].astype(int) - paper).max(-1) > MIN_DIFFERENCE)
     if not len(ink):
         return (0, 0, 0, 0)
     (y0, x0), (y1, x1) = ink.min(0), ink.max(0) + 1
-    return (x + int(x0), round(first) + int(y0), x + int(x1), round(first) + int(y1))
+    return (left + int(x0), top + int(y0), left + int(x1), top + int(y1))
 
 
 def _iou(one: Sequence[int], other: Sequence[int]) -> float:

@@ -35,6 +35,22 @@ CJK_CAPTIONS = (
     "このページの数字は毎年の顧客調査によるもので、印刷の前にすべて二回確認されています。",
     "이 페이지의 숫자는 매년 고객 조사에서 나온 것이며 인쇄하기 전에 모두 두 번 확인했습니다.",
 )
+DIRECTED = {
+    "Arabic": (
+        "DejaVu Sans",
+        "تقرير الربع الرابع",
+        ("مكتبان جديدان في لشبونة", "التكاليف أقل من الخطة", "شركة Northwind"),
+    ),
+    "Hebrew": (
+        "DejaVu Sans",
+        "דוח רבעוני",
+        ("שני משרדים חדשים בליסבון", "העלויות נמוכות מהתוכנית", "חברת Northwind"),
+    ),
+    "Chinese, vertical": ("Noto Sans CJK SC", "明年的产品路线图", ("本页的数字来自客户调查", "所有数据都经过核对")),
+    "Japanese, vertical": ("Noto Sans CJK JP", "来年の計画について", ("サポートは一時間以内に", "回答されています")),
+}
+"""Texts that run from right to left or from top to foot: font, title, lines."""
+
 LEADING = 1.35
 """From baseline to baseline of a caption, in font sizes."""
 
@@ -87,6 +103,21 @@ def lettered_slide(seed: int) -> Lettered:
     return Lettered(_as_jpeg(pen.image) if as_jpeg else np.array(pen.image), pen.paragraphs, face)
 
 
+def directed_slide(seed: int) -> Lettered:
+    """Slide number `seed` of those in DIRECTED: kinds take turns, the second half of each eight are JPEG."""
+    label = list(DIRECTED)[seed % len(DIRECTED)]
+    face, title, texts = DIRECTED[label]
+    pen = _Pen(seed)
+    size = pen.count(24, 40)
+    lines = [(title, pen.count(48, 72)), *((text, size) for text in texts)]
+    if "vertical" in label:
+        pen.columns(lines, face)
+    else:
+        pen.right_to_left(lines, face)
+    as_jpeg = seed // len(DIRECTED) % 2 == 1
+    return Lettered(_as_jpeg(pen.image) if as_jpeg else np.array(pen.image), pen.paragraphs, label)
+
+
 def _as_jpeg(image: Image.Image) -> np.ndarray:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
@@ -120,6 +151,30 @@ class _Pen:
             self.paragraphs[-1].append(true)
         else:
             self.paragraphs.append([true])
+
+    def right_to_left(self, lines: list[tuple[str, int]], face: str) -> None:
+        """Lines whose right sides agree."""
+        y = 150
+        for text, size in lines:
+            font = ImageFont.truetype(font_file(face), size)
+            self.line(text, face, size, round(1200 - font.getlength(text)), y)
+            y += round(1.7 * size) + 30
+
+    def columns(self, lines: list[tuple[str, int]], face: str) -> None:
+        """Columns from right to left, an em a letter: the first is a title, the others one paragraph."""
+        x = 1180
+        for number, (text, size) in enumerate(lines):
+            font = ImageFont.truetype(font_file(face), size)
+            for at, letter in enumerate(text):
+                place = (x, 80 + round((at + 0.88) * size))
+                ImageDraw.Draw(self.image).text(place, letter, fill=self.ink, font=font, anchor="ms")
+            half = size // 2
+            true = TrueLine(text, (x - half, 80, x + half, 80 + len(text) * size), size, self.ink)
+            if number > 1:
+                self.paragraphs[-1].append(true)
+            else:
+                self.paragraphs.append([true])
+            x -= 110 if number == 0 else round(1.5 * size)
 
     def title(self, text: str, face: str) -> None:
         """36 to 120 px high, as far as the page is wide enough."""

@@ -125,3 +125,52 @@ def test_a_line_that_runs_downwards_is_turned() -> None:
     assert line.shape[1] == 6 * ocr.READ_HEIGHT_PX
     assert (line[24, 20] == (200, 0, 0)).all()
     assert (line[24, -20] == (240, 235, 220)).all()
+
+
+class Found:
+    """What RapidOCR answers about one line."""
+
+    def __init__(self, text: str, score: float) -> None:
+        self.txts, self.scores = (text,), (score,)
+
+
+class Second:
+    """A second reader that counts its lines."""
+
+    languages = ("kor",)
+
+    def __init__(self, *words: ocr.Words) -> None:
+        self.words, self.lines = words, 0
+
+    def read(self, lines: list[ocr.Picture]) -> list[ocr.Words]:
+        self.lines += len(lines)
+        return list(self.words[: len(lines)])
+
+
+BOXES = [np.array([[0, y], [200, y], [200, y + 40], [0, y + 40]], np.float32) for y in (10, 80)]
+
+
+def read_with(second: Any, *first: tuple[str, float]) -> list[ocr.Words]:
+    answers = iter(first)
+    engine = lambda *given, **ways: Found(*next(answers))  # noqa: E731
+    return ocr.Reader(engine, "fake", second).read_all(page(), BOXES[: len(first)])
+
+
+def test_only_lines_that_are_not_sure_are_read_again() -> None:
+    second = Second(ocr.Words("하나", 0.9))
+    assert read_with(second, ("sure words", 0.99), ("", 0.0)) == [("sure words", 0.99), ("하나", 0.9)]
+    assert second.lines == 1
+
+
+def test_a_sure_reading_that_is_too_short_for_its_line_is_read_again() -> None:
+    assert read_with(Second(ocr.Words("2026년 4분기", 0.93)), ("2026", 0.97))[0].text == "2026년 4분기"
+
+
+def test_a_second_reading_that_is_unsure_changes_nothing() -> None:
+    assert read_with(Second(ocr.Words("하나", 0.6)), ("maybe this", 0.7)) == [("maybe this", 0.7)]
+
+
+def test_a_reader_names_the_languages_that_it_lacks() -> None:
+    alone = ocr.Reader(lambda: None, "fake")
+    assert alone.lacks.startswith("lines in Hangul, Arabic, Hebrew are not read: install Tesseract")
+    assert ocr.Reader(lambda: None, "fake", Second()).lacks.startswith("lines in Arabic, Hebrew")  # type: ignore[arg-type]

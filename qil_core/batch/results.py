@@ -44,8 +44,8 @@ def with_found(stack: LayerStack, asked: Options) -> Options:
     if not asked.given():
         return asked
     layered = Layered(stack, PLAIN.of(len(stack)))
-    crops = [content and content[1] for content in map(layered.content, range(len(stack)))]
-    return replace(asked, found=find_editable(crops, asked.text, asked.shapes))
+    contents = list(map(layered.content, range(len(stack))))
+    return replace(asked, found=find_editable(contents, asked.text, asked.shapes))
 
 
 def editable_lines(asked: Options) -> list[str]:

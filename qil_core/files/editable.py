@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..typography.layer import Recognized, needed_reader, recognize
+from ..stack import Box
+from ..typography.ghosts import Placed, without_ghosts
+from ..typography.layer import Recognized, needed_reader, recognize, stays_pictures
 from .names import clean
 from .png import parallel
 from .shapes import FoundShapes, find_shapes
 
 PICTURES, EDITABLE = WAYS = ("pictures", "editable")
 """What text and simple shapes in a layer become."""
+
+
+Content = tuple[Box, Tensor]
+"""Where a layer's content lies in pixels, and its content (h, w, 4)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,25 +35,34 @@ class Editable:
 
     @property
     def words(self) -> Recognized | None:
-        """The text, where any of it is sure enough to be written as text."""
-        return self.text if self.text and self.text.blocks else None
+        """The text and what is left beside it, where these are shown in place of the layer."""
+        return self.text if self.text and self.text.replaces_layer and not self.shapes else None
 
 
-def find_editable(crops: Sequence[Tensor | None], text: str, shapes: str) -> tuple[Editable, ...]:
-    """What becomes editable in each content (h, w, 4), None where that is not to be looked at; text, shapes: see WAYS.
+def find_editable(contents: Sequence[Content | None], text: str, shapes: str) -> tuple[Editable, ...]:
+    """What becomes editable in the layers of a stack, None for one that is not to be looked at; text, shapes: see WAYS.
 
     Raises QilError: the extra `text` or OpenCV is missing.
     """
-    texts = _texts(crops) if text == EDITABLE else [None] * len(crops)
-    wordless = [None if found and found.blocks else crop for crop, found in zip(crops, texts, strict=True)]
-    return tuple(map(Editable, texts, _shapes(wordless) if shapes == EDITABLE else [None] * len(crops)))
+    texts = _texts(contents) if text == EDITABLE else [None] * len(contents)
+    wordless = [content and _wordless(content[1], found) for content, found in zip(contents, texts, strict=True)]
+    return tuple(map(Editable, texts, _shapes(wordless) if shapes == EDITABLE else [None] * len(contents)))
 
 
-def _texts(crops: Sequence[Tensor | None]) -> list[Recognized | None]:
+def _texts(contents: Sequence[Content | None]) -> list[Recognized | None]:
     """The text of each content, None where there is no sign of any."""
     words = needed_reader()
-    found = (None if crop is None else recognize(crop, words) for crop in crops)
-    return [each if each and (each.blocks or each.unsure) else None for each in found]
+    placed = [content and Placed(content[1], content[0], recognize(content[1], words)) for content in contents]
+    found = iter(without_ghosts([layer for layer in placed if layer]))
+    texts = [layer and next(found) for layer in placed]
+    return [each if each and (each.replaces_layer or each.unsure) else None for each in texts]
+
+
+def _wordless(crop: Tensor, text: Recognized | None) -> Tensor | None:
+    """What shapes are looked for in: nothing of a layer with text, and no remains of another one's letters."""
+    if text is None or not text.replaces_layer:
+        return crop
+    return None if text.blocks else text.rest
 
 
 def _shapes(crops: Sequence[Tensor | None]) -> list[FoundShapes | None]:
@@ -63,8 +78,8 @@ def report(found: Iterable[Editable], text: str, shapes: str) -> list[str]:
     counts = [f"{blocks} text box{'es' * (blocks != 1)}"] if text == EDITABLE else []
     if shapes == EDITABLE:
         counts += [f"{_plural(sum(layers), 'shape')} in {_plural(len(layers), 'layer')}"]
-    unsure = [reason for each in every if each.text for reason in each.text.unsure]
-    return [*([", ".join(counts)] if counts else []), *(f"stays a picture: {clean(reason)}" for reason in unsure)]
+    pictures = [f"stays a picture: {clean(reason)}" for reason in stays_pictures(each.text for each in every)]
+    return [*([", ".join(counts)] if counts else []), *pictures]
 
 
 def _plural(count: int, what: str) -> str:

@@ -219,10 +219,11 @@ def _page(layered: Layered, size: tuple[int, int], options: Options) -> Page:
     stack, look = layered.stack, layered.look
     contents = [layered.content(i) for i in range(len(stack))]
     crops = [content and _faded(content[1], opacity) for content, opacity in zip(contents, look.opacities, strict=True)]
-    shown = [crop if seen else None for crop, seen in zip(crops, look.visible, strict=True)]
+    rows = zip(contents, crops, look.visible, strict=True)
+    shown = [(content[0], crop) if content and crop is not None and seen else None for content, crop, seen in rows]
     found = options.found or find_editable(shown, options.text, options.shapes)
-    rows = zip(stack.names, contents, crops, look.visible, found, strict=True)
-    pieces = (Piece(name, at[0], crop, seen, each) for name, at, crop, seen, each in rows if at and crop is not None)
+    every = zip(stack.names, contents, crops, look.visible, found, strict=True)
+    pieces = (Piece(name, at[0], crop, seen, each) for name, at, crop, seen, each in every if at and crop is not None)
     empty = tuple(name for name, content in zip(stack.names, contents, strict=True) if not content)
     return Page(Box(0, 0, stack.width, stack.height), _frame(stack, size), tuple(pieces), empty)
 

@@ -13,8 +13,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ..stack import Box
-from ..typography.fonts import EAST_ASIAN, TYPEFACES, bearing, is_wide
-from ..typography.layer import Recognized, turned_place
+from ..typography.fonts import BULLETS, EAST_ASIAN, TYPEFACES, WIDE_BEARING, WIDE_BOTTOM, WIDE_TOP, bearing, is_wide
+from ..typography.layer import Recognized, stays_pictures, turned_place
 from ..typography.paragraphs import Block
 from ..typography.style import Line
 from .names import clean, short
@@ -67,11 +67,34 @@ def _unused(name: str, taken: set[str]) -> str:
 def _extent(block: Block) -> tuple[float, float, float, float]:
     """Left, top, width and height of a block's box, in pixels of the upright layer."""
     lines = block.lines
-    left = min(line.left - bearing(line.text[0], line.family) * line.size for line in lines)
+    if block.vertical:
+        return _extent_of_columns(block)
+    left = min(min(_left(line), _sign_left(line)) for line in lines)
     right = max(line.right + bearing(line.text[-1], line.family) * line.size for line in lines)
     leading = _leading(block)
     top = lines[0].baseline - leading + _descent(lines[0]) * lines[0].size
     return left, top, right - left, leading * len(lines)
+
+
+def _extent_of_columns(block: Block) -> tuple[float, float, float, float]:
+    """The same of columns: the first one has its middle half a leading left of the box's right side."""
+    lines, leading = block.lines, _leading(block)
+    size = median(line.size for line in lines)
+    top = min(line.top for line in lines) - (1 - WIDE_TOP + WIDE_BOTTOM) / 2 * size
+    bottom = max(line.bottom for line in lines) + WIDE_BEARING * size
+    right = (lines[0].left + lines[0].right + leading) / 2
+    return right - leading * len(lines), top, leading * len(lines), bottom - top
+
+
+def _left(line: Line) -> float:
+    """Where a line's first letter has its place, in front of its ink."""
+    return line.left - bearing(line.text[0], line.family) * line.size
+
+
+def _sign_left(line: Line) -> float:
+    """The same of the sign before it, or of itself where there is none."""
+    sign = line.bullet
+    return _left(line) if sign is None else sign.left - BULLETS[sign.sign].bearing * sign.scale * line.size
 
 
 def _leading(block: Block) -> float:
@@ -90,16 +113,45 @@ def _fill_box(frame: Any, block: Block, points: float) -> None:
     frame.margin_left = frame.margin_top = frame.margin_right = frame.margin_bottom = 0
     frame.word_wrap, frame.auto_size, frame.vertical_anchor = False, MSO_AUTO_SIZE.NONE, MSO_ANCHOR.TOP
     size = median(line.size for line in block.lines) * points
+    if block.vertical:
+        frame._txBody.bodyPr.set("vert", "eaVert")
+    text_left = min(_left(line) for line in block.lines)
+    margin = 0.0 if block.vertical else (text_left - _extent(block)[0]) * points
     for number, lines in enumerate(block.paragraphs):
         paragraph = frame.add_paragraph() if number else frame.paragraphs[0]
         paragraph.alignment = getattr(PP_ALIGN, block.alignment.upper())
         paragraph.line_spacing = Pt(_leading(block) * points)
         if lines[0].script == "right-to-left":
             paragraph._p.get_or_add_pPr().set("rtl", "1")
+        if block.alignment == "left" and margin:
+            _hang(paragraph._p.get_or_add_pPr(), lines[0], margin, (_sign_left(lines[0]) - text_left) * points)
         for at, line in enumerate(lines):
             if at:
                 paragraph.add_line_break()
             _add_run(paragraph, line, size, points)
+
+
+def _hang(properties: Any, line: Line, margin: float, indent: float) -> None:
+    """A paragraph's place from the box's left side and its sign's from there, in points, and the sign itself.
+
+    ECMA-376 part 1, 21.1.2.2.7 and 21.1.2.4.
+    """
+    from pptx.oxml.ns import qn
+
+    properties.set("marL", str(round(margin * EMU_PER_POINT)))
+    if line.bullet is None:
+        return
+    properties.set("indent", str(round(indent * EMU_PER_POINT)))
+    color = properties.makeelement(qn("a:buClr"), {})
+    color.append(color.makeelement(qn("a:srgbClr"), {"val": "{:02X}{:02X}{:02X}".format(*line.bullet.color)}))
+    properties.append(color)
+    given = {
+        "a:buSzPct": {"val": str(round(100_000 * line.bullet.scale))},
+        "a:buFont": {"typeface": TYPEFACES["sans"].latin},
+        "a:buChar": {"char": line.bullet.sign},
+    }
+    for tag, values in given.items():
+        properties.append(properties.makeelement(qn(tag), values))
 
 
 def _add_run(paragraph: Any, line: Line, size: float, points: float) -> None:
@@ -142,7 +194,7 @@ def note(texts: Iterable[Recognized | None]) -> str:
     """The recognised text for a slide's notes, the topmost layer last, and what stays a picture; "" of neither."""
     found = [text for text in texts if text]
     words = [text.text for text in found if text.blocks]
-    unsure = [reason for text in found for reason in text.unsure]
+    unsure = stays_pictures(found)
     return "\n".join([*words, *([f"Text that stays a picture: {'; '.join(unsure)}"] if unsure else [])])
 
 
@@ -150,6 +202,6 @@ def report(texts: Iterable[Recognized | None]) -> str:
     """What became text and what stays a picture, on one line."""
     found = [text for text in texts if text]
     names = [f'"{short(block.text)}"' for text in found for block in text.blocks]
-    unsure = [reason for text in found for reason in text.unsure]
+    unsure = stays_pictures(found)
     line = f"{len(names)} text box{'es' * (len(names) != 1)}: {', '.join(names)}" if names else "no text boxes"
     return line + (f"; stays a picture: {'; '.join(map(clean, unsure))}" if unsure else "")

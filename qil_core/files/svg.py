@@ -54,7 +54,7 @@ def write(
     with atomic_path(path) as temporary, parallel(encode, (found[1] for found in contents if found)) as pngs:
         root = _root(stack, dpi)
         boxes = [found[0] if found else None for found in contents]
-        shown = [content[1] if content and seen else None for content, seen in zip(contents, look.visible, strict=True)]
+        shown = [content if seen else None for content, seen in zip(contents, look.visible, strict=True)]
         found = options.found or find_editable(shown, options.text, options.shapes)
         drawing = _Drawing(look, boxes, pngs, progress, found)
         drawing.fill(root, nest(stack.names))

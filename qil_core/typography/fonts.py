@@ -37,6 +37,22 @@ TYPEFACES: dict[Family, Typeface] = {
 EAST_ASIAN: dict[Script, str] = {"chinese": "Microsoft YaHei", "japanese": "Yu Gothic", "korean": "Malgun Gothic"}
 """East Asian typefaces of Windows and Office; other systems substitute fonts whose ideographs are as wide."""
 
+
+class Sign(NamedTuple):
+    """A bullet's sign in Arial, in em: its ink's width, its middle above the baseline, and the space in front of it."""
+
+    width: float
+    middle: float
+    bearing: float
+
+
+BULLETS = {
+    "•": Sign(0.272, 0.332, 0.039),
+    "▪": Sign(0.249, 0.311, 0.053),
+    "\N{EN DASH}": Sign(0.556, 0.254, 0.0),
+}
+"""Signs that are written for bullets, measured in Liberation Sans."""
+
 MONO_WIDTH = 0.6
 """Advance of every character of Courier New and of Liberation Mono, in em."""
 
@@ -57,6 +73,24 @@ FULL_STOPS, FULL_STOP_BEARING = "\N{IDEOGRAPHIC FULL STOP}\N{IDEOGRAPHIC COMMA}\
 
 ACCENT = 0.2
 """Height of an accent above its letter, in em."""
+
+
+def _by_letter(letters: dict[float, str]) -> dict[str, float]:
+    return {letter: height for height, group in letters.items() for letter in group}
+
+
+RIGHT_TO_LEFT_TOPS = _by_letter(
+    {1.0: "أ", 0.94: "آ", 0.76: "اإلكطظ", 0.73: "ל", 0.64: "غفق", 0.59: "خشذؤئث", 0.5: "ضعزتنة", 0.4: "بجحدرسصمهويى"}
+)
+"""Highest ink of Arabic and Hebrew letters above the baseline, in em (DejaVu Sans); of all others RIGHT_TO_LEFT_TOP."""
+
+RIGHT_TO_LEFT_TOP = 0.55
+
+RIGHT_TO_LEFT_BOTTOMS = _by_letter({-0.25: "إرزوؤ", -0.21: "ךןףץק", -0.15: "بيج", -0.09: "ע"})
+"""Lowest ink of those that reach below the baseline."""
+
+LAST_BOTTOMS = _by_letter({-0.25: "جحخعغقمنيسشصض", -0.14: "لىئ"})
+"""The same of Arabic letters at the end of a word: elsewhere they are joined to the next one on the baseline."""
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -139,7 +173,10 @@ def is_wide(letter: str) -> bool:
 
 
 def script_of(text: str) -> Script:
-    """The script that decides on typeface and direction. Han alone counts as Chinese: nothing tells otherwise."""
+    """The script that decides on typeface and direction: that of its first letter (Unicode annex 9, rule P2).
+
+    Han alone counts as Chinese: nothing tells otherwise.
+    """
     names = [unicodedata.name(letter, "") for letter in text]
     if any(name.startswith(("HIRAGANA", "KATAKANA")) for name in names):
         return "japanese"
@@ -147,9 +184,8 @@ def script_of(text: str) -> Script:
         return "korean"
     if any(is_wide(letter) for letter in text):
         return "chinese"
-    directions = [unicodedata.bidirectional(letter) for letter in text]
-    against = sum(direction in ("R", "AL") for direction in directions)
-    return "right-to-left" if against > directions.count("L") else "latin"
+    strong = (direction for letter in text if (direction := unicodedata.bidirectional(letter)) in ("L", "R", "AL"))
+    return "latin" if next(strong, "L") == "L" else "right-to-left"
 
 
 def advance(letter: str, family: Family, bold: bool = False) -> float:
@@ -178,12 +214,15 @@ def ink_width(text: str, family: Family, bold: bool = False) -> float:
 def reach(text: str, family: Family) -> tuple[float, float]:
     """The highest and the lowest ink of a line, in em above the baseline: the cap height where it has capitals."""
     rows = [_reach(letter, family) for letter in text if not letter.isspace()]
+    rows += [(0.0, LAST_BOTTOMS.get(word[-1], 0.0)) for word in text.split()]
     return max(top for top, _ in rows), min(bottom for _, bottom in rows)
 
 
 def _reach(letter: str, family: Family) -> tuple[float, float]:
     if is_wide(letter):
         return WIDE_TOP, WIDE_BOTTOM
+    if unicodedata.bidirectional(letter) in ("R", "AL"):
+        return RIGHT_TO_LEFT_TOPS.get(letter, RIGHT_TO_LEFT_TOP), RIGHT_TO_LEFT_BOTTOMS.get(letter, 0.0)
     plain = _plain(letter)
     at = ord(plain) - ord("!")
     if not 0 <= at < len(TOPS[family]):

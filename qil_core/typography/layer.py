@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,13 @@ from torch import Tensor
 from ..errors import QilError
 from ..ocr import INSTALL, Reader, missing, reader
 from .fonts import Family
-from .paragraphs import Block, blocks
-from .reading import MAX_SPECK, Floats, FoundLine, Ink, find_lines, ink_of, is_sharper, picture_of, turn_of, turned
+from .ink import Floats, Ink, ink_of, is_sharper, picture_of, turn_of, turned
+from .paragraphs import Block, blocks, goes_on_in_row, of_one_size
+from .reading import MAX_SPECK, FoundLine, find_lines
 from .style import Line, line_of
 
 MAX_COVER = 0.75
 """Share of its box that a layer of text covers at the most: what covers more is a picture, whatever is drawn in it."""
-
-ONE_SIZE = 1.15
-"""Up to which ratio of their sizes lines of a layer count as set alike: another family moves a size by less."""
 
 RIM_PX = 2
 """How far around its letters the soft rim of text reaches."""
@@ -33,14 +32,19 @@ SPECKS = 0.4
 MIN_REST = 0.25
 """Largest alpha from which what is beside the letters of a layer is worth a picture."""
 
+Styled = tuple[FoundLine, Line | str]
+"""A line and how it is set, or why it stays a picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recognized:
     """The text of a layer (h, w, 4).
 
     blocks: in the order of reading, in pixels of the layer turned upright about its middle: degrees: how far the layer
-    is turned clockwise, size: (width, height) of the upright one. rest: the layer without that text, None where nothing
-    is left. unsure: a reason for each text that stays a picture.
+    is turned clockwise, size: (width, height) of the upright one. rest: the layer without that text and its bullets,
+    None where nothing is left. unsure: a reason for each text that stays a picture. hint: what would have to be
+    installed for more of it to be read, "" for nothing. cleaned: whether remains of another layer's letters were taken
+    off the rest (`ghosts.without_ghosts`).
     """
 
     blocks: tuple[Block, ...]
@@ -48,11 +52,25 @@ class Recognized:
     unsure: tuple[str, ...]
     degrees: float = 0.0
     size: tuple[int, int] = (0, 0)
+    hint: str = ""
+    cleaned: bool = False
+
+    @property
+    def replaces_layer(self) -> bool:
+        """Whether the blocks and the rest are shown in place of the layer."""
+        return bool(self.blocks) or self.cleaned
 
     @property
     def text(self) -> str:
         """All words, a line a paragraph."""
         return "\n".join(block.text for block in self.blocks)
+
+
+def stays_pictures(texts: Iterable[Recognized | None]) -> list[str]:
+    """A reason for each text that stays a picture, and once what would have to be installed for more to be read."""
+    found = [text for text in texts if text]
+    reasons = [reason for text in found for reason in text.unsure]
+    return reasons + list(dict.fromkeys(text.hint for text in found if text.hint))
 
 
 def needed_reader() -> Reader:
@@ -72,18 +90,41 @@ def recognize(layer: Tensor, words: Reader) -> Recognized:
     degrees = degrees if degrees and is_sharper(pixels[..., 3], degrees) else 0.0
     level = _turned_straight(pixels, degrees) if degrees else pixels
     ink = ink_of(level[..., 3])
-    found, unsure = find_lines(ink, words)
-    set_lines: list[tuple[FoundLine, Line]] = []
-    for each in found:
-        line = line_of(each, ink, level[..., :3])
-        if isinstance(line, str):
-            unsure.append(line)
-        else:
-            set_lines.append((each, line))
-    lines = _agreed(set_lines, ink, level[..., :3])
+    found = find_lines(ink, words)
+    styled = _styled(found.lines, ink, level[..., :3])
+    unsure = [*found.unsure, *(line for _, line in styled if isinstance(line, str))]
+    lines = _agreed([(each, line) for each, line in styled if isinstance(line, Line)], ink, level[..., :3])
+    text = tuple(blocks(lines))
     height, width = level.shape[:2]
+    lines = [line for block in text for line in block.lines]
     rest = _rest(layer, _text_mask(ink, lines, degrees, layer)) if lines else layer
-    return Recognized(tuple(blocks(lines)), rest, tuple(unsure), degrees, (width, height))
+    return Recognized(text, rest, tuple(unsure), degrees, (width, height), words.lacks if found.unread else "")
+
+
+def _styled(found: list[FoundLine], ink: Ink, rgb: Floats) -> list[Styled]:
+    """How each line is set, or why it stays a picture. Where its own family does not fit, that of the others may."""
+    styled = _joined_rows([(each, line_of(each, ink, rgb)) for each in found], ink, rgb)
+    families = Counter(line.family for _, line in styled if isinstance(line, Line))
+    common = families.most_common(1)[0][0] if families else None
+    return [(each, line_of(each, ink, rgb, common) if isinstance(line, str) else line) for each, line in styled]
+
+
+def _joined_rows(
+    styled: list[tuple[FoundLine, Line | str]], ink: Ink, rgb: Floats
+) -> list[tuple[FoundLine, Line | str]]:
+    """The lines, parts of one row as one: around wide spaces the detector cuts a line."""
+    rows: list[Styled] = []
+    for found, line in sorted(styled, key=lambda each: each[1].left if isinstance(each[1], Line) else 0):
+        for at, (before, left) in enumerate(rows):
+            if isinstance(line, Line) and isinstance(left, Line) and goes_on_in_row(left, line):
+                whole = before._replace(text=f"{before.text} {found.text}", pieces=before.pieces + found.pieces)
+                joined = line_of(whole, ink, rgb)
+                if isinstance(joined, Line):
+                    rows[at] = (whole, joined)
+                    break
+        else:
+            rows.append((found, line))
+    return rows
 
 
 def _agreed(lines: list[tuple[FoundLine, Line]], ink: Ink, rgb: Floats) -> list[Line]:
@@ -92,7 +133,7 @@ def _agreed(lines: list[tuple[FoundLine, Line]], ink: Ink, rgb: Floats) -> list[
     for found, line in lines:
         letters: Counter[Family] = Counter()
         for _, other in lines:
-            if max(line.size, other.size) <= ONE_SIZE * min(line.size, other.size) and line.script == other.script:
+            if of_one_size(line, other) and line.script == other.script:
                 letters[other.family] += len(other.text)
         family = letters.most_common(1)[0][0]
         again = line if family == line.family else line_of(found, ink, rgb, family)
@@ -113,6 +154,7 @@ def _text_mask(ink: Ink, lines: list[Line], degrees: float, layer: Tensor) -> Fl
     import cv2
 
     pieces = tuple(piece for line in lines for piece in line.pieces)
+    pieces += tuple(line.bullet.piece for line in lines if line.bullet)
     size = 2 * RIM_PX + 1
     text = ink.mask(pieces) | _specks(ink, lines)
     grown = cv2.dilate(text.astype(np.uint8), np.ones((size, size), np.uint8))

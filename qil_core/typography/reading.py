@@ -1,55 +1,42 @@
 """The lines of text in a layer, read from its alpha: what is opaque there is ink, and nothing else is.
 
-1. `upright`: the layer turned so that its lines run level.
-2. `find_lines`: boxes around lines (`ocr.Reader.find`), in each the connected pieces of ink, and the words.
+1. `find_lines`: boxes around lines (`ocr.Reader.find`) and their words (`ocr.Reader.read_all`).
+2. `_line`: in each box the connected pieces of ink, and whether they are that line and nothing else.
+3. `_column`: a box that is higher than wide is a column of ideographs (`columns`) or stays a picture.
 
-A line that runs downwards, a poor reading, and a box whose ink belongs to something larger give no line but a reason.
+Every box that gives no line gives a reason.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..ocr import Corners, Reader
-
-Floats = NDArray[np.float32]
-Labels = NDArray[np.int32]
+from ..ocr_tesseract import Words
+from .bullets import SIGNS, dot_before
+from .columns import read_column
+from .ink import MARGIN_PX, Ink, picture_of
 
 MIN_SCORE = 0.8
 """How sure the reader must be of a line, as where the built-in decomposer reads."""
 
-MIN_LETTERS, MIN_TEXT_SCORE = 2, 0.4
-"""What has fewer letters and digits, or is read with less, is no text: a ring is read as an O."""
-
-MIN_INK = 0.2
-"""Least alpha of ink, as a share of the layer's largest: less is a soft rim."""
-
-MIN_PEAK = 0.5
-"""Least peak of a piece of ink, in the same share: what stays below is noise of JPEG or a soft shadow."""
+MIN_LETTERS = 2
+"""What has fewer letters and digits is no text: a ring is read as an O."""
 
 MAX_SPECK = 0.004
 """Area of a speck of noise at the most, in squared heights of its line: a full stop has 0.008, noise of JPEG beside
 letters of 30 px has 1 to 4 px."""
 
-MIN_TURN_DEGREES = 1.5
-"""Lines that are turned by less are taken as level: boxes around short level lines are off by as much."""
-
-MIN_SHARPER_ROWS = 1.1
-"""How much sharper the rows of a turned layer must be once they are level; else the box is turned, not the words."""
-
-MAX_TURN_DEGREES = 45
-"""Lines that are turned by more run downwards."""
-
-MARGIN_PX = 24
-"""Clear space around the layer where lines are looked for: the detector misses lines at a picture's edge."""
-
 SPARE = 0.2
 """How far out of the box of its line, in heights, a piece of ink may reach: boxes cut accents and tails."""
+
+MAX_MARK = 0.3
+"""Height of a mark of Arabic or Hebrew letters at the most, and how far from its line's box it may be, in heights."""
 
 MIN_OWN_INK = 0.85
 """Of the ink in a line's box, the least share that must belong to the line: else a figure runs through it."""
@@ -60,27 +47,23 @@ UPRIGHT_ASPECT = 1.5
 MIN_HEIGHT_PX = 6
 """Height of the lowest line: letters of fewer pixels are guessed rather than read."""
 
-DOTS = "•·●○◦▪■*-\N{EN DASH}\N{EM DASH}∙"
-"""What the reader may take a bullet for, at the beginning of a line."""
 
-MAX_DOT = 0.62
-"""Sides of a bullet's dot at the most, in heights of its line."""
+LONG, ONE = "\N{KATAKANA-HIRAGANA PROLONGED SOUND MARK}", "\N{CJK UNIFIED IDEOGRAPH-4E00}"
+"""Two signs that are one stroke; between a particle and an ideograph only the second is ever written."""
 
-MIN_DOT_GAP = 0.22
-"""Clear distance from the dot to the words at the least, in heights: wider than between the letters of a word."""
-
-MAX_DOT_GAP = 2.5
-"""The same at the most: what is farther away is another thing."""
+NOT_READ = "not read surely"
+"""The reason that another reader may remove."""
 
 
 class FoundLine(NamedTuple):
-    """Words, how sure the reader is (0..1), which pieces of ink they are (labels of the layer), and whether a
-    bullet, which is none of these, stands in front."""
+    """Words, how sure the reader is (0..1), which pieces of ink they are (labels of the layer), the piece that is a
+    bullet in front of them (0 for none), and whether they run from top to foot."""
 
     text: str
     score: float
     pieces: tuple[int, ...]
-    bulleted: bool = False
+    bullet: int = 0
+    vertical: bool = False
 
 
 class Extent(NamedTuple):
@@ -92,142 +75,129 @@ class Extent(NamedTuple):
     bottom: float
 
 
-@dataclass(frozen=True)
-class Ink:
-    """The upright alpha (h, w) in 0..1, and its connected pieces: labels (h, w), 0 for none, and a row a piece.
+class FoundLines(NamedTuple):
+    """The lines of a layer, a reason for each box that stays a picture, and how many of these were not read surely."""
 
-    stats: left, top, width, height and area of piece 1.. in pixels; row 0 is the ground. A piece that is faint all over
-    has its label below 0.
-    """
-
-    labels: Labels
-    stats: NDArray[np.int32]
-    alpha: Floats
-
-    def mask(self, pieces: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Where these pieces are (h, w)."""
-        return np.isin(self.labels, pieces)
+    lines: list[FoundLine]
+    unsure: list[str]
+    unread: int
 
 
-def ink_of(alpha: Floats) -> Ink:
-    """The ink of an alpha channel (h, w)."""
-    import cv2
+class _Candidate(NamedTuple):
+    """A box around what may be a line: its corners in the picture, without the bullet in front; its place in the layer;
+    its pieces of ink, the bullet's (0 for none)."""
 
-    solid = (alpha >= MIN_INK * max(float(alpha.max()), 1e-6)).astype(np.uint8)
-    _, found, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=8)
-    labels = np.asarray(found, np.int32)
-    peaks = np.zeros(len(stats), np.float32)
-    np.maximum.at(peaks, labels.ravel(), alpha.ravel())
-    weak = peaks < MIN_PEAK * float(alpha.max())
-    return Ink(np.where(weak, -1, 1)[labels].astype(np.int32) * labels, np.asarray(stats, np.int32), alpha)
+    corners: Corners
+    box: Extent
+    pieces: list[int]
+    bullet: int
 
 
-def picture_of(alpha: Floats) -> NDArray[np.uint8]:
-    """The ink in black on white (h, w, 3), with MARGIN_PX around it."""
-    padded = np.pad(1 - alpha / max(float(alpha.max()), 1e-6), MARGIN_PX, constant_values=1)
-    return np.repeat((255 * padded.clip(0, 1)).round().astype(np.uint8)[..., None], 3, -1)
-
-
-def turn_of(boxes: list[Corners]) -> float:
-    """Degrees clockwise by which the longest line is turned; 0 where it is level or runs downwards."""
-    if not boxes:
-        return 0.0
-    longest = max(boxes, key=lambda box: float(np.linalg.norm(box[1] - box[0])))
-    across, down = (longest[1] + longest[2] - longest[0] - longest[3]).tolist()
-    turn = math.degrees(math.atan2(down, across))
-    return turn if MIN_TURN_DEGREES <= abs(turn) <= MAX_TURN_DEGREES else 0.0
-
-
-def is_sharper(alpha: Floats, degrees: float) -> bool:
-    """Whether lines in an alpha (h, w) are level once it is turned counter-clockwise: their rows are sharper."""
-    level, given = (float((np.diff(each.sum(1)) ** 2).sum()) for each in (turned(alpha, degrees), alpha))
-    return level > MIN_SHARPER_ROWS * given
-
-
-def turned(pixels: Floats, degrees: float) -> Floats:
-    """Pixels (h, w, c) turned counter-clockwise about their middle, on a sheet that holds all of them."""
-    import cv2
-
-    height, width = pixels.shape[:2]
-    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
-    size = math.ceil(width * cos + height * sin), math.ceil(width * sin + height * cos)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
-    matrix[:, 2] += [(size[0] - width) / 2, (size[1] - height) / 2]
-    return np.asarray(cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_CUBIC), np.float32)
-
-
-def find_lines(ink: Ink, reader: Reader) -> tuple[list[FoundLine], list[str]]:
-    """The lines of level ink from top to foot, and a reason for each box that stays a picture."""
+def find_lines(ink: Ink, reader: Reader) -> FoundLines:
+    """The lines of level ink. QilError: a reader fails."""
     picture = picture_of(ink.alpha)
-    lines: list[FoundLine] = []
-    unsure: list[str] = []
-    for corners in reader.find(picture):
-        line = _line(ink, reader, picture, corners)
-        if isinstance(line, FoundLine):
-            lines.append(line)
-        elif line:
-            unsure.append(line)
-    return _each_piece_once(lines), unsure
+    candidates = [_candidate(ink, corners) for corners in reader.find(picture)]
+    bullets = {each.bullet for each in candidates}
+    candidates = [each for each in candidates if not _is_bullet(ink, each, bullets)]
+    words = reader.read_all(picture, [each.corners for each in candidates])
+    every = {piece for each in candidates for piece in each.pieces}
+    found = [_line(ink, reader, each, read, every) for each, read in zip(candidates, words, strict=True)]
+    unsure = [each for each in found if isinstance(each, str)]
+    lines = _with_marks(ink, _each_piece_once([each for each in found if isinstance(each, FoundLine)]))
+    return FoundLines(lines, unsure, sum(NOT_READ in reason for reason in unsure))
 
 
-def _line(ink: Ink, reader: Reader, picture: NDArray[np.uint8], corners: Corners) -> FoundLine | str:
-    """The line in one box of the picture, or why there is none; "" where nothing looks like a word."""
+def _candidate(ink: Ink, corners: Corners) -> _Candidate:
+    """A box without the bullet that stands at its left: what reads would take that for a letter."""
     box = Extent(*(corners.min(0) - MARGIN_PX).tolist(), *(corners.max(0) - MARGIN_PX).tolist())
-    height = box.bottom - box.top
-    words = reader.read_whole(picture, corners)
-    quoted = f'"{words.text.strip()[:40]}"'
-    count = sum(letter.isalnum() for letter in words.text)
-    if count < MIN_LETTERS or words.score < MIN_TEXT_SCORE:
-        return ""
-    if height > UPRIGHT_ASPECT * (box.right - box.left):
-        return f"{quoted}: runs downwards"
+    side = min(box.bottom - box.top, box.right - box.left)
+    pieces = [each for each in _pieces_in(ink, box) if ink.stats[each, 4] >= MAX_SPECK * side**2]
+    dot = 0 if _is_column(box) or not pieces else dot_before(ink, pieces)
+    if not dot:
+        return _Candidate(corners, box, pieces, 0)
+    behind = int(ink.stats[dot, 0] + ink.stats[dot, 2])
+    kept = [each for each in pieces if ink.stats[each, 0] >= behind]
+    start = max(box.left, (behind + int(ink.stats[kept, 0].min())) / 2)
+    along = (corners[1] - corners[0]) * (start - box.left) / max(box.right - box.left, 1)
+    trimmed = corners + np.array([along, np.zeros(2), np.zeros(2), along], np.float32)
+    return _Candidate(trimmed, box._replace(left=start), kept, dot)
+
+
+def _is_bullet(ink: Ink, candidate: _Candidate, bullets: set[int]) -> bool:
+    """Whether a box is about nothing but the bullet of another line, and specks of noise."""
+    area = {piece: int(ink.stats[piece, 4]) for piece in candidate.pieces}
+    return 2 * sum(area[piece] for piece in area if piece in bullets) > sum(area.values())
+
+
+def _is_column(box: Extent) -> bool:
+    return box.bottom - box.top > UPRIGHT_ASPECT * (box.right - box.left)
+
+
+def _line(ink: Ink, reader: Reader, candidate: _Candidate, words: Words, every: set[int]) -> FoundLine | str:
+    """The line in one box, or why there is none. every: the pieces of all boxes: of lines set close these overlap."""
+    _, box, pieces, bullet = candidate
+    if _is_column(box):
+        return _column(ink, reader, box, pieces, words)
+    if reason := _refused(words, box):
+        return f"{_named(words, box)}: {reason}"
+    if not _owns_its_ink(ink, pieces, box, every - set(pieces)):
+        return f"{_named(words, box)}: a part of something larger"
+    text = _as_written(words.text.strip())
+    return FoundLine(text.lstrip(SIGNS).strip() if bullet else text, words.score, tuple(pieces), bullet)
+
+
+def _as_written(text: str) -> str:
+    """A text in which a stroke that lengthens vowels is the ideograph "one" where no vowel of kana is before it."""
+    return re.sub(f"(?<![\N{KATAKANA LETTER SMALL A}-\N{KATAKANA LETTER VO}]){LONG}(?=[\u4e00-\u9fff])", ONE, text)
+
+
+def _column(ink: Ink, reader: Reader, box: Extent, pieces: list[int], words: Words) -> FoundLine | str:
+    """The line in a box that is higher than wide. words: what was read in it as if it were turned by a right angle."""
+    column = read_column(ink, pieces, reader) if pieces else Words("", 0.0)
+    if column.score < MIN_SCORE:
+        sure = words.score >= MIN_SCORE
+        return f"{_named(words, box)}: runs downwards" + ("" if sure else f", {NOT_READ} ({words.score:.0%})")
+    if not _owns_its_ink(ink, pieces, box, set()):
+        return f"{_named(column, box)}: a part of something larger"
+    return FoundLine(_as_written(column.text), column.score, tuple(pieces), vertical=True)
+
+
+def _refused(words: Words, box: Extent) -> str:
+    """Why a reading is not good enough; "" where it is."""
     if words.score < MIN_SCORE:
-        return f"{quoted}: not read surely ({words.score:.0%})"
-    if height < MIN_HEIGHT_PX:
-        return f"{quoted}: too small"
-    pieces = [each for each in _pieces_in(ink, box) if ink.stats[each, 4] >= MAX_SPECK * height**2]
-    if not _owns_its_ink(ink, pieces, box):
-        return f"{quoted}: a part of something larger"
-    dot = _dot(ink, pieces)
-    text = words.text.strip()
-    bare = text.lstrip(DOTS).strip() if dot else text
-    behind = ink.stats[dot, 0] + ink.stats[dot, 2] if dot else 0
-    return FoundLine(bare, words.score, tuple(each for each in pieces if ink.stats[each, 0] >= behind), dot > 0)
+        return f"{NOT_READ} ({words.score:.0%})"
+    if sum(letter.isalnum() for letter in words.text) < MIN_LETTERS:
+        return f"fewer than {MIN_LETTERS} letters were read"
+    return "too small" if box.bottom - box.top < MIN_HEIGHT_PX else ""
+
+
+def _named(words: Words, box: Extent) -> str:
+    """The words in quotes; where nothing was read, the place of their box in pixels of the layer."""
+    if text := words.text.strip():
+        return f'"{text[:40]}"'
+    left, top, right, bottom = (round(side) for side in box)
+    return f"a line of {right - left} x {bottom - top} px at {left}, {top}"
 
 
 def _pieces_in(ink: Ink, box: Extent) -> list[int]:
     """The pieces whose middle is in a box and that hardly reach out of it."""
     left, top, right, bottom = box
-    spare = SPARE * (bottom - top)
+    spare = SPARE * min(bottom - top, right - left)
     x, y, width, height = ink.stats[:, :4].T
     middle_x, middle_y = x + width / 2, y + height / 2
     inside = (left - spare <= middle_x) & (middle_x <= right + spare) & (top <= middle_y) & (middle_y <= bottom)
-    fits = (height <= (1 + 2 * SPARE) * (bottom - top)) & (x >= left - 3 * spare) & (x + width <= right + 3 * spare)
+    fits = (height <= bottom - top + 2 * spare) & (x >= left - 3 * spare) & (x + width <= right + 3 * spare)
     strong = set(np.unique(ink.labels[ink.labels > 0]).tolist())
     return [int(each) for each in np.flatnonzero(inside & fits) if int(each) in strong]
 
 
-def _owns_its_ink(ink: Ink, pieces: list[int], box: Extent) -> bool:
+def _owns_its_ink(ink: Ink, pieces: list[int], box: Extent, others: set[int]) -> bool:
+    """Whether the ink in a box is for the most part its line's; that of other lines does not count."""
     left, top, right, bottom = (max(0, round(side)) for side in box)
     labels = ink.labels[top:bottom, left:right]
-    own, all_of = int(np.isin(labels, pieces).sum()), int((labels > 0).sum())
+    own = int(np.isin(labels, pieces).sum())
+    all_of = int((labels > 0).sum()) - int(np.isin(labels, list(others)).sum())
     return own > 0 and own >= MIN_OWN_INK * all_of
-
-
-def _dot(ink: Ink, pieces: list[int]) -> int:
-    """The piece that is a bullet in front of a line's words, in its box or before it; 0 where there is none."""
-    x, y, width, height = ink.stats[:, :4].T
-    line_top, line_foot = int(y[pieces].min()), int((y + height)[pieces].max())
-    line = line_foot - line_top
-    is_round = (np.maximum(width, height) <= MAX_DOT * line) & (width / height >= 0.7) & (width / height <= 1.4)
-    floats = (y + height < line_foot - 0.1 * line) & (y > line_top + 0.1 * line)
-    for each in np.flatnonzero(is_round & floats):
-        large = [other for other in pieces if other != each and 2 * ink.stats[other, 4] > ink.stats[each, 4]]
-        start = min((int(x[other]) for other in large), default=0)
-        gap = (start - int(x[each] + width[each])) / line
-        if each and MIN_DOT_GAP < gap < MAX_DOT_GAP and (ink.labels == each).any():
-            return int(each)
-    return 0
 
 
 def _each_piece_once(lines: list[FoundLine]) -> list[FoundLine]:
@@ -239,3 +209,27 @@ def _each_piece_once(lines: list[FoundLine]) -> list[FoundLine]:
             kept.append(line._replace(pieces=left))
             taken.update(left)
     return kept
+
+
+def _with_marks(ink: Ink, lines: list[FoundLine]) -> list[FoundLine]:
+    """The lines with the dots and marks above and below Arabic and Hebrew letters, which boxes cut off."""
+    taken = {piece for line in lines for piece in (*line.pieces, line.bullet)}
+    marks: dict[int, list[int]] = {}
+    for piece in sorted(set(np.unique(ink.labels[ink.labels > 0]).tolist()) - taken):
+        nearest = min(range(len(lines)), key=lambda at: _away(ink, piece, lines[at]), default=None)
+        if nearest is not None and _away(ink, piece, lines[nearest]) <= MAX_MARK:
+            marks.setdefault(nearest, []).append(piece)
+    return [line._replace(pieces=(*line.pieces, *marks.get(at, []))) for at, line in enumerate(lines)]
+
+
+def _away(ink: Ink, piece: int, line: FoundLine) -> float:
+    """How far above or below a line, in its heights, a small piece of ink is; infinite where it is no mark of it."""
+    if not any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in line.text):
+        return math.inf
+    rows = ink.stats[list(line.pieces)]
+    (left, top), (right, bottom) = rows[:, :2].min(0), (rows[:, :2] + rows[:, 2:4]).max(0)
+    x, y, width, height = ink.stats[piece, :4].tolist()
+    line_height = float(bottom - top)
+    if height > MAX_MARK * line_height or x < left or x + width > right:
+        return math.inf
+    return max(float(top) - (y + height), y - float(bottom), 0.0) / line_height

@@ -1,6 +1,7 @@
 """How a line is set, measured in its ink: family, size, weight, slant, colour, letter spacing.
 
-1. `_family`: mono where the words stand as in a font of one width; serif where stems are much thicker than bars.
+1. `_family`: mono where the words stand as in a font of one width; serif where stems have feet or, of letters that
+   cannot be told apart, where stems are much thicker than bars.
 2. `_size`: the font size at which the replacement's highest and lowest ink of these very letters (its cap height,
    x-height and descenders) are as far apart as the measured ones; of ideographs also by their pitch of one em.
 3. Weight: mean stroke width in em. Area over half the outline's length, and that by the total variation of alpha
@@ -11,14 +12,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import fonts
+from .bullets import Bullet, bullet_of
 from .fonts import Family, Script
-from .reading import Floats, FoundLine, Ink
+from .ink import Floats, Ink
+from .reading import FoundLine
+from .serifs import MIN_SERIF_FOOT, foot_ratio
+from .word_gaps import MIN_WIDER, respaced, word_edges
 
 MIN_SERIF_CONTRAST, MAX_SANS_CONTRAST = 1.7, 1.3
 """Thickness of stems against that of bars: above the first a serif font, below the second a sans. Of 18 common fonts
@@ -30,8 +36,9 @@ FINER = 4
 MAX_RUN = 2.2
 """Longest run of ink, in mean strokes, that is a stroke seen across."""
 
-MAX_MONO_ERROR = 0.06
-"""How far, in em, words may stand from their places in a font of one width."""
+MAX_MONO_ERROR = 0.12
+"""How far, in em, words may stand from their places in a font of one width: its narrow letters, which begin and end
+later and earlier than others, have up to 0.2 em of space at their sides."""
 
 MIN_SHEAR, SHEARS = 0.11, (0.0, 0.14, 0.18, 0.22, 0.26)
 """Slants that are tried, as tangents: italics have 0.16 to 0.27. And the least that counts."""
@@ -48,6 +55,9 @@ that of the width, which is the surer measure."""
 
 WIDE_BOLD = 0.1
 """Stroke width in em from which ideographs are bold."""
+
+RIGHT_TO_LEFT_BOLD = 0.125
+"""The same of Arabic and Hebrew letters."""
 
 CORE = 0.9
 """Alpha of the solid core of strokes, as a share of the line's largest."""
@@ -66,7 +76,9 @@ MIN_WIDTH_FIT, MAX_WIDTH_FIT = 0.6, 1.7
 class Line:
     """A line of text. Lengths in pixels of the upright layer; left, top, right, bottom: its ink, below a pixel.
 
-    size: of the font, spacing: what is added to each letter's width, color: 0..255, opacity: 0..1.
+    size: of the font, spacing: what is added to each letter's width, color: 0..255, opacity: 0..1. bulleted: whether a
+    bullet stands in front; bullet: the sign that is written for it, None where it stays a picture. vertical: whether
+    the letters stand below each other; then baseline is the foot of the ink.
     """
 
     text: str
@@ -86,6 +98,22 @@ class Line:
     opacity: float
     pieces: tuple[int, ...]
     bulleted: bool = False
+    bullet: Bullet | None = None
+    vertical: bool = False
+
+
+class _Measured(NamedTuple):
+    """A line's alpha (h, w) with its largest as 1, the sides of its ink in pixels of the layer, mean stroke width in
+    pixels, colour 0..255 and opacity 0..1."""
+
+    alpha: Floats
+    left: float
+    top: float
+    right: float
+    bottom: float
+    stroke: float
+    color: tuple[int, int, int]
+    opacity: float
 
 
 def line_of(found: FoundLine, ink: Ink, rgb: Floats, family: Family | None = None) -> Line | str:
@@ -93,55 +121,99 @@ def line_of(found: FoundLine, ink: Ink, rgb: Floats, family: Family | None = Non
 
     family: where it is known already; else it is measured.
     """
-    window, patch = _patch(ink, found.pieces)
+    measured = _measured(found, ink, rgb)
+    if measured is None:
+        return f'"{found.text[:40]}": in many colours'
+    line = _column(found, measured) if found.vertical else _level(found, measured, family)
+    if line is None:
+        return f'"{found.text[:40]}": letters of an unusual width'
+    if not found.bullet:
+        return line
+    return replace(line, bulleted=True, bullet=bullet_of(ink, rgb, found.bullet, line.size, line.baseline))
+
+
+def _measured(found: FoundLine, ink: Ink, rgb: Floats) -> _Measured | None:
+    """What is the same in all scripts; None where the ink has many colours."""
+    window, patch = ink.patch(found.pieces)
     peak = float(np.quantile(patch[patch > 0], 0.98))
     alpha = (patch / max(peak, 1e-6)).clip(0, 1).astype(np.float32)
     color = _color(rgb[window], alpha)
     if color is None:
-        return f'"{found.text[:40]}": in many colours'
-    left, right = _edges(alpha.max(0))
-    top, bottom = _edges(alpha.max(1))
-    width, height, stroke = right - left, bottom - top, _stroke(alpha)
-    family = family or _family(found.text, alpha, stroke, width, height)
-    size = _size(found.text, family, width, height)
-    wide = any(map(fonts.is_wide, found.text))
-    bold = stroke / size >= (WIDE_BOLD if wide else fonts.TYPEFACES[family].bold_from)
-    natural = fonts.ink_width(found.text, family, bold) * size
-    if abs(width / natural - 1) <= MAX_NATURAL:
-        size, natural = size * width / natural, width
-    if not MIN_WIDTH_FIT <= width / natural <= MAX_WIDTH_FIT:
-        return f'"{found.text[:40]}": letters of an unusual width'
+        return None
+    (left, right), (top, bottom) = _edges(alpha.max(0)), _edges(alpha.max(1))
     y, x = window[0].start, window[1].start
+    opacity = 1.0 if peak > CORE else peak
+    return _Measured(alpha, x + left, y + top, x + right, y + bottom, _stroke(alpha), color, opacity)
+
+
+def _level(found: FoundLine, measured: _Measured, family: Family | None) -> Line | None:
+    """A line that runs level; None where its letters are much wider or narrower than the replacement's."""
+    alpha, left, top, right, bottom, stroke, color, opacity = measured
+    width, height = right - left, bottom - top
+    script = fonts.script_of(found.text)
+    family = family or _family(found.text, script, alpha, stroke, width, height)
+    size = _size(found.text, family, width, height)
+    bold = stroke / size >= _bold_from(found.text, script, family)
+    text = respaced(found.text, alpha, family, size) if script == "latin" else found.text
+    natural = fonts.ink_width(text, family, bold) * size
+    if not MIN_WIDTH_FIT <= width / natural <= MAX_WIDTH_FIT:
+        return None
+    if script == "right-to-left":
+        natural = width
+    elif abs(width / natural - 1) <= MAX_NATURAL:
+        size, natural = size * width / natural, width
     return Line(
-        text=found.text,
+        text=text,
         score=found.score,
-        left=x + left,
-        top=y + top,
-        right=x + right,
-        bottom=y + bottom,
-        baseline=y + bottom + fonts.reach(found.text, family)[1] * size,
+        left=left,
+        top=top,
+        right=right,
+        bottom=bottom,
+        baseline=bottom + fonts.reach(found.text, family)[1] * size,
         size=size,
-        spacing=(width - natural) / max(len(found.text) - 1, 1),
+        spacing=(width - natural) / max(len(text) - 1, 1),
         family=family,
-        script=fonts.script_of(found.text),
+        script=script,
         bold=bold,
-        italic=not wide and _is_slanted(alpha),
+        italic=script == "latin" and _is_slanted(alpha),
         color=color,
-        opacity=1.0 if peak > CORE else peak,
+        opacity=opacity,
         pieces=found.pieces,
-        bulleted=found.bulleted,
     )
 
 
-def _patch(ink: Ink, pieces: tuple[int, ...]) -> tuple[tuple[slice, slice], Floats]:
-    """The window of a line with two pixels around it, and its alpha there, without other ink."""
-    rows = ink.stats[list(pieces)]
-    (left, top), (right, bottom) = rows[:, :2].min(0), (rows[:, :2] + rows[:, 2:4]).max(0)
-    height, width = ink.alpha.shape
-    window = (slice(max(0, top - 2), min(height, bottom + 2)), slice(max(0, left - 2), min(width, right + 2)))
-    labels = ink.labels[window]
-    other = (labels > 0) & ~np.isin(labels, pieces)
-    return window, np.where(other, 0, ink.alpha[window]).astype(np.float32)
+def _column(found: FoundLine, measured: _Measured) -> Line:
+    """A line that runs downwards. Letters are as large as their pitch or, where they are spaced out, as their width."""
+    _, left, top, right, bottom, stroke, color, opacity = measured
+    width, height, count = right - left, bottom - top, len(found.text)
+    pitch = height / (count - 1 + fonts.WIDE_TOP - fonts.WIDE_BOTTOM)
+    by_width = width / (fonts.WIDE_TOP - fonts.WIDE_BOTTOM)
+    size = pitch if abs(pitch / by_width - 1) < MAX_SIZE_DISAGREEMENT else by_width
+    return Line(
+        text=found.text,
+        score=found.score,
+        left=left,
+        top=top,
+        right=right,
+        bottom=bottom,
+        baseline=bottom,
+        size=size,
+        spacing=0.0 if size == pitch else (height - (fonts.WIDE_TOP - fonts.WIDE_BOTTOM) * size) / (count - 1) - size,
+        family="sans",
+        script=fonts.script_of(found.text),
+        bold=stroke / size >= WIDE_BOLD,
+        italic=False,
+        color=color,
+        opacity=opacity,
+        pieces=found.pieces,
+        vertical=True,
+    )
+
+
+def _bold_from(text: str, script: Script, family: Family) -> float:
+    if script == "right-to-left":
+        return RIGHT_TO_LEFT_BOLD
+    return WIDE_BOLD if any(map(fonts.is_wide, text)) else fonts.TYPEFACES[family].bold_from
 
 
 def _edges(profile: Floats) -> tuple[float, float]:
@@ -163,11 +235,14 @@ def _stroke(alpha: Floats) -> float:
     return 2 * float(alpha.sum()) / max(float(np.hypot(across, down).sum()), 1e-6)
 
 
-def _family(text: str, alpha: Floats, stroke: float, width: float, height: float) -> Family:
-    if any(map(fonts.is_wide, text)):
+def _family(text: str, script: Script, alpha: Floats, stroke: float, width: float, height: float) -> Family:
+    if script == "right-to-left" or any(map(fonts.is_wide, text)):
         return "sans"
     if _is_mono(text, alpha):
         return "mono"
+    foot = None if _is_slanted(alpha) else foot_ratio(text, alpha)  # the stems of italics have half a foot
+    if foot is not None:
+        return "serif" if foot >= MIN_SERIF_FOOT else "sans"
     contrast = _contrast(alpha, stroke)
     if not MAX_SANS_CONTRAST <= contrast <= MIN_SERIF_CONTRAST:
         return "serif" if contrast > MIN_SERIF_CONTRAST else "sans"
@@ -197,31 +272,25 @@ def _runs(solid: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _is_mono(text: str, alpha: Floats) -> bool:
     """Whether words stand in a font of one width: nearer to its places than to those of the proportional ones."""
     words = text.split()
-    measured = _word_edges(alpha, len(words))
+    measured = word_edges(alpha, len(words))
     if len(words) < 2 or measured is None:
         return False
     errors = {family: _misfit(words, measured, family) for family in fonts.FAMILIES}
     return errors["mono"] < MAX_MONO_ERROR and errors["mono"] < 0.6 * min(errors["sans"], errors["serif"])
 
 
-def _word_edges(alpha: Floats, count: int) -> Floats | None:
-    """Where `count` words begin and end along a line (2 count,): between them are its widest gaps."""
-    inked = np.flatnonzero(alpha.max(0) >= 0.3)
-    steps = np.diff(inked)
-    widest = np.sort(np.argsort(-steps, kind="stable")[: count - 1])
-    if len(inked) < 2 or (count > 1 and (len(widest) < count - 1 or steps[widest].min() < 2)):
-        return None
-    edges = [inked[0], *(side for at in widest for side in (inked[at] + 1, inked[at + 1])), inked[-1] + 1]
-    return np.array(edges, np.float32)
-
-
 def _misfit(words: list[str], measured: Floats, family: Family) -> float:
     """How far, in em, words stand from their places in a family, whose size and start fit best (least squares)."""
+    gaps = measured[2::2] - measured[1:-1:2]
+    space = fonts.advance(" ", family)
+    inks = [fonts.ink_width(word, family) for word in words]
+    size = float((measured[1::2] - measured[::2]).sum()) / sum(inks)
     edges, at = [], 0.0
-    for word in words:
-        end = at + sum(fonts.advance(letter, family) for letter in word)
-        edges += [at + fonts.bearing(word[0], family), end - fonts.bearing(word[-1], family)]
-        at = end + fonts.advance(" ", family)
+    for number, (word, ink) in enumerate(zip(words, inks, strict=True)):
+        edges += [at, at + ink]
+        sides = fonts.bearing(word[-1], family) + fonts.bearing(words[min(number + 1, len(words) - 1)][0], family)
+        is_wider = number < len(gaps) and gaps[number] > MIN_WIDER * gaps.min()
+        at += ink + sides + space * (max(1, round((gaps[number] / size - sides) / space)) if is_wider else 1)
     places = np.stack([np.array(edges), np.ones(len(edges))], -1)
     (size, start), *_ = np.linalg.lstsq(places, measured, rcond=None)
     return float(np.sqrt(np.mean((places @ [size, start] - measured) ** 2)) / max(size, 1e-6))

@@ -17,7 +17,10 @@ from qil_core.errors import QilError
 from qil_core.files import pptx, pptx_text
 from qil_core.files.format import Options
 from qil_core.files.layered import Look
-from qil_core.stack import LayerStack, quantize
+from qil_core.stack import Box, LayerStack, quantize
+from qil_core.typography.layer import Recognized
+from qil_core.typography.paragraphs import Block
+from qil_core.typography.style import Line
 
 needs_reader = pytest.mark.skipif(
     bool(ocr.missing()), reason=f"NOT CHECKED: the extra `text` lacks {ocr.missing()}, so nothing is read"
@@ -136,3 +139,54 @@ def test_an_unknown_way_is_refused(tmp_path: Path) -> None:
 def test_a_long_text_gives_a_short_name_on_one_line() -> None:
     assert pptx_text.short("Revenue grew\nby 18 percent in the year") == "Revenue grew by 18 percent…"
     assert pptx_text.short("Sale\x07") == "Sale"
+
+
+@needs_reader
+def test_a_bullet_is_a_sign_of_its_paragraph_that_hangs_before_the_words(tmp_path: Path) -> None:
+    stack = slide_of(("Two new offices", 100, 80, 40))
+    x, y = torch.meshgrid(torch.arange(640), torch.arange(300), indexing="xy")
+    stack.pixels[1][(x - 66) ** 2 + (y - 104) ** 2 <= 30] = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    *_, words, box = shapes(tmp_path, stack)
+    assert words._element.nvPicPr.cNvPr.get("hidden") == "1"
+    properties = box.text_frame.paragraphs[0]._p.pPr
+    given = {child.tag.rpartition("}")[2]: child for child in properties}
+    assert (given["buChar"].get("char"), given["buFont"].get("typeface")) == ("•", "Arial")
+    assert given["buClr"][0].get("val") == "FF0000"
+    assert int(properties.get("indent")) == pytest.approx(-int(properties.get("marL")), abs=2)
+    left = box.left / EMU_PER_PIXEL
+    assert left == pytest.approx(60, abs=2)
+    assert left + int(properties.get("marL")) / EMU_PER_PIXEL == pytest.approx(101, abs=4)
+
+
+def block_of(text: str, **given: Any) -> Block:
+    """A block of one line of 40 px, whose ink is 40 x 240 px at 100, 50."""
+    plain: dict[str, Any] = {"bold": False, "italic": False, "color": (0, 0, 0), "opacity": 1, "pieces": ()}
+    line = Line(text, 1, 100, 50, 140, 290, 290, 40, 0, "sans", **plain, **given)
+    return Block(((line,),), "right" if line.script == "right-to-left" else "left", 0)
+
+
+def box_of(block: Block) -> Any:
+    """The text box of a block alone on a slide, a pixel a point."""
+    deck = Presentation()
+    shapes = deck.slides.add_slide(deck.slide_layouts[6]).shapes
+    place = pptx_text.Placed(Box(0, 0, 400, 400), 0, 0, pptx_text.EMU_PER_POINT)
+    pptx_text.add_text_boxes(shapes, Recognized((block,), None, (), 0, (400, 400)), place)
+    return shapes[0]
+
+
+def test_a_column_is_a_vertical_box_about_the_middle_of_its_ink() -> None:
+    box = box_of(block_of("年度总结报告", script="chinese", vertical=True))
+    assert box.text_frame._txBody.bodyPr.get("vert") == "eaVert"
+    assert (box.left + box.width / 2) / pptx_text.EMU_PER_POINT == pytest.approx(120, abs=0.1)
+    assert box.top / pptx_text.EMU_PER_POINT == pytest.approx(48, abs=1)
+
+
+def test_a_line_from_right_to_left_says_so_and_is_set_at_the_right() -> None:
+    properties = box_of(block_of("שלום", script="right-to-left")).text_frame.paragraphs[0]._p.pPr
+    assert (properties.get("rtl"), properties.get("algn")) == ("1", "r")
+
+
+def test_the_report_says_once_what_would_have_to_be_installed() -> None:
+    texts = [Recognized((), None, (f"{name}: not read surely (0%)",), hint="install Tesseract") for name in "ab"]
+    line = "no text boxes; stays a picture: a: not read surely (0%); b: not read surely (0%); install Tesseract"
+    assert pptx_text.report(texts) == line

@@ -20,6 +20,7 @@ from qil_core.files.format import Options
 from qil_core.files.layered import PLAIN, Look
 from qil_core.files.svg_elements import LABEL, SVG, tag
 from qil_core.stack import Box, LayerStack, quantize
+from qil_core.typography.bullets import Bullet
 from qil_core.typography.layer import Recognized
 from qil_core.typography.paragraphs import Block
 from qil_core.typography.style import Line
@@ -116,6 +117,23 @@ def test_a_turned_layer_turns_its_text_about_the_lines_place(tmp_path: Path) -> 
     x, y = float(text.get("x", "")), float(text.get("y", ""))
     assert (x, y) == pytest.approx((middle[0] - (50 - BOX.height / 2), middle[1] + (100 - BOX.width / 2)))
     assert text.get("transform") == f"rotate(90 {x:g} {y:g})"
+
+
+def test_a_bullet_stands_before_its_line(tmp_path: Path) -> None:
+    dot = Bullet("•", 6.0, 0.5, (236, 102, 88), 0)
+    texts = drawn(tmp_path, Block(((replace(LINE, bullet=dot, bulleted=True),),), "left", 0)).findall(tag("text"))
+    assert ["".join(text.itertext()) for text in texts] == ["Two <new> & old", "•"]
+    assert (texts[1].get("fill"), style_of(texts[1])["font-size"], texts[1].get("y")) == ("#EC6658", "15px", "60")
+    assert float(texts[1].get("x", "")) == pytest.approx(BOX.left + 6 - 0.039 * 15)
+
+
+def test_a_column_runs_downwards_from_its_heads_middle(tmp_path: Path) -> None:
+    column = replace(LINE, text="新聞", script="chinese", left=100.0, right=130.0, top=12.0, bottom=72.0, vertical=True)
+    text = drawn(tmp_path, Block(((column,),), "left", 0)).find(tag("text"))
+    assert text is not None
+    assert style_of(text)["writing-mode"] == "vertical-rl"
+    assert float(text[0].get("x", "")) == BOX.left + 115
+    assert float(text[0].get("y", "")) == pytest.approx(BOX.top + 12 - 0.0425 * 30)
 
 
 def test_what_is_left_of_a_layer_lies_below_its_text(tmp_path: Path) -> None:

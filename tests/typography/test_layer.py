@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from qil_core import ocr
 from qil_core.errors import QilError
+from qil_core.ocr_tesseract import Words, tesseract
 from qil_core.typography import layer
 from qil_core.typography.layer import Recognized, needed_reader, recognize
 
@@ -18,6 +22,35 @@ needs_reader = pytest.mark.skipif(
 )
 
 BLUE = (20, 60, 160)
+
+
+def font_file(name: str) -> str:
+    """The file of an installed font; "" where there is none."""
+    if not shutil.which("fc-match"):
+        return ""
+    found = subprocess.run(["fc-match", "-f", "%{family}|%{file}", name], capture_output=True, text=True, check=True)
+    family, _, path = found.stdout.partition("|")
+    return path if name in family.split(",") else ""
+
+
+def needs_font(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(not font_file(name), reason=f"NOT CHECKED: the font {name} is missing")
+
+
+def needs_language(language: str) -> pytest.MarkDecorator:
+    has = tesseract()
+    lacks = bool(ocr.missing()) or has is None or language not in has.languages
+    return pytest.mark.skipif(lacks, reason=f"NOT CHECKED: Tesseract or its data for {language} is missing")
+
+
+def drawn_in(name: str, text: str, size: int) -> Image.Image:
+    """A layer with one line of a font in blue."""
+    font = ImageFont.truetype(font_file(name), size)
+    mask = Image.new("L", (int(font.getlength(text)) + 80, 3 * size))
+    ImageDraw.Draw(mask).text((40, 2 * size), text, fill=255, font=font, anchor="ls")
+    image = Image.new("RGBA", mask.size, BLUE)
+    image.putalpha(mask)
+    return image
 
 
 def drawn(*lines: tuple[str, int, int, int], turned: float = 0, size: tuple[int, int] = (560, 220)) -> Image.Image:
@@ -74,13 +107,25 @@ def test_what_is_not_text_is_the_rest_of_the_layer() -> None:
 
 
 @needs_reader
-def test_the_dot_of_a_list_is_no_letter() -> None:
+def test_the_dot_of_a_list_is_no_letter_but_a_sign_in_its_own_colour() -> None:
     image = drawn(("offices opened", 100, 80, 36))
-    ImageDraw.Draw(image).ellipse([60, 95, 74, 109], fill=(200, 30, 30, 255))
+    ImageDraw.Draw(image).ellipse([60, 95, 70, 105], fill=(200, 30, 30, 255))
     found = read(image)
-    assert found.text == "offices opened"
+    assert (found.text, found.rest) == ("offices opened", None)
+    bullet = found.blocks[0].lines[0].bullet
+    assert bullet is not None
+    assert (bullet.sign, bullet.color, round(bullet.left)) == ("•", (200, 30, 30), 60)
+
+
+@needs_reader
+def test_a_bullet_that_no_sign_looks_like_stays_a_picture_in_its_place() -> None:
+    image = drawn(("offices opened", 100, 80, 36))
+    ImageDraw.Draw(image).polygon([60, 108, 66, 95, 72, 108], fill=(200, 30, 30, 255))
+    found = read(image)
+    assert (found.text, found.blocks[0].lines[0].bulleted) == ("offices opened", True)
     assert found.rest is not None
-    assert float(found.rest[102, 67, 3]) == 1
+    assert float(found.rest[104, 66, 3]) == 1
+    assert float(found.rest[:, 90:, 3].max()) < 0.1
 
 
 @needs_reader
@@ -115,3 +160,68 @@ def test_specks_of_noise_beside_letters_neither_make_them_larger_nor_stay_behind
     found = read(image)
     assert found.blocks[0].lines[0].size == pytest.approx(clean.size, rel=0.01)
     assert found.rest is None
+
+
+@needs_reader
+def test_every_line_that_is_found_and_stays_a_picture_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = needed_reader()
+    monkeypatch.setattr(type(words), "read_all", lambda self, picture, boxes: [Words("", 0.0) for _ in boxes])
+    found = recognize(pixels(drawn(("Summer Sale", 40, 60, 48))), words)
+    (reason,) = found.unsure
+    assert reason.startswith("a line of ")
+    assert reason.endswith(": not read surely (0%)")
+
+
+@needs_reader
+def test_what_would_have_to_be_installed_is_said_where_a_line_was_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = needed_reader()
+    monkeypatch.setattr(words, "_second", None)
+    sure = recognize(pixels(drawn(("Summer Sale", 40, 60, 48))), words)
+    monkeypatch.setattr(type(words), "read_all", lambda self, picture, boxes: [Words("", 0.0) for _ in boxes])
+    unsure = recognize(pixels(drawn(("Summer Sale", 40, 60, 48))), words)
+    assert (sure.hint, unsure.hint.startswith("lines in Hangul, Arabic, Hebrew are not read: install")) == ("", True)
+
+
+@needs_font("DejaVu Sans")
+@needs_language("heb")
+def test_hebrew_is_set_from_right_to_left_with_its_words_as_they_are_said() -> None:
+    text = "שני משרדים חדשים בליסבון"
+    found = read(drawn_in("DejaVu Sans", text, 40))
+    (line,) = found.blocks[0].lines
+    assert (line.text, line.script, found.blocks[0].alignment) == (text, "right-to-left", "right")
+    assert (line.size, line.spacing) == (pytest.approx(40, rel=0.08), 0)
+
+
+@needs_font("DejaVu Sans")
+@needs_language("ara")
+def test_the_dots_of_arabic_letters_go_with_them() -> None:
+    found = read(drawn_in("DejaVu Sans", "مكتبان جديدان في لشبونة", 44))
+    assert (found.text, found.rest) == ("مكتبان جديدان في لشبونة", None)
+
+
+@needs_font("Noto Sans CJK KR")
+@needs_language("kor")
+def test_korean_is_text() -> None:
+    (line,) = read(drawn_in("Noto Sans CJK KR", "고객 만족도 조사", 40)).blocks[0].lines
+    assert (line.text, line.script) == ("고객 만족도 조사", "korean")
+    assert line.size == pytest.approx(40, rel=0.08)
+
+
+@needs_reader
+@needs_font("Noto Sans CJK SC")
+def test_a_column_of_ideographs_is_read_from_top_to_foot() -> None:
+    mask = Image.new("L", (120, 420))
+    font = ImageFont.truetype(font_file("Noto Sans CJK SC"), 56)
+    for number, letter in enumerate("年度总结报告"):
+        ImageDraw.Draw(mask).text((60, 60 + 60 * number), letter, fill=255, font=font, anchor="mm")
+    image = Image.new("RGBA", mask.size, BLUE)
+    image.putalpha(mask)
+    (block,) = read(image).blocks
+    assert (block.text, block.vertical, block.lines[0].script) == ("年度总结报告", True, "chinese")
+    assert block.lines[0].size == pytest.approx(58, abs=3)
+
+
+@needs_reader
+def test_lines_that_are_set_so_close_that_their_boxes_overlap_are_all_text() -> None:
+    found = read(drawn(("Summer", 40, 10, 60), ("and", 150, 60, 60), ("Winter", 60, 110, 60)))
+    assert sorted(found.text.split()) == ["Summer", "Winter", "and"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from qil_core.typography.paragraphs import blocks
+from qil_core.typography.bullets import Bullet
+from qil_core.typography.paragraphs import blocks, goes_on_in_row
 from qil_core.typography.style import Line
 
 
@@ -83,3 +85,39 @@ def test_a_lone_line_from_right_to_left_is_set_at_the_right() -> None:
 def test_a_block_never_jumps_over_a_line_between_its_own() -> None:
     between = line("and", 60, 78, 80, color=(200, 10, 10))
     assert len(blocks([line("Wide", 10, 50), between, line("Wild", 10, 92)])) == 3
+
+
+def column(text: str, left: float, top: float = 10, size: float = 20, **given: Any) -> Line:
+    """A column of ideographs."""
+    foot = top + len(text) * size
+    return replace(line(text, left, foot, size, size, script="chinese", vertical=True, **given), top=top, bottom=foot)
+
+
+def test_columns_are_read_from_right_to_left_and_a_full_one_goes_on() -> None:
+    (block,) = blocks([column("所有数据", 40), column("本页的数", 70)])
+    assert (block.text, block.vertical, block.leading) == ("本页的数所有数据", True, 30)
+
+
+def test_a_short_column_ends_its_paragraph_and_another_size_its_block() -> None:
+    found = blocks([column("数字", 70), column("所有数据", 40), column("总结", 140, size=40)])
+    assert [block.text for block in found] == ["总结", "数字\n所有数据"]
+
+
+def test_beside_each_other_lines_from_right_to_left_are_read_so() -> None:
+    left, right = (line(text, x, 50, script="right-to-left") for text, x in (("שתיים", 10), ("אחת", 400)))
+    assert texts(left, right) == ["אחת", "שתיים"]
+
+
+def test_the_next_words_of_a_row_go_on_over_one_space_but_not_into_another_column() -> None:
+    first = line("Energy", 10, 50, 100)
+    assert goes_on_in_row(first, line("use by", 122, 51, 90))
+    assert not goes_on_in_row(first, line("use by", 150, 50, 90))
+    assert not goes_on_in_row(first, line("use by", 122, 56, 90))
+    assert not goes_on_in_row(first, line("use by", 122, 50, 90, bulleted=True))
+
+
+def test_lines_that_are_not_aligned_at_the_left_keep_their_bullets_as_pictures() -> None:
+    dot = Bullet("•", 2, 1.0, (0, 0, 0), 5)
+    wide, slim = line("Wide", 10, 50, bullet=dot, bulleted=True), line("Slim", 60, 78, 100, bullet=dot, bulleted=True)
+    assert [each.bullet for each in blocks([wide, slim])[0].lines] == [None, None]
+    assert blocks([wide])[0].lines[0].bullet == dot
