@@ -289,7 +289,7 @@ def _misfit(words: list[str], measured: Floats, family: Family) -> float:
     for number, (word, ink) in enumerate(zip(words, inks, strict=True)):
         edges += [at, at + ink]
         sides = fonts.bearing(word[-1], family) + fonts.bearing(words[min(number + 1, len(words) - 1)][0], family)
-        is_wider = number < len(gaps) and gaps[number] > MIN_WIDER * gaps.min()
+        is_wider = number < len(gaps) and (len(gaps) == 1 or gaps[number] > MIN_WIDER * gaps.min())
         at += ink + sides + space * (max(1, round((gaps[number] / size - sides) / space)) if is_wider else 1)
     places = np.stack([np.array(edges), np.ones(len(edges))], -1)
     (size, start), *_ = np.linalg.lstsq(places, measured, rcond=None)
