@@ -1,0 +1,123 @@
+"""`python -m benchmarks.site_pictures [NAME]`: draws the documentation's pictures into docs/, all or one of them.
+
+They are made by the package itself, from the example poster, which is drawn here, and from one photograph: the rocket
+of `skimage.data` (SpaceX, released into the public domain), which needs `pip install scikit-image`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from qil_core.decompose import Request
+from qil_core.decompose.builtin import Builtin
+from qil_core.decompose.masks import Masks
+from qil_core.decompose.pointed import pointed_masks
+from qil_core.decompose.run import decompose
+from qil_core.example import draw_poster
+from qil_core.filters import scaled
+from qil_core.restore import restore
+from qil_core.stack import Box, LayerStack, to_bytes
+from qil_core.transform import Placement, transform
+
+from . import apart, steps
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FIGURES = DOCS / "figures"
+
+ROCKET = Box(305, 127, 340, 427)
+"""A box around the rocket, in pixels of its photograph."""
+
+LIFT_PX = 90
+"""How far it is lifted."""
+
+SMALL_SIDE = 320
+"""Longer side, in pixels, of the layers that are brought back to the poster's size."""
+
+CROP = Box(560, 640, 760, 790)
+"""A piece of the poster where two discs meet."""
+
+GAP, WORDS = 14, 30
+PAPER, INK = (255, 255, 255), (28, 30, 46)
+
+
+def row(shown: Sequence[tuple[Image.Image, str]], height: int) -> Image.Image:
+    """Pictures of this height side by side, each with its words below."""
+    parts = [(each.resize((round(each.width * height / each.height), height)), words) for each, words in shown]
+    page = Image.new("RGB", (sum(part.width + GAP for part, _ in parts) + GAP, height + WORDS + 2 * GAP), PAPER)
+    draw, x = ImageDraw.Draw(page), GAP
+    for part, words in parts:
+        page.paste(part, (x, GAP))
+        draw.text((x, GAP + height + 8), words, INK, ImageFont.load_default(size=17))
+        x += part.width + GAP
+    return page
+
+
+def photograph() -> None:
+    """One box around the rocket of a photograph: what is found, the layers, and the rocket lifted."""
+    from skimage import data
+
+    pixels = data.rocket()
+    picture = torch.from_numpy(pixels).float().div_(255)
+    masks = pointed_masks(picture.numpy(), [], [ROCKET], [], [])
+    stack, report = decompose(Masks(masks, ("rocket",)), picture, Request())
+    print(report)
+    lifted = transform(stack, 1, Placement(dy=-LIFT_PX))
+    boxed = Image.fromarray(pixels)
+    ImageDraw.Draw(boxed).rectangle(ROCKET, outline=(255, 214, 90), width=2)
+    shown = [(boxed, "one box"), (_board(stack.pixels[1]), "the layer"), (_board(stack.pixels[0]), "the ground")]
+    row([*shown, (apart.flat(lifted), "moved")], 240).save(FIGURES / "photograph.jpg", quality=88)
+
+
+def restoring() -> None:
+    """Layers of 320 px at the poster's size: enlarged, and restored."""
+    picture = torch.from_numpy(np.array(draw_poster().convert("RGBA"))).float().div_(255)
+    height, width = picture.shape[0] * SMALL_SIDE // picture.shape[0], picture.shape[1] * SMALL_SIDE // picture.shape[0]
+    small = scaled(picture, height, width, "bilinear").clamp(0, 1)
+    stack, _ = decompose(Builtin(), small, Request(layers=apart.LAYERS))
+    enlarged = scaled(stack.pixels[1], *picture.shape[:2]).clamp(0, 1)
+    restored = restore(LayerStack.from_image(stack.pixels), picture).pixels[1]
+    shown = [(_board(enlarged), "a layer of 320 px, enlarged"), (_board(restored), "restored")]
+    pieces = [(each.crop(CROP), words) for each, words in [(_image(picture), "the picture"), *shown]]
+    row(pieces, 330).save(FIGURES / "restored.png", optimize=True)
+
+
+def _board(layer: Tensor) -> Image.Image:
+    return Image.fromarray(steps.checkered(layer.numpy()))
+
+
+def _image(pixels: Tensor) -> Image.Image:
+    return Image.fromarray(to_bytes(pixels[..., :3]).numpy())
+
+
+def overview() -> None:
+    """The moving picture, and the banner."""
+    scene = apart.Scene.made()
+    apart.write_animation(scene, DOCS / "overview.webp")
+    apart.write_banner(scene, DOCS / "banner.png")
+
+
+def decomposer() -> None:
+    """The built-in decomposer's steps."""
+    steps.figure().save(FIGURES / "steps.png", optimize=True)
+
+
+PICTURES = {"overview": overview, "steps": decomposer, "photograph": photograph, "restored": restoring}
+
+
+def main(names: Sequence[str]) -> None:
+    if unknown := set(names) - PICTURES.keys():
+        sys.exit(f"No picture {', '.join(sorted(unknown))}: use {', '.join(PICTURES)}.")
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    for name in names or PICTURES:
+        PICTURES[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
