@@ -45,6 +45,11 @@ CHANGED = 1
 MOVE, COLOR = (190.0, -150.0), (0.72, 0.80, 1.0)
 """How far, in pixels of the poster, and to which colour."""
 
+BANNER = (1260, 540)
+"""Pixels of the registry's banner, width and height: 21:9."""
+
+CLAIM = "Pictures taken apart,\nedited layer by layer,\nput back exactly."
+
 FLAT_HEIGHT = 480
 """Height of the whole picture in a frame, in pixels."""
 
@@ -163,9 +168,14 @@ def write_animation(scene: Scene, path: Path) -> None:
 
 
 def write_banner(scene: Scene, path: Path) -> None:
-    """A still picture of 21:9: the sheets beside the name."""
-    wide = frame(scene.stack, 1, "", (1260, 540))
-    wide.save(path, "PNG", optimize=True)
+    """A still picture of 21:9, as the registry wants it: the name, and the sheets beside it."""
+    page = Image.new("RGB", BANNER, PAPER)
+    sheets = frame(scene.stack, 1, "", (900, SIZE[1]))
+    page.paste(sheets.resize((round(900 * BANNER[1] / SIZE[1]), BANNER[1])), (450, 0))
+    draw = ImageDraw.Draw(page)
+    draw.text((56, 150), "Qwen Layers", INK, ImageFont.load_default(size=66))
+    draw.multiline_text((58, 250), CLAIM, FAINT, ImageFont.load_default(size=29), spacing=12)
+    page.save(path, "PNG", optimize=True)
 
 
 def flat(stack: LayerStack) -> Image.Image:

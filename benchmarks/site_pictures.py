@@ -40,8 +40,8 @@ LIFT_PX = 90
 SMALL_SIDE = 320
 """Longer side, in pixels, of the layers that are brought back to the poster's size."""
 
-CROP = Box(560, 640, 760, 790)
-"""A piece of the poster where two discs meet."""
+CROP = Box(410, 815, 500, 915)
+"""A piece of the poster with the tip of the leaf."""
 
 GAP, WORDS = 14, 30
 PAPER, INK = (255, 255, 255), (28, 30, 46)
@@ -81,11 +81,16 @@ def restoring() -> None:
     height, width = picture.shape[0] * SMALL_SIDE // picture.shape[0], picture.shape[1] * SMALL_SIDE // picture.shape[0]
     small = scaled(picture, height, width, "bilinear").clamp(0, 1)
     stack, _ = decompose(Builtin(), small, Request(layers=apart.LAYERS))
-    enlarged = scaled(stack.pixels[1], *picture.shape[:2]).clamp(0, 1)
-    restored = restore(LayerStack.from_image(stack.pixels), picture).pixels[1]
-    shown = [(_board(enlarged), "a layer of 320 px, enlarged"), (_board(restored), "restored")]
+    restored = restore(LayerStack.from_image(stack.pixels), picture).pixels
+    edge = min(range(1, len(stack)), key=lambda i: abs(float(_piece(restored[i])[..., 3].mean()) - 0.5))
+    enlarged = scaled(stack.pixels[edge], *picture.shape[:2]).clamp(0, 1)
+    shown = [(_board(enlarged), "a layer of 320 px, enlarged"), (_board(restored[edge]), "restored")]
     pieces = [(each.crop(CROP), words) for each, words in [(_image(picture), "the picture"), *shown]]
     row(pieces, 330).save(FIGURES / "restored.png", optimize=True)
+
+
+def _piece(layer: Tensor) -> Tensor:
+    return layer[CROP.top : CROP.bottom, CROP.left : CROP.right]
 
 
 def _board(layer: Tensor) -> Image.Image:
