@@ -90,7 +90,9 @@ def frame(stack: LayerStack, apart: float, caption: str, size: tuple[int, int] =
     canvas = Image.new("RGBA", (size[0] * FINE, size[1] * FINE), (*PAPER, 255))
     layers = pictures(stack, FLAT_HEIGHT * FINE)
     for number, (layer, name) in enumerate(zip(layers, stack.names, strict=True)):
-        canvas.alpha_composite(_sheet(canvas.size, layer, _place(number, len(layers), apart, canvas.size, layer), apart))
+        canvas.alpha_composite(
+            _sheet(canvas.size, layer, _place(number, len(layers), apart, canvas.size, layer), apart)
+        )
         if apart == 1:
             _label(canvas, _place(number, len(layers), apart, canvas.size, layer), layer, name)
     _caption(canvas, caption)
@@ -125,9 +127,7 @@ def _sheet(
     return glass.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BICUBIC)
 
 
-def _label(
-    canvas: Image.Image, place: tuple[float, float, float, float], layer: Image.Image, name: str
-) -> None:
+def _label(canvas: Image.Image, place: tuple[float, float, float, float], layer: Image.Image, name: str) -> None:
     left, top, width, rise = place
     font = ImageFont.load_default(size=15 * FINE)
     at = (left + width / 2, top + layer.height - rise / 2 + 22 * FINE)

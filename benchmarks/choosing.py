@@ -20,7 +20,10 @@ SIZES = {"1200 x 1600": (1200, 1600), "4000 x 4000": (4000, 4000)}
 WAYS = {
     "built-in, 6 layers, PNG and PPTX": ("1200 x 1600", ("--layers", "6")),
     "the same, as many layers as there are": ("1200 x 1600", ("--layers", "auto")),
-    "the same, text and shapes editable": ("1200 x 1600", ("--layers", "6", "--text", "editable", "--shapes", "editable")),
+    "the same, text and shapes editable": (
+        "1200 x 1600",
+        ("--layers", "6", "--text", "editable", "--shapes", "editable"),
+    ),
     "three boxes, PNG and PPTX": ("1200 x 1600", ("--boxes", "225,185,975,935;638,558,1106,1026;140,955,1060,1525")),
     "built-in, 6 layers, 4000 x 4000 px": ("4000 x 4000", ("--layers", "6")),
 }
@@ -49,6 +52,15 @@ def run() -> None:
         for name, path in pictures.items():
             draw_poster(*SIZES[name]).save(path)
         for way, (size, options) in WAYS.items():
-            command = [sys.executable, "-m", "qil_core", "decompose", str(pictures[size]), "-o", f"{folder}/out", *options]
+            command = [
+                sys.executable,
+                "-m",
+                "qil_core",
+                "decompose",
+                str(pictures[size]),
+                "-o",
+                f"{folder}/out",
+                *options,
+            ]
             seconds, of_cores, memory = cost(command)
             print(f"  {way}: {seconds:.1f} s, {of_cores:.1f} s of the cores, {memory:.1f} GB", flush=True)
