@@ -22,7 +22,7 @@ def on_config(config: Any) -> Any:
     """Put the pages that nav does not name at its end."""
     docs = Path(config["docs_dir"])
     named = set(_pages(config["nav"]))
-    more = sorted(set(path.relative_to(docs).as_posix() for path in docs.rglob("*.md")) - named)
+    more = sorted({path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} - named)
     if more:
         config["nav"].append({"More": more})
     return config

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -57,6 +58,15 @@ SHEAR, NARROW = 0.30, 0.52
 """A sheet seen from the side: its far edge rises by so much of its width, and it is so much narrower."""
 
 
+class Place(NamedTuple):
+    """Where a sheet lies, in fine pixels: its left edge, top and width, and how much its right edge lies higher."""
+
+    left: float
+    top: float
+    width: float
+    rise: float
+
+
 @dataclass(frozen=True)
 class Scene:
     """Layers of the example poster at its full size, before and after one of them is changed."""
@@ -90,30 +100,25 @@ def frame(stack: LayerStack, apart: float, caption: str, size: tuple[int, int] =
     canvas = Image.new("RGBA", (size[0] * FINE, size[1] * FINE), (*PAPER, 255))
     layers = pictures(stack, FLAT_HEIGHT * FINE)
     for number, (layer, name) in enumerate(zip(layers, stack.names, strict=True)):
-        canvas.alpha_composite(
-            _sheet(canvas.size, layer, _place(number, len(layers), apart, canvas.size, layer), apart)
-        )
+        place = _place(number, len(layers), apart, canvas.size, layer)
+        canvas.alpha_composite(_sheet(canvas.size, layer, place, apart))
         if apart == 1:
-            _label(canvas, _place(number, len(layers), apart, canvas.size, layer), layer, name)
+            _label(canvas, place, layer, name)
     _caption(canvas, caption)
     return canvas.convert("RGB").reduce(FINE)
 
 
-def _place(
-    number: int, count: int, apart: float, size: tuple[int, int], layer: Image.Image
-) -> tuple[float, float, float, float]:
-    """Where a sheet lies: left, top, width on the canvas, and how much its right edge lies higher, in pixels."""
+def _place(number: int, count: int, apart: float, size: tuple[int, int], layer: Image.Image) -> Place:
+    """Where sheet `number` of so many lies on a canvas of this size."""
     width = layer.width * (1 - apart * (1 - NARROW))
     step = (size[0] - 90 * FINE - layer.width * NARROW) / max(count - 1, 1)
     middle = (size[0] - width) / 2
     fan = 45 * FINE + number * step
     rise = apart * SHEAR * width
-    return middle + (fan - middle) * apart, (34 + 12 * apart) * FINE + 0.5 * rise, width, rise
+    return Place(middle + (fan - middle) * apart, (34 + 12 * apart) * FINE + 0.5 * rise, width, rise)
 
 
-def _sheet(
-    size: tuple[int, int], layer: Image.Image, place: tuple[float, float, float, float], apart: float
-) -> Image.Image:
+def _sheet(size: tuple[int, int], layer: Image.Image, place: Place, apart: float) -> Image.Image:
     """A layer on a sheet of glass, drawn by an affine map onto a clear canvas of this size."""
     left, top, width, rise = place
     glass = Image.new("RGBA", layer.size, (255, 255, 255, round(46 * apart)))
@@ -127,7 +132,7 @@ def _sheet(
     return glass.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BICUBIC)
 
 
-def _label(canvas: Image.Image, place: tuple[float, float, float, float], layer: Image.Image, name: str) -> None:
+def _label(canvas: Image.Image, place: Place, layer: Image.Image, name: str) -> None:
     left, top, width, rise = place
     font = ImageFont.load_default(size=15 * FINE)
     at = (left + width / 2, top + layer.height - rise / 2 + 22 * FINE)

@@ -17,6 +17,8 @@ from qil_core.example import draw_poster
 
 SIZES = {"1200 x 1600": (1200, 1600), "4000 x 4000": (4000, 4000)}
 
+EDITABLE = ("--text", "editable", "--shapes", "editable")
+
 WAYS = {
     "built-in, 6 layers, PNG and PPTX": ("1200 x 1600", ("--layers", "6")),
     "the same, as many layers as there are": ("1200 x 1600", ("--layers", "auto")),
@@ -27,7 +29,7 @@ WAYS = {
     "three boxes, PNG and PPTX": ("1200 x 1600", ("--boxes", "225,185,975,935;638,558,1106,1026;140,955,1060,1525")),
     "built-in, 6 layers, 4000 x 4000 px": ("4000 x 4000", ("--layers", "6")),
 }
-"""The picture's size and the command's options; boxes are left, top, right and bottom of the poster's discs and card."""
+"""The picture's size and the command's options; boxes are left, top, right and bottom of two discs and the card."""
 
 LINUX_UNIT = 1024
 

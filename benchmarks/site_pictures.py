@@ -23,6 +23,7 @@ from qil_core.decompose.run import decompose
 from qil_core.example import draw_poster
 from qil_core.filters import scaled
 from qil_core.restore import restore
+from qil_core.sheet import contact_sheet
 from qil_core.stack import Box, LayerStack, to_bytes
 from qil_core.transform import Placement, transform
 
@@ -113,7 +114,12 @@ def decomposer() -> None:
     steps.figure().save(FIGURES / "steps.png", optimize=True)
 
 
-PICTURES = {"overview": overview, "steps": decomposer, "photograph": photograph, "restored": restoring}
+def demo() -> None:
+    """What `make demo` shows of its layers."""
+    contact_sheet(apart.Scene.made().stack).save(FIGURES / "demo.png", optimize=True)
+
+
+PICTURES = {"overview": overview, "steps": decomposer, "photograph": photograph, "restored": restoring, "demo": demo}
 
 
 def main(names: Sequence[str]) -> None:

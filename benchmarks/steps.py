@@ -1,7 +1,7 @@
 """The figure of the built-in decomposer's steps: what each of them has found in the example poster.
 
 1. `Seen` wraps the steps' functions where the decomposer calls them, so that the figure shows what a real run made.
-2. `tiles`: a picture and a caption for each step.
+2. `tiles`: a picture and a title for each step.
 3. `sheet`: the tiles in rows.
 """
 
@@ -25,16 +25,25 @@ from qil_core.progress import silent
 
 Bytes = NDArray[np.uint8]
 
-WATCHED = ("working_copy", "read_texts", "find_background", "find_regions", "find_units", "find_softs", "group_units")
-WATCHED += ("plan_layers", "render")
+WATCHED = (
+    "working_copy",
+    "read_texts",
+    "find_background",
+    "find_regions",
+    "find_units",
+    "find_softs",
+    "group_units",
+    "plan_layers",
+    "render",
+)
 """Functions whose first argument or result a tile shows, by their names in the decomposer's module."""
 
 LAYERS = 6
 TILE = (300, 400)
 """Pixels of a tile's picture, width and height."""
 
-GAP, LINE, COLUMNS = 18, 21, 5
-PAPER, INK, FAINT = (255, 255, 255), (28, 30, 46), (96, 100, 118)
+GAP, TITLE_PX, COLUMNS = 18, 32, 5
+PAPER, INK = (255, 255, 255), (28, 30, 46)
 
 NO_EDGE_PX = 0.5
 """A signed distance below which a pixel of the working copy lies on an edge."""
@@ -82,29 +91,29 @@ def colored(labels: NDArray[Any]) -> Bytes:
 
 def checkered(layer: NDArray[Any]) -> Bytes:
     """A layer (h, w, 4) in 0..1, straight alpha, on a checkerboard."""
-    rows, columns = np.indices(layer.shape[:2]) // 16
-    board = 0.80 + 0.14 * ((rows + columns) % 2)[..., None]
+    squares = np.indices(layer.shape[:2]) // 16
+    board = 0.80 + 0.14 * (squares.sum(0) % 2)[..., None]
     return np.rint((layer[..., :3] * layer[..., 3:] + board * (1 - layer[..., 3:])) * 255).astype(np.uint8)
 
 
-def tiles(seen: Seen) -> list[tuple[Bytes, str, str]]:
-    """A picture, a title and a line of words for each step."""
+def tiles(seen: Seen) -> list[tuple[Bytes, str]]:
+    """A picture and a title for each step."""
     work, texts = seen.results["working_copy"], seen.results["read_texts"]
     background, units = seen.results["find_background"], seen.results["find_units"]
     plans, layers = seen.results["plan_layers"], seen.layers
     assert layers is not None
     last = layers.numpy()
     return [
-        (rgb(work.rgba), "1 look", f"a copy of {work.shape[1]} x {work.shape[0]} px; noise {work.noise:.1f}/255"),
-        (_lit(work, texts.numbers > 0), "7 reading", "letters of the words that were read"),
-        (rgb(background.model), "3 ground", f"a {background.kind}, also where it is hidden"),
-        (colored(seen.results["find_regions"]), "5 regions", "areas of one colour or gradient"),
-        (colored(units.labels), "8 units", "letters join to a text, crumbs to neighbours"),
-        (_shadows(seen.results["find_softs"], work.shape), "9 soft", "a shadow, carried on under its card"),
-        (colored(seen.results["group_units"].labels), "10 group", "units become things, one a layer"),
-        (_extent(plans, work.shape), "12 plan", "the red disc, also where the card hides it"),
-        (_edge(last), "13 render", "alpha along an edge, enlarged"),
-        (checkered(cv2.resize(last[3], TILE, interpolation=cv2.INTER_AREA)), "a layer", "the card with its shadow"),
+        (rgb(work.rgba), "1 look"),
+        (_lit(work, texts.numbers > 0), "7 reading"),
+        (rgb(background.model), "3 ground"),
+        (colored(seen.results["find_regions"]), "5 regions"),
+        (colored(units.labels), "8 units"),
+        (_shadows(seen.results["find_softs"], work.shape), "9 soft"),
+        (colored(seen.results["group_units"].labels), "10 group"),
+        (_extent(plans, work.shape), "12 plan"),
+        (_edge(last), "13 render"),
+        (checkered(cv2.resize(last[3], TILE, interpolation=cv2.INTER_AREA)), "a layer"),
     ]
 
 
@@ -143,17 +152,16 @@ def _edge(layers: NDArray[Any]) -> Bytes:
     return rgb(np.repeat(255 * large[..., None], 3, -1))
 
 
-def sheet(shown: Sequence[tuple[Bytes, str, str]]) -> Image.Image:
-    """The tiles in rows, each with its title and words below."""
-    cell = (TILE[0] + GAP, TILE[1] + 2 * LINE + GAP + 8)
+def sheet(shown: Sequence[tuple[Bytes, str]]) -> Image.Image:
+    """The tiles in rows, each with its title below."""
+    cell = (TILE[0] + GAP, TILE[1] + TITLE_PX + GAP + 14)
     rows = -(-len(shown) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * cell[0] + GAP, rows * cell[1] + GAP), PAPER)
     draw = ImageDraw.Draw(page)
-    for number, (pixels, title, words) in enumerate(shown):
+    for number, (pixels, title) in enumerate(shown):
         x, y = GAP + number % COLUMNS * cell[0], GAP + number // COLUMNS * cell[1]
         page.paste(Image.fromarray(pixels).resize(TILE, Image.Resampling.LANCZOS), (x, y))
-        draw.text((x, y + TILE[1] + 5), title, INK, ImageFont.load_default(size=18))
-        draw.text((x, y + TILE[1] + 8 + LINE), words, FAINT, ImageFont.load_default(size=14))
+        draw.text((x, y + TILE[1] + 6), title, INK, ImageFont.load_default(size=TITLE_PX))
     return page
 
 
