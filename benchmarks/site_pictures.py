@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from qil_core.decompose.builtin import Builtin
 from qil_core.decompose.masks import Masks
 from qil_core.decompose.pointed import pointed_masks
 from qil_core.decompose.run import decompose
+from qil_core.edit.run import edit_layer
+from qil_core.edit_request import EditRequest
 from qil_core.example import draw_poster
 from qil_core.filters import scaled
 from qil_core.restore import restore
@@ -28,12 +31,19 @@ from qil_core.stack import Box, LayerStack, to_bytes
 from qil_core.transform import Placement, transform
 
 from . import apart, steps
+from .fake_editors import FakeEditor, key_of, noisy
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURES = DOCS / "figures"
 
 ROCKET = Box(305, 127, 340, 427)
 """A box around the rocket, in pixels of its photograph."""
+
+TINT = (0.95, 0.55, 1.0)
+"""What the stand-in for an edit model makes of white."""
+
+SURELY_SUBJECT = 0.5
+"""Difference from the flat colour behind a layer from which a pixel of what is sent shows the layer alone."""
 
 LIFT_PX = 90
 """How far it is lifted."""
@@ -60,20 +70,49 @@ def row(shown: Sequence[tuple[Image.Image, str]], height: int) -> Image.Image:
     return page
 
 
-def photograph() -> None:
-    """One box around the rocket of a photograph: what is found, the layers, and the rocket lifted."""
+def _launch() -> tuple[NDArray[np.uint8], LayerStack]:
+    """The photograph (H, W, 3), and its layers from one box: the ground and the rocket."""
     from skimage import data
 
     pixels = data.rocket()
     picture = torch.from_numpy(pixels).float().div_(255)
     masks = pointed_masks(picture.numpy(), [], [ROCKET], [], [])
-    stack, report = decompose(Masks(masks, ("rocket",)), picture, Request())
-    print(report)
+    return pixels, decompose(Masks(masks, ("rocket",)), picture, Request())[0]
+
+
+def photograph() -> None:
+    """One box around the rocket of a photograph: what is found, the layers, and the rocket lifted."""
+    pixels, stack = _launch()
     lifted = transform(stack, 1, Placement(dy=-LIFT_PX))
     boxed = Image.fromarray(pixels)
     ImageDraw.Draw(boxed).rectangle(ROCKET, outline=(255, 214, 90), width=2)
     shown = [(boxed, "one box"), (_board(stack.pixels[1]), "the layer"), (_board(stack.pixels[0]), "the ground")]
     row([*shown, (apart.flat(lifted), "moved")], 240).save(FIGURES / "photograph.jpg", quality=88)
+
+
+def editing() -> None:
+    """What becomes of a layer that is edited, with a stand-in for the model that tints it and adds noise."""
+    _, stack = _launch()
+    answers: list[Tensor] = []
+
+    def change(sent: Tensor, variant: int) -> Tensor:
+        subject = ((sent - key_of(sent)).abs().amax(-1, keepdim=True) / SURELY_SUBJECT).clamp(0, 1)
+        tinted = sent.mean(-1, keepdim=True) * torch.tensor(TINT)
+        answers[:] = sent, noisy(2 / 255)(sent + subject * (tinted - sent), variant).clamp(0, 1)
+        return answers[1]
+
+    (edited,), report = edit_layer(FakeEditor(change), stack, 1, EditRequest("make the rocket violet"))
+    print(report)
+    sent, answer = (_image(each) for each in answers)
+    shown = [(_board(stack.pixels[1]), "the layer"), (sent, "sent"), (answer, "answered")]
+    shown += [(_board(edited.pixels[1]), "the layer again"), (apart.flat(edited), "the picture")]
+    row([(_middle(each), words) for each, words in shown], 300).save(FIGURES / "editing.jpg", quality=88)
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """The middle of a wide picture, half as wide as it is high; a narrow one as it is."""
+    cut = max(0, (picture.width - round(0.5 * picture.height)) // 2)
+    return picture.crop((cut, 0, picture.width - cut, picture.height))
 
 
 def restoring() -> None:
@@ -119,7 +158,14 @@ def demo() -> None:
     contact_sheet(apart.Scene.made().stack).save(FIGURES / "demo.png", optimize=True)
 
 
-PICTURES = {"overview": overview, "steps": decomposer, "photograph": photograph, "restored": restoring, "demo": demo}
+PICTURES = {
+    "overview": overview,
+    "steps": decomposer,
+    "photograph": photograph,
+    "editing": editing,
+    "restored": restoring,
+    "demo": demo,
+}
 
 
 def main(names: Sequence[str]) -> None:
