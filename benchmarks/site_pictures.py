@@ -39,11 +39,9 @@ FIGURES = DOCS / "figures"
 ROCKET = Box(305, 127, 340, 427)
 """A box around the rocket, in pixels of its photograph."""
 
-TINT = (0.95, 0.55, 1.0)
-"""What the stand-in for an edit model makes of white."""
-
-SURELY_SUBJECT = 0.5
-"""Difference from the flat colour behind a layer from which a pixel of what is sent shows the layer alone."""
+TO_VIOLET = ((0.8, 0.0, 0.0), (-0.45, 1.0, 0.0), (0.1, 0.0, 1.0))
+"""What the stand-in for an edit model does to a pixel's difference from the flat colour behind the layer. It is linear, so
+soft edges stay soft, as a good editor leaves them."""
 
 LIFT_PX = 90
 """How far it is lifted."""
@@ -96,9 +94,8 @@ def editing() -> None:
     answers: list[Tensor] = []
 
     def change(sent: Tensor, variant: int) -> Tensor:
-        subject = ((sent - key_of(sent)).abs().amax(-1, keepdim=True) / SURELY_SUBJECT).clamp(0, 1)
-        tinted = sent.mean(-1, keepdim=True) * torch.tensor(TINT)
-        answers[:] = sent, noisy(2 / 255)(sent + subject * (tinted - sent), variant).clamp(0, 1)
+        key = key_of(sent)
+        answers[:] = sent, noisy(2 / 255)(key + (sent - key) @ torch.tensor(TO_VIOLET).T, variant).clamp(0, 1)
         return answers[1]
 
     (edited,), report = edit_layer(FakeEditor(change), stack, 1, EditRequest("make the rocket violet"))
