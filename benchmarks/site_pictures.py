@@ -40,8 +40,8 @@ ROCKET = Box(305, 127, 340, 427)
 """A box around the rocket, in pixels of its photograph."""
 
 TO_VIOLET = ((0.8, 0.0, 0.0), (-0.45, 1.0, 0.0), (0.1, 0.0, 1.0))
-"""What the stand-in for an edit model does to a pixel's difference from the flat colour behind the layer. It is linear, so
-soft edges stay soft, as a good editor leaves them."""
+"""What the stand-in for an edit model does to a pixel's difference from the flat colour behind the layer. Because it is
+linear, soft edges stay soft, as a good editor leaves them."""
 
 LIFT_PX = 90
 """How far it is lifted."""
@@ -85,7 +85,8 @@ def photograph() -> None:
     boxed = Image.fromarray(pixels)
     ImageDraw.Draw(boxed).rectangle(ROCKET, outline=(255, 214, 90), width=2)
     shown = [(boxed, "one box"), (_board(stack.pixels[1]), "the layer"), (_board(stack.pixels[0]), "the ground")]
-    row([*shown, (apart.flat(lifted), "moved")], 240).save(FIGURES / "photograph.jpg", quality=88)
+    shown.append((apart.flat(lifted), "moved"))
+    row([(_middle(each, 0.9), words) for each, words in shown], 400).save(FIGURES / "photograph.jpg", quality=86)
 
 
 def editing() -> None:
@@ -103,12 +104,12 @@ def editing() -> None:
     sent, answer = (_image(each) for each in answers)
     shown = [(_board(stack.pixels[1]), "the layer"), (sent, "sent"), (answer, "answered")]
     shown += [(_board(edited.pixels[1]), "the layer again"), (apart.flat(edited), "the picture")]
-    row([(_middle(each), words) for each, words in shown], 300).save(FIGURES / "editing.jpg", quality=88)
+    row([(_middle(each, 0.5), words) for each, words in shown], 300).save(FIGURES / "editing.jpg", quality=88)
 
 
-def _middle(picture: Image.Image) -> Image.Image:
-    """The middle of a wide picture, half as wide as it is high; a narrow one as it is."""
-    cut = max(0, (picture.width - round(0.5 * picture.height)) // 2)
+def _middle(picture: Image.Image, aspect: float) -> Image.Image:
+    """The middle of a wide picture, so much wider than it is high; a narrower one as it is."""
+    cut = max(0, (picture.width - round(aspect * picture.height)) // 2)
     return picture.crop((cut, 0, picture.width - cut, picture.height))
 
 
