@@ -85,6 +85,19 @@ def promised_pythons() -> tuple[str, str]:
     return low, high
 
 
+def test_what_builds_the_documentation_is_pinned_and_no_extra_of_users_asks_for_it() -> None:
+    builders = requirements(EXTRAS["docs"])
+    pinned = [Requirement(line) for line in lines_of("constraints.txt") if line and not line.startswith("#")]
+    for name, wanted in builders.items():
+        versions = [part.version for one in pinned if one.name == name for part in one.specifier]
+        assert versions, name
+        assert all(wanted.specifier.contains(version) for version in versions)
+    assert not builders.keys() & (NEEDED | READERS).keys()
+    assert "docs" not in Requirement(EXTRAS["test"][0]).extras
+    assert '-e ".[docs]"' in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "\nmake docs\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 def test_every_python_that_the_readme_promises_is_in_the_matrix() -> None:
     low, high = promised_pythons()
     promised = " ".join(f"3.{minor}" for minor in range(int(low), int(high) + 1))
