@@ -52,18 +52,20 @@ SMALL_SIDE = 320
 CROP = Box(410, 815, 500, 915)
 """A piece of the poster with the tip of the leaf."""
 
-GAP, WORDS = 14, 30
+GAP = 14
 PAPER, INK = (255, 255, 255), (28, 30, 46)
 
 
 def row(shown: Sequence[tuple[Image.Image, str]], height: int) -> Image.Image:
-    """Pictures of this height side by side, each with its words below."""
+    """Pictures of this height side by side, each with its words below, in letters that suit the whole width."""
     parts = [(each.resize((round(each.width * height / each.height), height)), words) for each, words in shown]
-    page = Image.new("RGB", (sum(part.width + GAP for part, _ in parts) + GAP, height + WORDS + 2 * GAP), PAPER)
+    width = sum(part.width + GAP for part, _ in parts) + GAP
+    letters = max(17, width // 56)
+    page = Image.new("RGB", (width, height + 2 * letters + 2 * GAP), PAPER)
     draw, x = ImageDraw.Draw(page), GAP
     for part, words in parts:
         page.paste(part, (x, GAP))
-        draw.text((x, GAP + height + 8), words, INK, ImageFont.load_default(size=17))
+        draw.text((x, GAP + height + letters // 2), words, INK, ImageFont.load_default(size=letters))
         x += part.width + GAP
     return page
 
