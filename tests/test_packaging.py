@@ -174,6 +174,12 @@ def test_classifiers_name_the_pythons_of_the_readme() -> None:
     assert not [line for line in PROJECT["classifiers"] if line.startswith("License")], "the licence is an expression"
 
 
+def test_no_gpu_is_demanded_of_people_who_need_none() -> None:
+    """The registry reads "Environment ::" as the only accelerators that will do, and one that it does not know as none."""
+    assert not [line for line in PROJECT["classifiers"] if line.startswith("Environment")]
+    assert "Operating System :: OS Independent" in PROJECT["classifiers"]
+
+
 def test_the_moving_picture_loads_quickly() -> None:
     moving = ROOT / "docs" / "overview.webp"
     assert moving.stat().st_size < 1_500_000
