@@ -175,7 +175,7 @@ def test_classifiers_name_the_pythons_of_the_readme() -> None:
 
 
 def test_no_gpu_is_demanded_of_people_who_need_none() -> None:
-    """The registry reads "Environment ::" as the only accelerators that will do, and one that it does not know as none."""
+    """The registry takes "Environment ::" for the only accelerators that will do."""
     assert not [line for line in PROJECT["classifiers"] if line.startswith("Environment")]
     assert "Operating System :: OS Independent" in PROJECT["classifiers"]
 
