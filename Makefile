@@ -1,12 +1,13 @@
 # Two commands for people: `make demo` and `make test`. For those who change the code: `make quick` (the tests without
-# models and other programs, under a minute), `make lint`, `make matrix` (every other Python that is here), `make bench`.
+# models and other programs, under a minute), `make lint`, `make matrix` (every other Python that is here), `make bench`,
+# `make docs` (the documentation's site, warnings are errors).
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= build/demo
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test heavy quick lint matrix bench clean
+.PHONY: demo test heavy quick lint matrix bench docs clean
 
 demo: $(VENV)/.demo
 	$(PY) -m qil_core.example build/poster.png
@@ -34,6 +35,10 @@ matrix: $(VENV)/.test
 bench: $(VENV)/.test
 	$(PY) -m benchmarks
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	@echo "Open build/site/index.html"
+
 clean:
 	rm -rf $(VENV) build *.egg-info
 
@@ -47,3 +52,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP_INSTALL) -e ".[test,lint]"
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e ".[docs]"
+	@touch $@

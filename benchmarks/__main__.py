@@ -11,6 +11,7 @@ import torch
 
 BENCHMARKS = {
     "busy": "busy.run",
+    "choosing": "choosing.run",
     "compositing": "compositing.run",
     "transforming": "transforming.run",
     "decomposing": "decomposing.run",

@@ -1,3 +1,3 @@
 """Layers of pictures: take apart, edit, composite, export. Never imports ComfyUI; see `qil --help`."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
