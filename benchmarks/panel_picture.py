@@ -1,7 +1,7 @@
 """The picture of the Layer Editor's panel in the documentation, from real ComfyUI in a headless Chromium.
 
 `python -m benchmarks.panel_picture` needs both, as the tests of `tests/comfy` do, and starts them as these do.
-The example poster is taken apart by the workflow `edit_one_layer`; then its large disc is dragged.
+The example poster is taken apart by the workflow *Edit one layer*; then its large disc is dragged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def draw(page: Any) -> None:
     from editor_panel import LOADED, Panel
 
     page.wait_for_function(LOADED)
-    graph = json.loads((ROOT / "workflows" / "edit_one_layer.json").read_text(encoding="utf-8"))
+    graph = json.loads((ROOT / "workflows" / "Edit one layer.json").read_text(encoding="utf-8"))
     for node in graph["nodes"]:
         if node["type"] == "DecomposeToLayers":
             node["widgets_values"][0] = LAYERS

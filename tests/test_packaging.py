@@ -199,8 +199,11 @@ def test_the_page_of_nodes_names_every_node() -> None:
 
 def test_the_page_of_workflows_names_every_workflow_and_no_other() -> None:
     page = (ROOT / "docs" / "workflows.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == {
-        path.stem for path in (ROOT / "workflows").glob("*.json")
+    titles = {path.stem for path in (ROOT / "workflows").glob("*.json")}
+    page = page.partition("## Blueprints")[0]
+    assert set(re.findall(r"^\| \*([^*]+)\* \|", page, re.MULTILINE)) == titles
+    assert {title.lower().replace(" ", "_") for title in titles} == {
+        path.stem for path in (ROOT / "workflows" / "api").glob("*.json")
     }
 
 

@@ -137,7 +137,7 @@ def _is_ui(data: Mapping[str, Any]) -> bool:
 
 
 def _how_to_export(path: Path) -> str:
-    twin = path.parent / "api" / path.name
+    twin = path.parent / "api" / f"{path.stem.lower().replace(' ', '_')}.json"
     known = f" {twin} is there already: use that one." if twin.is_file() else ""
     return (
         f"{path} is in the form that ComfyUI's editor saves, and servers run the API form. Open it in ComfyUI and "

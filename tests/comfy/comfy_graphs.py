@@ -52,6 +52,13 @@ def workflow(name: str) -> Graph:
     return graph
 
 
+def saved(name: str) -> dict[str, Any]:
+    """A file of workflows/, which the editor opens, by the name of its API form: its own is for people."""
+    (path,) = (path for path in WORKFLOWS.glob("*.json") if path.stem.lower().replace(" ", "_") == name)
+    graph: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return graph
+
+
 def with_example(graph: Graph) -> Graph:
     """A graph whose pictures are the tests' own: shapes of known places and colours."""
     for each in graph.values():

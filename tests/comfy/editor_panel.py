@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from comfy_browser import front_end, load, missing, run
 from comfy_client import Client
-from comfy_graphs import WORKFLOWS, find, saving
+from comfy_graphs import find, saved, saving
 from comfy_pictures import CENTRES
 from comfy_server import Server
 from numpy.typing import NDArray
@@ -149,7 +149,7 @@ class Panel:
 
 def opened(page: Page, picture: str = "example.png") -> Panel:
     """The workflow edit_one_layer, run once."""
-    graph = json.loads((WORKFLOWS / "edit_one_layer.json").read_text())
+    graph = saved("edit_one_layer")
     for node in graph["nodes"]:
         if node["type"] == "LoadImage":
             node["widgets_values"][0] = picture

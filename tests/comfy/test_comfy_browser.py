@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import torch
 from comfy_browser import FIT, load, run, screenshot
 from comfy_client import Client
-from comfy_graphs import NAMES, WORKFLOWS, workflow
+from comfy_graphs import NAMES, saved, workflow
 from comfy_pictures import slides
 from comfy_server import Server
 from PIL import Image
@@ -33,18 +32,13 @@ TITLE = f"""() => {{
 }}"""
 
 
-def ui_form(name: str) -> dict[str, Any]:
-    graph: dict[str, Any] = json.loads((WORKFLOWS / f"{name}.json").read_text())
-    return graph
-
-
 def without_titles(graph: dict[str, Any]) -> dict[str, Any]:
     return {key: (value["class_type"], value["inputs"]) for key, value in graph.items()}
 
 
 def executed(page: Page) -> str:
     """Load and run decompose_to_pptx; the name of the file that its button offers."""
-    load(page, ui_form("decompose_to_pptx"))
+    load(page, saved("decompose_to_pptx"))
     assert run(page) == "execution_success"
     page.wait_for_function(f"{BUTTONS}.length === 1")
     (label,) = page.evaluate(BUTTONS)
@@ -54,14 +48,14 @@ def executed(page: Page) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_graph_means_the_same_as_its_api_form(page: Page, name: str) -> None:
-    load(page, ui_form(name))
+    load(page, saved(name))
     output = page.evaluate("app.graphToPrompt().then((prompt) => prompt.output)")
     assert without_titles(output) == without_titles(workflow(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nodes_and_notes_of_a_saved_graph_do_not_overlap(name: str) -> None:
-    boxes = [(n["pos"][0], n["pos"][1] - 30, *n["size"]) for n in ui_form(name)["nodes"]]
+    boxes = [(n["pos"][0], n["pos"][1] - 30, *n["size"]) for n in saved(name)["nodes"]]
     for i, (x, y, w, h) in enumerate(boxes):
         for left, top, width, height in boxes[:i]:
             assert x + w <= left or left + width <= x or y + h + 30 <= top or top + height + 30 <= y
@@ -104,7 +98,7 @@ def test_a_graph_saved_after_a_run_keeps_one_button_and_its_values(page: Page) -
 
 
 def test_the_help_page_opens_from_the_node(page: Page, tmp_path: Path) -> None:
-    load(page, ui_form("decompose_to_pptx"))
+    load(page, saved("decompose_to_pptx"))
     screenshot(page, "before_help", tmp_path)
     page.mouse.click(*page.evaluate(TITLE))
     page.locator("[data-testid=info-button]").click()

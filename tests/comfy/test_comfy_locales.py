@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from comfy_browser import FIT, READY, front_end, load, missing
 from comfy_client import Client
-from comfy_graphs import WORKFLOWS, node, stack_of, still
+from comfy_graphs import node, saved, stack_of, still
 from comfy_server import PACK, Server
 from translations import LANGUAGES, catalogue, comfy_files, english_of, nodes
 
@@ -105,7 +104,7 @@ def test_people_read_the_panel_and_the_nodes_in_their_language(page: Page, serve
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_workflow_of_ours_is_opened_in_the_language(page: Page, server: Server, language: str) -> None:
     open_in(page, server, language)
-    workflow = json.loads((WORKFLOWS / "edit_one_layer.json").read_text(encoding="utf-8"))
+    workflow = saved("edit_one_layer")
     known = catalogue(language)
     load(page, workflow)
     assert page.evaluate("app.graph.groups.map((group) => group.title)") == [
@@ -117,7 +116,7 @@ def test_a_workflow_of_ours_is_opened_in_the_language(page: Page, server: Server
 
 def test_a_workflow_whose_note_was_changed_is_left_alone(page: Page, server: Server) -> None:
     open_in(page, server, "zh")
-    workflow = json.loads((WORKFLOWS / "edit_one_layer.json").read_text(encoding="utf-8"))
+    workflow = saved("edit_one_layer")
     (note,) = (node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
     note["widgets_values"][0] = "Mine."
     load(page, workflow)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from comfy_browser import load, run, screenshot
 from comfy_client import Client, Graph, Refused, Run
-from comfy_graphs import WORKFLOWS, find, node, saving, with_example, workflow
+from comfy_graphs import find, node, saved, saving, with_example, workflow
 from comfy_pictures import BLUE, CENTRES, GREEN, PAPER, RED, Bytes, clear_black, over, read, slides
 from comfy_server import Server
 from PIL import Image, ImageDraw
@@ -248,7 +248,7 @@ def paint_the_disc(page: Page) -> None:
 
 
 def test_a_mask_drawn_in_the_mask_editor_becomes_a_layer(page: Page, server: Server, tmp_path: Path) -> None:
-    graph = (WORKFLOWS / "masks_by_hand.json").read_text().replace("layers_photograph.jpg", "example.png")
+    graph = json.dumps(saved("masks_by_hand")).replace("layers_photograph.jpg", "example.png")
     load(page, json.loads(graph))
     page.evaluate(OPEN)
     page.wait_for_function(SHEET)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from comfy_client import Client, Run
 from comfy_graphs import (
     NAMES,
-    WORKFLOWS,
     find,
     flat,
     node,
+    saved,
     saving,
     stack_of,
     still,
@@ -176,7 +174,7 @@ def test_a_workflow_uses_nodes_and_inputs_that_comfyui_has(client: Client, name:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflows_note_names_its_model_files_without_code_marks(name: str) -> None:
     """Nodes 2.0 writes inline code in blue on the note's brown, which nobody can read."""
-    graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    graph = saved(name)
     (note,) = (node["widgets_values"][0] for node in graph["nodes"] if node["type"] == "MarkdownNote")
     files = [model["name"] for node in graph["nodes"] for model in node["properties"].get("models", [])]
     assert "`" not in note

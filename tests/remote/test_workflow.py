@@ -61,7 +61,7 @@ def test_a_slot_without_an_input_is_named() -> None:
 
 
 def test_the_editors_own_form_says_how_to_export_it_and_where_the_other_one_is() -> None:
-    path = ROOT / "workflows" / "decompose_to_pptx.json"
+    path = ROOT / "workflows" / "Decompose to PPTX.json"
     with pytest.raises(QilError, match=r"Export \(API\).*api/decompose_to_pptx.json is there already"):
         load_workflow(path, lambda ui: None)
 
