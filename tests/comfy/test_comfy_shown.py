@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from comfy_browser import load, run
 from comfy_client import Client
-from comfy_graphs import node, stack_of, taken_apart
-from test_comfy_browser import ui_form
+from comfy_graphs import node, saved, stack_of, taken_apart
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -45,7 +44,7 @@ def test_restore_layers_gives_the_picture_before_and_after(client: Client) -> No
 def test_layers_can_be_read_and_enlarged_in_both_renderers(page: Page, vue: bool) -> None:
     page.evaluate(VUE, vue)
     try:
-        load(page, ui_form("move_and_recolor_one_layer"))
+        load(page, saved("move_and_recolor_one_layer"))
         assert run(page) == "execution_success"
         cards = page.locator(CARDS)
         cards.nth(4).wait_for()
