@@ -254,9 +254,12 @@ def _solidity(coverage: Floats) -> float:
     """The area as a share of its convex hull's: 1 of every form here, less of stars, rings and most letters."""
     import cv2
 
-    points = np.argwhere(coverage > 0.5).astype(np.float32)
-    corners = np.concatenate([points + np.array(offset, np.float32) for offset in ((0, 0), (0, 1), (1, 0), (1, 1))])
-    return float((coverage > 0.5).sum()) / max(1.0, cv2.contourArea(cv2.convexHull(corners)))
+    covered = coverage > 0.5
+    rows = np.flatnonzero(covered.any(1))
+    first, last = covered[rows].argmax(1), covered.shape[1] - covered[rows, ::-1].argmax(1)
+    ends = [(x, y) for x in (first, last) for y in (rows, rows + 1)]  # all corners of a hull are ends of rows
+    corners = np.concatenate([np.stack(end, -1) for end in ends]).astype(np.float32)
+    return float(covered.sum()) / max(1.0, cv2.contourArea(cv2.convexHull(corners)))
 
 
 def upright(coverage: Floats) -> Rounded:

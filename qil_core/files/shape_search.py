@@ -41,13 +41,20 @@ MIN_JOINED = 0.02
 """Share of a layer's area from which regions of one colour are looked at together: things on a shape may divide it."""
 
 MAX_SHAPES = 200
-"""A layer with more of them is a texture, and stays a picture."""
+"""A layer with more of them is a texture, and stays a picture; and regions that are looked at in one round."""
+
+MIN_EXPLAINED = 0.4
+"""Of a layer's visible pixels, the least share that its shapes show: a photograph has small regions that are even, too,
+but these are at most 6 % of it on real pictures; layers that were drawn have 60 % and more."""
 
 MAX_ROUNDS = 6
 """Things on things on things that are looked at."""
 
 MIN_SOFT = 0.02
 """Soft pixels around a region, as a share of it, that are looked at as a shadow: the edges of a large one are fewer."""
+
+MIN_SOFT_AROUND = 0.25
+"""Of the pixels right outside an outline, the least share that are soft where it has a shadow: one to a side has half."""
 
 CLEAREST = 0.97
 """Share of a thin region's largest contrast that pixels have which it covers whole."""
@@ -96,18 +103,27 @@ class Search:
         self.area = int((pixels[..., 3] > SEEN).sum())
         self.traceable = _count(parts(pixels[..., 3] > SEEN)[1]) <= MAX_TRACED_PARTS
         self._tried: set[tuple[int, ...]] = set()
+        self._lost = np.zeros(pixels.shape[:2], bool)
+        self._lost_pixels = 0
 
     def run(self) -> None:
-        """Look until nothing is found any more."""
+        """Look until nothing is found any more, or so much was in vain that the layer stays a picture in any case."""
         for _ in range(MAX_ROUNDS):
             before = len(self.shapes)
+            self._lost[:], self._lost_pixels = False, 0
             for box, region in self._regions():
-                if len(self.shapes) >= MAX_SHAPES:
+                if len(self.shapes) >= MAX_SHAPES or self._lost_pixels > (1 - MIN_EXPLAINED) * self.area:
+                    self.shapes.clear()
                     return
                 if self.unexplained(box)[region].mean() > MIN_SHOWN:  # a larger one may have explained it meanwhile
                     self._try(box, region)
             if len(self.shapes) == before:
                 return
+
+    def _lose(self, box: Box, region: Mask) -> None:
+        """Note pixels that are no shape."""
+        self._lost[box.top : box.bottom, box.left : box.right] |= region
+        self._lost_pixels += int(region.sum())
 
     def unexplained(self, box: Box | None = None) -> Mask:
         """Pixels that differ, of a box or all, but for the edges of shapes."""
@@ -133,12 +149,18 @@ class Search:
 
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
         order = [i for i in np.argsort(-stats[1:, 4], kind="stable")[:MAX_SHAPES] + 1 if stats[i, 4] >= MIN_PIXELS]
+        few = np.zeros(len(stats), bool)
+        few[order] = True
+        self._lose(Box(0, 0, mask.shape[1], mask.shape[0]), mask & ~few[labels])
         for i in order:
             x, y, width, height, _ = (int(value) for value in stats[i])
             key = tuple(map(int, stats[i]))
-            if key not in self._tried:
+            box, region = Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
+            if key in self._tried:
+                self._lose(box, region)
+            else:
                 self._tried.add(key)
-                yield Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
+                yield box, region
 
     def _try(self, box: Box, region: Mask) -> None:
         """Take the shape of the region and all others of its colour, or else its own, if there is one."""
@@ -146,13 +168,16 @@ class Search:
         joined = self._joined(box, region) if region.sum() >= MIN_JOINED * self.area else None
         may_trace = self.traceable and bool(region.sum() >= TRACED_SHARE * self.area)
         shape = (self._shape_of(joined) if joined else None) or self._shape_of(Region(box, region, may_trace))
-        if shape:
-            self.shapes.append(shape)
-            paint(self.now, shape)
-            around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
-            place = slice(around.top, around.bottom), slice(around.left, around.right)
-            at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
-            self.edges[place] = np.maximum(self.edges[place], at_outline)
+        if shape is None:
+            return self._lose(box, region)
+        self.shapes.append(shape)
+        paint(self.now, shape)
+        around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
+        place = slice(around.top, around.bottom), slice(around.left, around.right)
+        at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
+        self.edges[place] = np.maximum(self.edges[place], at_outline)
+        self._lost[place] &= self.unexplained(around)
+        self._lost_pixels = int(self._lost.sum())
 
     def _joined(self, box: Box, region: Mask) -> Region | None:
         """The convex hull of what shows the region's fill in its part of the layer; None where the region is all of it.
@@ -195,11 +220,12 @@ class Search:
         return shape.moved(seen.left, seen.top) if shape else None
 
     def _part_of(self, box: Box, region: Mask) -> Box:
-        """The box of the connected part of the layer that a region lies in."""
+        """A box around the region and the connected part of the layer that it lies in, of several that of the most."""
         labels, stats = self._parts
-        row, column = (int(place[0]) for place in np.nonzero(region))
-        x, y, width, height, _ = (int(v) for v in stats[labels[box.top + row, box.left + column]])
-        return Box(x, y, x + width, y + height)
+        counts = np.bincount(labels[box.top : box.bottom, box.left : box.right][region])
+        counts[0] = 0  # clear pixels, over which the hull of parts reaches
+        x, y, width, height, _ = (int(value) for value in stats[counts.argmax()])
+        return Box(x, y, x + width, y + height).hull(box)
 
 
 def _wider(box: Box, by: int) -> Box:
@@ -254,13 +280,17 @@ class Spot:
             return None
         outside = ~grown(filled_of(self.region), MARGIN - 1)
         alpha = self.straight[..., 3]
-        soft = outside & (alpha > SEEN) & (alpha < 1 - SEEN)
+        translucent = (alpha > SEEN) & (alpha < 1 - SEEN)
+        soft = outside & translucent
         if soft.sum() < MIN_SOFT * self.region.sum():
             return None
         color = np.median(self.straight[soft & (alpha >= np.median(alpha[soft]))][:, :3], axis=0)
         coverage, known = self._coverage_over(fill, color)
         for outline in self._outlines(coverage, known):
             inner = drawn(outline, *self.region.shape)
+            around = grown(inner > 0, MARGIN) & ~grown(inner > 0, 1)
+            if not self._shows(fill, inner) or float(translucent[around].mean()) < MIN_SOFT_AROUND:
+                continue  # fitting a shadow takes long
             shadow = fit_shadow(alpha, ~grown(inner > 0, 1), inner, (float(color[0]), float(color[1]), float(color[2])))
             shape = Shape(outline, fill, shadow)
             if shadow and self._explains(shape):
@@ -323,6 +353,13 @@ class Spot:
         share, other = (p * c - q * b) / room, (q * a - p * b) / room
         off = np.abs(self.target - share[..., None] * one - other[..., None] * two).max(-1)
         return np.clip(share, 0, 1).astype(np.float32), (off <= SEEN) & (room > 1e-3)
+
+    def _shows(self, fill: Fill, alpha: Floats) -> bool:
+        """Whether enough of what lies whole within an outline of this coverage has the fill's colours."""
+        whole = alpha >= 1
+        colors = fill.colors(0, 0, *self.region.shape)
+        off = np.abs(self.straight[..., :3] - colors).max(-1)[whole]
+        return bool(off.size) and float((off <= SEEN).mean()) >= MIN_SHOWN
 
     def _can_stay(self, below: Floats) -> Mask:
         """Where the layer can be had by pixels over a premultiplied picture: everywhere where it is opaque, and where

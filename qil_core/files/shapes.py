@@ -26,7 +26,7 @@ from ..stack import Box
 from .shape_masks import blots, parts
 from .shape_outlines import Floats, Mask
 from .shape_painting import Shape, painted, premultiplied
-from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, edges, missing
+from .shape_search import BLOT, MARGIN, MAX_ERROR, MIN_EXPLAINED, SEEN, Search, edges, missing
 
 LETTER_GAP, LETTER_HEIGHTS = 0.35, (0.15, 2.0)
 """A form is part of a word when something left over is nearer than this share of its own height, and the form's height
@@ -62,7 +62,7 @@ def find_shapes(layer: Tensor) -> FoundShapes | None:
         return None
     left = _Left.of(search.target, shapes)
     rest = left.rest()
-    if not left.right(rest):
+    if left.explained() < MIN_EXPLAINED or not left.right(rest):
         return None
     inner = None if rest is None else torch.from_numpy(rest[MARGIN:-MARGIN, MARGIN:-MARGIN].copy())
     return FoundShapes(tuple(shape.moved(-MARGIN, -MARGIN) for shape in shapes), inner)
@@ -86,6 +86,11 @@ class _Left:
             allowed = np.maximum(allowed, edges(shape, height, width))
         bare = (now[..., 3] == 0) & (allowed == 0)
         return cls(target, now, (missing(differs, allowed) | bare) & (target[..., 3] > FAINT))
+
+    def explained(self) -> float:
+        """The share of the layer's visible pixels that the shapes show."""
+        visible = self.target[..., 3] > SEEN
+        return 1 - float((self.mask & visible).sum()) / max(1, int(visible.sum()))
 
     def boxes(self) -> list[Box]:
         """The boxes of its connected parts."""
