@@ -51,6 +51,8 @@ def add_shapes(target: SlideShapes | GroupShapes, found: FoundShapes, name: str,
         left, top, wide, high = _box(frame, box.left, box.top, box.width, box.height)
         picture = group.shapes.add_picture(io.BytesIO(encode(found.rest)), left, top, wide, high)
         picture.name = "rest"
+        element: Any = picture.element
+        element.nvPicPr.cNvPr.set("descr", name)  # the alternative text, which is else the file's name
 
 
 def _add(target: SlideShapes | GroupShapes, shape: Shape, name: str, frame: Frame) -> None:

@@ -42,7 +42,7 @@ SIGMAS = (2.0, 5.0, 10.0, 20.0, 40.0)
 """Blurs in pixels that the fit of a shadow begins from."""
 
 SHADOW_SIDE, FIRST_SHADOW_SIDE = 192, 80
-"""Shadows are fitted at most this large, in pixels: they are smooth. The first fits, from each of SIGMAS, are smaller."""
+"""Shadows are fitted at most this large, in pixels: they are smooth. First fits, from all of SIGMAS, are smaller."""
 
 SHADOW_ROUNDS = 12
 

@@ -210,7 +210,7 @@ def _turned(points: Points, turn: float) -> Points:
 
 def fitted(coverage: Floats, known: Mask) -> Iterator[Fitted]:
     """Forms fitted to coverage (h, w), where it is known, the simplest first. No promise that one of them is near."""
-    if _solidity(coverage) < MIN_SOLIDITY:
+    if solidity(coverage) < MIN_SOLIDITY:
         return
     box, round_one = ("x", "y", "width", "height"), elliptic(coverage)
     yield from _nearest(
@@ -250,7 +250,7 @@ def _sharper(form: Fitted, coverage: Floats, known: Mask) -> Fitted:
     return sharp if _square_error(sharp, x, y, wanted) <= round_error + ROUND_GAIN else form
 
 
-def _solidity(coverage: Floats) -> float:
+def solidity(coverage: Floats | Mask) -> float:
     """The area as a share of its convex hull's: 1 of every form here, less of stars, rings and most letters."""
     import cv2
 

@@ -164,3 +164,12 @@ def _error(path: Path) -> float:
     error = float((seen - wanted()).abs().mean())
     print(f"mean error {error * 255:.2f}/255")
     return error
+
+
+def test_what_is_left_beside_the_shapes_of_a_layer_is_described_by_the_layers_name(tmp_path: Path) -> None:
+    card = _straight(Shape(Rounded(80, 60, 120, 90), Fill((0.2, 0.6, 0.3), 1.0)))
+    card[40:60, 50:80, :3] = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0))
+    pptx.write(LayerStack(quantize(card[None]), ("menu card",)), tmp_path / "a.pptx", PLAIN, SHAPES)
+    (group,) = [shape for shape in Presentation(str(tmp_path / "a.pptx")).slides[0].shapes if shape.name == "menu card"]
+    rest = group.shapes[-1]
+    assert (rest.name, rest._element.nvPicPr.cNvPr.get("descr")) == ("rest", "menu card")

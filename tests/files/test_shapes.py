@@ -11,7 +11,7 @@ from torch import Tensor
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded, drawn
 from qil_core.files.shape_painting import Shape, painted, premultiplied
-from qil_core.files.shape_search import MAX_ERROR
+from qil_core.files.shape_spots import MAX_ERROR
 from qil_core.files.shapes import FoundShapes, find_shapes
 from qil_core.stack import Box, quantize
 
@@ -221,3 +221,52 @@ def test_every_shape_ends_where_its_layer_does() -> None:
     lines = [Shape(Rounded(20 + 12 * i, 60, 3, 70, 1.5), Fill(BLUE, 1.0)) for i in range(6)]
     result = found(layer(Shape(Rounded(60, 60, 110, 100), Fill(RED, 1.0)), *lines))
     assert all(shape.box().overlap(Box(0, 0, SIDE, SIDE)) == shape.box() for shape in result.shapes)
+
+
+def test_parts_of_one_colour_that_lie_in_several_parts_of_a_layer_are_no_error() -> None:
+    """Their hull begins over clear pixels, or over a smaller part, which does not hold it."""
+    pole = Shape(Rounded(105, 35, 10, 55), Fill(BLUE, 1.0))
+    boxes = ((60, 85, 100, 50), (50, 30, 20, 20))
+    pixels = layer(pole, *(Shape(Rounded(*box), Fill(RED, 1.0)) for box in boxes))
+    result = found(pixels)
+    assert [shape.outline.form for shape in result.shapes] == ["rectangle"] * 3
+    assert error(result, pixels) < MAX_ERROR
+
+
+def photograph(side: int) -> Tensor:
+    """Opaque pixels (side, side, 4) with even spots of all sizes, slow changes and grain, as photographs have."""
+    chance = np.random.default_rng(0)
+    scales = [(3, 0.06), (12, 0.3), (40, 0.9)]
+    fields = [weight * cv2.GaussianBlur(chance.normal(size=(side, side, 3)), (0, 0), s) * s for s, weight in scales]
+    colors = np.clip(0.5 + 0.3 * np.sum(fields, 0), 0, 1)
+    return quantize(torch.from_numpy(np.concatenate([colors, np.ones((side, side, 1))], -1).astype(np.float32)))
+
+
+def test_a_small_shape_on_a_photograph_leaves_it_a_picture() -> None:
+    pixels = photograph(240)
+    pixels[80:140, 60:160, :3] = torch.tensor(RED)
+    assert find_shapes(pixels) is None
+
+
+def test_faint_specks_on_an_even_ground_are_no_shapes_but_small_marks_are() -> None:
+    pixels = torch.ones(320, 320, 4) * torch.tensor([*RED, 1.0])
+    yy, xx = np.mgrid[:320, :320] + 0.5
+    for i, contrast in enumerate((14, 14, 14, 120)):
+        disc = torch.from_numpy(np.hypot(xx - 60 - 60 * i, yy - 160) < 4.5)
+        pixels[disc] += torch.tensor([-contrast / 255, 0, 0, 0])
+    result = found(quantize(pixels))
+    ground, mark = result.shapes
+    assert ground.outline.form == "rectangle"
+    assert mark.box() == Box(236, 156, 244, 164)
+    assert result.rest is not None
+    assert bool(result.rest[160, 60, 3] == 1)
+
+
+def test_clear_pixels_of_the_rest_have_the_colours_of_the_layer() -> None:
+    """A program that scales the picture mixes them into those beside them, where black would be a dark rim."""
+    pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)))
+    noise = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0))
+    pixels[50:70, 40:70, :3] = quantize(noise)
+    rest = found(pixels).rest
+    assert rest is not None
+    assert rest[48, 38].tolist() == pytest.approx([*RED, 0], abs=1 / 255)
