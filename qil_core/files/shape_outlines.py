@@ -164,6 +164,12 @@ def moved(outline: Outline, x: float, y: float) -> Outline:
     return replace(outline, x=outline.x + x, y=outline.y + y)
 
 
+def inset(form: Fitted, by: float) -> Fitted:
+    """The form whose outline lies so many pixels further in."""
+    form = replace(form, width=form.width - 2 * by, height=form.height - 2 * by)
+    return replace(form, radius=max(0.0, form.radius - by)) if isinstance(form, Rounded) else form
+
+
 def drawn(outline: Outline, height: int, width: int) -> Floats:
     """Coverage (height, width) in 0..1 of an outline."""
     import cv2

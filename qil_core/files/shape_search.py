@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .shape_fills import EVEN, fit_fill
 from .shape_masks import filled_of, grown, hull_of, parts
 from .shape_outlines import Floats, Mask, drawn, moved, solidity
 from .shape_painting import Shape, paint, premultiplied
-from .shape_spots import MARGIN, MIN_SHOWN, SEEN, TIP, Region, Spot, edges, missing
+from .shape_spots import MARGIN, MAX_STROKE, MIN_SHOWN, SEEN, TIP, Region, Spot, edges, missing
 
 SLOW = 8 / 255
 """Range of three by three pixels within a region: gradients of up to three 8-bit steps a pixel, with rounding."""
@@ -193,14 +193,16 @@ class Search:
             return None
         part = self._part_of(region.box, region.mask)
         soft = region.mask.sum() >= MIN_SOFT_PART * part.width * part.height
-        shape = self._shape(region, _wider(part, MARGIN), True) if soft else None
-        return shape or self._shape(region, _wider(region.box, TIP if region.may_trace else MARGIN), False)
+        return (
+            (self._spot(region, _wider(part, MARGIN), Spot.soft_shape) if soft else None)
+            or self._spot(region, _wider(region.box, MAX_STROKE + MARGIN), Spot.stroked_shape)
+            or self._spot(region, _wider(region.box, TIP if region.may_trace else MARGIN), Spot.shape)
+        )
 
-    def _shape(self, region: Region, window: Box, soft: bool) -> Shape | None:
+    def _spot(self, region: Region, window: Box, find: Callable[[Spot], Shape | None]) -> Shape | None:
         height, width = self.straight.shape[:2]
         seen = window.overlap(Box(0, 0, width, height)) or region.box
-        spot = Spot(self.straight, self.target, self.now, seen, region)
-        shape = spot.soft_shape() if soft else spot.shape()
+        shape = find(Spot(self.straight, self.target, self.now, seen, region))
         return shape.moved(seen.left, seen.top) if shape else None
 
     def _part_of(self, box: Box, region: Mask) -> Box:

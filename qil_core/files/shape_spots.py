@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..stack import Box
-from .shape_fills import Fill, fit_fill, fit_shadow
+from .shape_fills import EVEN, Color, Fill, fit_fill, fit_shadow
 from .shape_masks import blots, filled_of, grown, parts
-from .shape_outlines import Floats, Mask, Outline, drawn, fitted, traced
-from .shape_painting import Shape, paint
+from .shape_outlines import WHOLE_PX, Fitted, Floats, Freeform, Mask, Outline, drawn, fitted, traced
+from .shape_painting import Shape, Stroke, paint
 
 MAX_ERROR = 2 / 255
 """Mean difference of a drawn shape to its layer, over the channels of premultiplied RGBA and the pixels of its box."""
@@ -43,6 +43,15 @@ CLEAREST = 0.97
 MARGIN = 4
 """Pixels around a region that belong to its outline."""
 
+MAX_STROKE = 24
+"""Widest line around a shape, in pixels: a wider one is a shape of its own."""
+
+STROKE_FROM = (3, 2)
+"""Pixels from an even region at which a line around it is looked for: its edge takes one or two."""
+
+MIN_STROKE_SHOWN = 0.7
+"""Of the pixels of a line around a shape, the least share that have its colour: things may lie on it."""
+
 TIP = 12
 """Pixels around a region that belong to a traced outline: a star's tips of 35 degrees are even 8 px from their end."""
 
@@ -61,12 +70,20 @@ class Region(NamedTuple):
     may_trace: bool
     fill: Fill | None = None
 
+    @classmethod
+    def of(cls, mask: Mask, fill: Fill) -> Region:
+        """A region in a whole window, of known fill, with its holes."""
+        return cls(Box(0, 0, mask.shape[1], mask.shape[0]), filled_of(mask), False, fill)
+
 
 def edges(shape: Shape, height: int, width: int) -> Floats:
     """How much pixels may differ because they lie at the outline, 0..1: all, a little where beside it, or nothing."""
     alpha = drawn(shape.outline, height, width)
     beside = grown(alpha > 0, 1) & (alpha == 0)
-    return np.where(grown((alpha > 0) & (alpha < 1), 1), np.float32(1), np.float32(EDGE) * beside)
+    result = np.where(grown((alpha > 0) & (alpha < 1), 1), np.float32(1), np.float32(EDGE) * beside)
+    if shape.stroke is None:
+        return result
+    return np.maximum(result, edges(Shape(shape.within_stroke(), shape.fill), height, width))
 
 
 def missing(differs: Floats, allowed: Floats) -> Mask:
@@ -121,6 +138,63 @@ class Spot:
             if shadow and self._explains(shape):
                 return shape
         return None
+
+    def stroked_shape(self) -> Shape | None:
+        """The shape with an even line of another colour around it; None without one."""
+        fill = self._fill()
+        if fill is None or fill.opacity < 1:
+            return None
+        filled = filled_of(self.region)
+        for distance in STROKE_FROM:
+            color = self._even_color(grown(filled, distance) & ~grown(filled, distance - 1))
+            if color is not None and (shape := self._stroked(fill, color, grown(filled, distance))):
+                return shape
+        return None
+
+    def _even_color(self, ring: Mask) -> Color | None:
+        """The one colour that most pixels of a ring have, if they are opaque and not what is below."""
+        colors, below = self.straight[ring], self.below[ring]
+        color = np.median(colors, axis=0)
+        alike = np.abs(colors - color).max(-1) <= EVEN
+        new = np.abs(below - color).max(-1) > SEEN
+        if color[3] < 1 or float((alike & new).mean()) < MIN_STROKE_SHOWN:
+            return None
+        return float(color[0]), float(color[1]), float(color[2])
+
+    def _stroked(self, fill: Fill, color: Color, inner: Mask) -> Shape | None:
+        """The shape with a line of this colour. inner: its region and some of the line."""
+        height, width = self.region.shape
+        of_line = (np.abs(self.straight[..., :3] - color).max(-1) <= EVEN) & (self.straight[..., 3] >= 1)
+        labels, _ = parts(of_line | inner)
+        whole = labels == np.bincount(labels[inner]).argmax()
+        outer = Spot(
+            self.straight, self.target, self.below, Box(0, 0, width, height), Region.of(whole, Fill(color, 1.0))
+        )
+        for outline in outer._outlines(*outer._coverage(Fill(color, 1.0))):
+            if isinstance(outline, Freeform):
+                continue
+            shape = Shape(outline, fill, stroke=Stroke(color, self._line_width(outline, fill, color)))
+            line = (drawn(outline, height, width) >= 1) & (drawn(shape.within_stroke(), height, width) <= 0)
+            if line.any() and float(of_line[line].mean()) >= MIN_STROKE_SHOWN and self._explains(shape):
+                return shape
+        return None
+
+    def _line_width(self, outline: Fitted, fill: Fill, color: Color) -> float:
+        """The width in pixels with which the inner edge of a line is nearest to what is seen: least absolute error."""
+        way = fill.colors(0, 0, *self.region.shape) - np.array(color, np.float32)
+        share = ((self.straight[..., :3] - color) * way).sum(-1) / np.maximum(np.square(way).sum(-1), 1e-6)
+        y, x = np.mgrid[: self.region.shape[0], : self.region.shape[1]].astype(np.float32) + np.float32(0.5)
+        distance = outline.distance(x, y)
+        band = (distance < -1) & (distance > -MAX_STROKE - 2)
+        seen, deep = np.clip(share[band], 0, 1), -distance[band]
+
+        def error(by: float) -> float:
+            return float(np.abs(np.clip(deep - by + np.float32(0.5), 0, 1) - seen).sum())
+
+        most = min(MAX_STROKE, min(outline.width, outline.height) / 2 - 1)
+        rough = min(np.arange(1, max(2, most), 1.0), key=error)
+        best = float(min(rough + np.arange(-1, 1.01, 0.05), key=error))
+        return float(round(best)) if abs(best - round(best)) < WHOLE_PX else best
 
     def _outlines(self, coverage: Floats, known: Mask) -> Iterator[Outline]:
         """Outlines of the region, the simplest first. known: where the coverage can be told."""

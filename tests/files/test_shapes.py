@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded, drawn
-from qil_core.files.shape_painting import Shape, painted, premultiplied
+from qil_core.files.shape_painting import Shape, Stroke, painted, premultiplied
 from qil_core.files.shape_spots import MAX_ERROR
 from qil_core.files.shapes import FoundShapes, find_shapes
 from qil_core.stack import Box, quantize
@@ -270,3 +270,41 @@ def test_clear_pixels_of_the_rest_have_the_colours_of_the_layer() -> None:
     rest = found(pixels).rest
     assert rest is not None
     assert rest[48, 38].tolist() == pytest.approx([*RED, 0], abs=1 / 255)
+
+
+STROKED = [
+    Rounded(60, 60, 90, 70),
+    Rounded(60, 60, 90, 70, 14),
+    Rounded(60, 60, 80, 50, 9, 0.4),
+    Ellipse(60, 60, 90, 80),
+]
+
+
+@pytest.mark.parametrize(
+    ("outline", "width"),
+    [*((outline, width) for outline in STROKED for width in (3.4, 8)), (STROKED[0], 2), (STROKED[1], 2)],
+)
+def test_an_outline_with_an_even_line_around_it_is_one_shape(outline: Rounded | Ellipse, width: float) -> None:
+    pixels = layer(Shape(outline, Fill(RED, 1.0), stroke=Stroke(BLUE, width)))
+    result = found(pixels)
+    (shape,) = result.shapes
+    assert shape.outline.form == outline.form
+    assert shape.stroke is not None
+    assert shape.stroke.width == pytest.approx(width, abs=0.25)
+    assert shape.stroke.color == pytest.approx(BLUE, abs=1 / 255)
+    assert shape.fill.color == pytest.approx(RED, abs=1 / 255)
+    assert result.rest is None
+    assert error(result, pixels) < MAX_ERROR
+
+
+def test_a_card_with_a_line_around_it_on_a_panel_keeps_what_lies_on_it() -> None:
+    panel = Shape(Rounded(60, 60, 116, 110), Fill((0.9, 0.9, 0.8), 1.0))
+    dot = Shape(Ellipse(60, 60, 20, 20), Fill(BLUE, 1.0))
+    pixels = layer(panel, Shape(Rounded(60, 60, 70, 50, 8), Fill(RED, 1.0), stroke=Stroke(BLUE, 3)), dot)
+    result = found(pixels)
+    assert [(shape.outline.form, shape.stroke is None) for shape in result.shapes] == [
+        ("rectangle", True),
+        ("rounded rectangle", False),
+        ("ellipse", True),
+    ]
+    assert error(result, pixels) < MAX_ERROR
