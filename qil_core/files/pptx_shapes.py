@@ -18,7 +18,7 @@ from .png import encode
 from .pptx_frame import Frame
 from .shape_fills import Color, Fill, Shadow
 from .shape_outlines import Freeform, Outline, Points, Rounded
-from .shape_painting import Shape
+from .shape_painting import Shape, Stroke
 from .shapes import FoundShapes, names_of
 
 if TYPE_CHECKING:
@@ -51,14 +51,17 @@ def add_shapes(target: SlideShapes | GroupShapes, found: FoundShapes, name: str,
         left, top, wide, high = _box(frame, box.left, box.top, box.width, box.height)
         picture = group.shapes.add_picture(io.BytesIO(encode(found.rest)), left, top, wide, high)
         picture.name = "rest"
+        element: Any = picture.element
+        element.nvPicPr.cNvPr.set("descr", name)  # the alternative text, which is else the file's name
 
 
 def _add(target: SlideShapes | GroupShapes, shape: Shape, name: str, frame: Frame) -> None:
-    outline = shape.outline
-    if isinstance(outline, Rounded) and outline.is_line and shape.fill.other is None:
+    outline = shape.within_stroke(0.5)
+    if isinstance(outline, Rounded) and outline.is_line and shape.fill.other is None and not shape.stroke:
         added = _add_line(target, outline, shape.fill, frame)
     else:
         added = _add_area(target, outline, shape.fill, frame)
+        added.element.spPr.append(_xml(_pen(shape.stroke, frame)))
     added.name = name
     properties = added.element.spPr
     if shape.shadow:
@@ -89,8 +92,15 @@ def _add_area(target: SlideShapes | GroupShapes, outline: Outline, fill: Fill, f
         added.rotation = math.degrees(outline.turn)
         center, size, turn = (outline.x, outline.y), (outline.width, outline.height), outline.turn
     added.element.spPr.append(_xml(_filled(fill, center, size, turn)))
-    added.element.spPr.append(_xml(f'<a:ln xmlns:a="{DRAWING}"><a:noFill/></a:ln>'))
     return added
+
+
+def _pen(stroke: Stroke | None, frame: Frame) -> str:
+    """The line around an area, whose middle lies on its outline; none has to be said, too."""
+    if stroke is None:
+        return f'<a:ln xmlns:a="{DRAWING}"><a:noFill/></a:ln>'
+    width = max(1, round(stroke.width * frame.pixel))
+    return f'<a:ln xmlns:a="{DRAWING}" w="{width}">{_solid(stroke.color, 1.0)}<a:miter lim="800000"/></a:ln>'
 
 
 def _add_line(target: SlideShapes | GroupShapes, line: Rounded, fill: Fill, frame: Frame) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,8 +41,8 @@ SAMPLES = 20_000
 SIGMAS = (2.0, 5.0, 10.0, 20.0, 40.0)
 """Blurs in pixels that the fit of a shadow begins from."""
 
-SHADOW_SIDE = 192
-"""Shadows are fitted at most this large, in pixels: they are smooth."""
+SHADOW_SIDE, FIRST_SHADOW_SIDE = 192, 80
+"""Shadows are fitted at most this large, in pixels: they are smooth. First fits, from all of SIGMAS, are smaller."""
 
 SHADOW_ROUNDS = 12
 
@@ -218,27 +219,44 @@ def fit_shadow(alpha: Floats, outside: Mask, coverage: Floats, color: Color) -> 
     """The shadow whose alpha (h, w) is seen outside of a shape of this coverage; None where none fits."""
     import cv2
 
-    scale = min(1.0, SHADOW_SIDE / max(alpha.shape))
-    size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
-    small = [
-        np.asarray(cv2.resize(np.asarray(one, np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-        for one in (alpha, coverage, outside)
-    ]
-    seen, shape, known = small
-    trials = [_fit_shadow(seen, known > 0.99, shape, max(0.5, sigma * scale)) for sigma in SIGMAS]
+    small, first = (_Small.of(alpha, coverage, outside, side) for side in (SHADOW_SIDE, FIRST_SHADOW_SIDE))
+    seen, shape, known, scale = small
+    trials = [_fit_shadow(*first[:3], max(0.5, sigma * first.scale)) for sigma in SIGMAS]
     error, (x, y, sigma, opacity) = min(trials, key=lambda trial: trial[0])
+    x, y, sigma = (value * scale / first.scale for value in (x, y, sigma))
     for _ in range(TRIMMED_SHADOWS if math.isfinite(error) else 0):
-        spread = cv2.warpAffine(blurred(shape, sigma), np.array([[1, 0, x], [0, 1, y]], np.float32), size)
+        spread = cv2.warpAffine(blurred(shape, sigma), np.array([[1, 0, x], [0, 1, y]], np.float32), seen.shape[::-1])
         off = np.abs(seen - opacity * spread)
-        own = (known > 0.99) & (off <= max(EVEN, 3 * float(np.median(off[known > 0.99]))))
-        error, (x, y, sigma, opacity) = _fit_shadow(seen, own, shape, sigma, x, y)
+        own = known & (off <= max(EVEN, 3 * float(np.median(off[known]))))
+        error, (x, y, sigma, opacity) = _fit_shadow(seen, shape, own, sigma, x, y)
     if not math.isfinite(error) or not 0 < opacity <= 1.05:
         return None
     return Shadow(color, min(1.0, opacity), sigma / scale, x / scale, y / scale)
 
 
+class _Small(NamedTuple):
+    """What a shadow is fitted to: an alpha (h, w), the coverage of its shape, where it is known, and the scale."""
+
+    seen: Floats
+    shape: Floats
+    known: Mask
+    scale: float
+
+    @classmethod
+    def of(cls, alpha: Floats, coverage: Floats, outside: Mask, side: int) -> _Small:
+        import cv2
+
+        scale = min(1.0, side / max(alpha.shape))
+        size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
+        seen, shape, known = (
+            np.asarray(cv2.resize(np.asarray(one, np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+            for one in (alpha, coverage, outside)
+        )
+        return cls(seen, shape, known > 0.99, scale)
+
+
 def _fit_shadow(
-    seen: Floats, known: Mask, shape: Floats, sigma: float, x: float = 0.0, y: float = 0.0
+    seen: Floats, shape: Floats, known: Mask, sigma: float, x: float = 0.0, y: float = 0.0
 ) -> tuple[float, tuple[float, float, float, float]]:
     """Square error, and x, y, sigma and opacity: Gauss and Newton's method, opacity by least squares each time."""
     import cv2

@@ -164,6 +164,12 @@ def moved(outline: Outline, x: float, y: float) -> Outline:
     return replace(outline, x=outline.x + x, y=outline.y + y)
 
 
+def inset(form: Fitted, by: float) -> Fitted:
+    """The form whose outline lies so many pixels further in."""
+    form = replace(form, width=form.width - 2 * by, height=form.height - 2 * by)
+    return replace(form, radius=max(0.0, form.radius - by)) if isinstance(form, Rounded) else form
+
+
 def drawn(outline: Outline, height: int, width: int) -> Floats:
     """Coverage (height, width) in 0..1 of an outline."""
     import cv2
@@ -210,7 +216,7 @@ def _turned(points: Points, turn: float) -> Points:
 
 def fitted(coverage: Floats, known: Mask) -> Iterator[Fitted]:
     """Forms fitted to coverage (h, w), where it is known, the simplest first. No promise that one of them is near."""
-    if _solidity(coverage) < MIN_SOLIDITY:
+    if solidity(coverage) < MIN_SOLIDITY:
         return
     box, round_one = ("x", "y", "width", "height"), elliptic(coverage)
     yield from _nearest(
@@ -250,13 +256,16 @@ def _sharper(form: Fitted, coverage: Floats, known: Mask) -> Fitted:
     return sharp if _square_error(sharp, x, y, wanted) <= round_error + ROUND_GAIN else form
 
 
-def _solidity(coverage: Floats) -> float:
+def solidity(coverage: Floats | Mask) -> float:
     """The area as a share of its convex hull's: 1 of every form here, less of stars, rings and most letters."""
     import cv2
 
-    points = np.argwhere(coverage > 0.5).astype(np.float32)
-    corners = np.concatenate([points + np.array(offset, np.float32) for offset in ((0, 0), (0, 1), (1, 0), (1, 1))])
-    return float((coverage > 0.5).sum()) / max(1.0, cv2.contourArea(cv2.convexHull(corners)))
+    covered = coverage > 0.5
+    rows = np.flatnonzero(covered.any(1))
+    first, last = covered[rows].argmax(1), covered.shape[1] - covered[rows, ::-1].argmax(1)
+    ends = [(x, y) for x in (first, last) for y in (rows, rows + 1)]  # all corners of a hull are ends of rows
+    corners = np.concatenate([np.stack(end, -1) for end in ends]).astype(np.float32)
+    return float(covered.sum()) / max(1.0, cv2.contourArea(cv2.convexHull(corners)))
 
 
 def upright(coverage: Floats) -> Rounded:

@@ -8,21 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..stack import Box
-from .shape_fills import Fill, Shadow
-from .shape_outlines import Floats, Outline, drawn, moved
+from .shape_fills import Color, Fill, Shadow
+from .shape_outlines import Floats, Freeform, Outline, drawn, inset, moved
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """An opaque line of one colour along an outline, within it, so many pixels wide."""
+
+    color: Color
+    width: float
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An outline with its fill and its shadow, in pixels from the left top corner of the layer's content."""
+    """An outline with its fill and its shadow, in pixels from the left top corner of the layer's content.
+
+    stroke: the line around it, which lies within the outline; freeforms have none.
+    """
 
     outline: Outline
     fill: Fill
     shadow: Shadow | None = None
+    stroke: Stroke | None = None
 
     def moved(self, x: float, y: float) -> Shape:
         """The same shape elsewhere."""
-        return Shape(moved(self.outline, x, y), self.fill.moved(x, y), self.shadow)
+        return Shape(moved(self.outline, x, y), self.fill.moved(x, y), self.shadow, self.stroke)
+
+    def within_stroke(self, share: float = 1.0) -> Outline:
+        """The outline without the line around it, or at a share of the line's width: 0.5 is its middle."""
+        if self.stroke is None or isinstance(self.outline, Freeform):
+            return self.outline
+        return inset(self.outline, share * self.stroke.width)
 
     def box(self) -> Box:
         """The whole pixels that it may touch, without its shadow."""
@@ -47,7 +65,10 @@ def paint(below: Floats, shape: Shape) -> None:
     outline, window = moved(shape.outline, -box.left, -box.top), below[box.top : box.bottom, box.left : box.right]
     if shape.shadow:
         _over(window, shape.shadow.drawn(outline, box.height, box.width), np.array(shape.shadow.color, np.float32))
-    alpha = drawn(outline, box.height, box.width) * np.float32(shape.fill.opacity)
+    if shape.stroke:
+        _over(window, drawn(outline, box.height, box.width), np.array(shape.stroke.color, np.float32))
+    filled = moved(shape.within_stroke(), -box.left, -box.top)
+    alpha = drawn(filled, box.height, box.width) * np.float32(shape.fill.opacity)
     _over(window, alpha, shape.fill.colors(box.left, box.top, box.height, box.width))
 
 

@@ -1,29 +1,17 @@
-"""Finds the simple shapes in a layer from the bottom up: steps 1 to 4 of shapes.py."""
+"""Finds the simple shapes in a layer from the bottom up: step 1 of shapes.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ..stack import Box
-from .shape_fills import EVEN, Fill, fit_fill, fit_shadow
-from .shape_masks import blots, filled_of, grown, hull_of, parts
-from .shape_outlines import Floats, Mask, Outline, drawn, fitted, traced
+from .shape_fills import EVEN, fit_fill
+from .shape_masks import filled_of, grown, hull_of, parts
+from .shape_outlines import Floats, Mask, drawn, moved, solidity
 from .shape_painting import Shape, paint, premultiplied
-
-MAX_ERROR = 2 / 255
-"""Mean difference of a drawn shape to its layer, over the channels of premultiplied RGBA and the pixels of its box."""
-
-SEEN = 8 / 255
-"""Difference of a pixel that people may see on an even ground."""
-
-BLOT = 0.4
-"""Two by two pixels that all differ by more than this are a thing that is missing, not an edge drawn otherwise."""
-
-EDGE = 0.25
-"""Difference that is overlooked in a pixel beside an outline that runs along pixels: a fit's error in place."""
+from .shape_spots import MARGIN, MAX_STROKE, MIN_SHOWN, SEEN, TIP, Region, Spot, edges, missing
 
 SLOW = 8 / 255
 """Range of three by three pixels within a region: gradients of up to three 8-bit steps a pixel, with rounding."""
@@ -31,56 +19,38 @@ SLOW = 8 / 255
 MIN_PIXELS = 16
 """Smaller regions stay pixels."""
 
-MIN_SHOWN = 0.4
-"""Share of a shape that must show: of what lies hidden below other things little is known."""
-
-MAX_HIDDEN = 0.02
-"""Share of a shape that may hide what the shapes below it show rightly: more is a gap between shapes of one colour."""
-
 MIN_JOINED = 0.02
 """Share of a layer's area from which regions of one colour are looked at together: things on a shape may divide it."""
 
 MAX_SHAPES = 200
-"""A layer with more of them is a texture, and stays a picture."""
+"""A layer with more of them is a texture, and stays a picture; and regions that are looked at in one round."""
+
+MIN_EXPLAINED = 0.4
+"""Of a layer's visible pixels, the least share that its shapes show: a photograph has small regions that are even, too,
+but these are at most 6 % of it on real pictures; layers that were drawn have 60 % and more."""
+
+MIN_TRIES = 24
+"""Regions, the largest of a layer, after which it is judged whether it has shapes: a photograph has thousands."""
+
+LARGE_REGION, MIN_LARGE_SOLIDITY = 2000, 0.6
+"""Pixels of a region and the share of its convex hull that it has at least with its holes, where it may not be traced:
+a fit of less ends at MIN_SOLIDITY, after much work."""
 
 MAX_ROUNDS = 6
 """Things on things on things that are looked at."""
 
-MIN_SOFT = 0.02
-"""Soft pixels around a region, as a share of it, that are looked at as a shadow: the edges of a large one are fewer."""
-
-CLEAREST = 0.97
-"""Share of a thin region's largest contrast that pixels have which it covers whole."""
+FAINT_SHARE, MIN_CONTRAST = 0.001, 20 / 255
+"""Regions on a shape that are smaller than this share of the layer's area must differ by this much from what is below:
+specks that a picture model or JPEG leaves on an even ground differ by up to 19."""
 
 MIN_SOFT_PART = 0.15
 """Least share of its part's box that a region with a shadow has: what is smaller is a thing on another."""
-
-MARGIN = 4
-"""Pixels around a region that belong to its outline."""
-
-TIP = 12
-"""Pixels around a region that belong to a traced outline: a star's tips of 35 degrees are even 8 px from their end."""
-
-MAX_POINTS = 240
-"""A traced outline with more points is not simple."""
 
 TRACED_SHARE = 0.25
 """Of a layer's area, the least that a traced outline has: what is smaller is a mark or a letter on something."""
 
 MAX_TRACED_PARTS, PART_SHARE = 2, 0.05
 """Outlines are traced in layers of at most so many parts: more are letters. Smaller ones of this share do not count."""
-
-
-class Region(NamedTuple):
-    """Pixels that show one fill: a box of the layer, a mask in it, and whether their outline may be traced.
-
-    fill: in pixels of the layer, where it is known already.
-    """
-
-    box: Box
-    mask: Mask
-    may_trace: bool
-    fill: Fill | None = None
 
 
 class Search:
@@ -96,18 +66,42 @@ class Search:
         self.area = int((pixels[..., 3] > SEEN).sum())
         self.traceable = _count(parts(pixels[..., 3] > SEEN)[1]) <= MAX_TRACED_PARTS
         self._tried: set[tuple[int, ...]] = set()
+        self._lost = np.zeros(pixels.shape[:2], bool)
+        self._lost_pixels = self._failed = self._shown = self._tries = 0
 
     def run(self) -> None:
-        """Look until nothing is found any more."""
+        """Look until nothing is found any more, or so much was in vain that the layer stays a picture in any case."""
         for _ in range(MAX_ROUNDS):
             before = len(self.shapes)
+            self._lost[:], self._lost_pixels = False, 0
             for box, region in self._regions():
-                if len(self.shapes) >= MAX_SHAPES:
+                if len(self.shapes) >= MAX_SHAPES or self._in_vain():
+                    self.shapes.clear()
                     return
-                if self.unexplained(box)[region].mean() > MIN_SHOWN:  # a larger one may have explained it meanwhile
+                shown = (
+                    self.unexplained(box)[region].mean() <= MIN_SHOWN
+                )  # a larger one may have explained it meanwhile
+                if not shown and not self._is_speck(box, region):
                     self._try(box, region)
             if len(self.shapes) == before:
                 return
+
+    def _is_speck(self, box: Box, region: Mask) -> bool:
+        """Whether a region is small and faint."""
+        place = slice(box.top, box.bottom), slice(box.left, box.right)
+        contrast = np.abs(self.target[place][region] - self.now[place][region]).max(-1)
+        return bool(region.sum() < FAINT_SHARE * self.area and np.median(contrast) < MIN_CONTRAST)
+
+    def _in_vain(self) -> bool:
+        """Whether too much is lost for the layer to become shapes, or of the largest regions too much was no shape."""
+        most = 1 - MIN_EXPLAINED
+        poor = self._failed > most * (self._failed + self._shown) and self._tries >= MIN_TRIES
+        return poor or self._lost_pixels > most * self.area
+
+    def _lose(self, box: Box, region: Mask) -> None:
+        """Note pixels that are no shape."""
+        self._lost[box.top : box.bottom, box.left : box.right] |= region
+        self._lost_pixels += int(region.sum())
 
     def unexplained(self, box: Box | None = None) -> Mask:
         """Pixels that differ, of a box or all, but for the edges of shapes."""
@@ -133,12 +127,18 @@ class Search:
 
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
         order = [i for i in np.argsort(-stats[1:, 4], kind="stable")[:MAX_SHAPES] + 1 if stats[i, 4] >= MIN_PIXELS]
+        few = np.zeros(len(stats), bool)
+        few[order] = True
+        self._lose(Box(0, 0, mask.shape[1], mask.shape[0]), mask & ~few[labels])
         for i in order:
             x, y, width, height, _ = (int(value) for value in stats[i])
             key = tuple(map(int, stats[i]))
-            if key not in self._tried:
+            box, region = Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
+            if key in self._tried:
+                self._lose(box, region)
+            else:
                 self._tried.add(key)
-                yield Box(x, y, x + width, y + height), labels[y : y + height, x : x + width] == i
+                yield box, region
 
     def _try(self, box: Box, region: Mask) -> None:
         """Take the shape of the region and all others of its colour, or else its own, if there is one."""
@@ -146,13 +146,19 @@ class Search:
         joined = self._joined(box, region) if region.sum() >= MIN_JOINED * self.area else None
         may_trace = self.traceable and bool(region.sum() >= TRACED_SHARE * self.area)
         shape = (self._shape_of(joined) if joined else None) or self._shape_of(Region(box, region, may_trace))
-        if shape:
-            self.shapes.append(shape)
-            paint(self.now, shape)
-            around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
-            place = slice(around.top, around.bottom), slice(around.left, around.right)
-            at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
-            self.edges[place] = np.maximum(self.edges[place], at_outline)
+        self._tries += 1
+        if shape is None:
+            self._failed += int(region.sum())
+            return self._lose(box, region)
+        self.shapes.append(shape)
+        paint(self.now, shape)
+        around = _wider(shape.box(), 2).overlap(Box(0, 0, width, height)) or box
+        place = slice(around.top, around.bottom), slice(around.left, around.right)
+        at_outline = edges(shape.moved(-around.left, -around.top), around.height, around.width)
+        self.edges[place] = np.maximum(self.edges[place], at_outline)
+        self._shown += int(drawn(moved(shape.outline, -around.left, -around.top), around.height, around.width).sum())
+        self._lost[place] &= self.unexplained(around)
+        self._lost_pixels = int(self._lost.sum())
 
     def _joined(self, box: Box, region: Mask) -> Region | None:
         """The convex hull of what shows the region's fill in its part of the layer; None where the region is all of it.
@@ -182,24 +188,30 @@ class Search:
 
     def _shape_of(self, region: Region) -> Shape | None:
         """The region's shape: with a shadow where there is one."""
+        large = not region.may_trace and region.mask.sum() >= LARGE_REGION
+        if large and solidity(filled_of(region.mask)) < MIN_LARGE_SOLIDITY:
+            return None
         part = self._part_of(region.box, region.mask)
         soft = region.mask.sum() >= MIN_SOFT_PART * part.width * part.height
-        shape = self._shape(region, _wider(part, MARGIN), True) if soft else None
-        return shape or self._shape(region, _wider(region.box, TIP if region.may_trace else MARGIN), False)
+        return (
+            (self._spot(region, _wider(part, MARGIN), Spot.soft_shape) if soft else None)
+            or self._spot(region, _wider(region.box, MAX_STROKE + MARGIN), Spot.stroked_shape)
+            or self._spot(region, _wider(region.box, TIP if region.may_trace else MARGIN), Spot.shape)
+        )
 
-    def _shape(self, region: Region, window: Box, soft: bool) -> Shape | None:
+    def _spot(self, region: Region, window: Box, find: Callable[[Spot], Shape | None]) -> Shape | None:
         height, width = self.straight.shape[:2]
         seen = window.overlap(Box(0, 0, width, height)) or region.box
-        spot = Spot(self, seen, region)
-        shape = spot.soft_shape() if soft else spot.shape()
+        shape = find(Spot(self.straight, self.target, self.now, seen, region))
         return shape.moved(seen.left, seen.top) if shape else None
 
     def _part_of(self, box: Box, region: Mask) -> Box:
-        """The box of the connected part of the layer that a region lies in."""
+        """A box around the region and the connected part of the layer that it lies in, of several that of the most."""
         labels, stats = self._parts
-        row, column = (int(place[0]) for place in np.nonzero(region))
-        x, y, width, height, _ = (int(v) for v in stats[labels[box.top + row, box.left + column]])
-        return Box(x, y, x + width, y + height)
+        counts = np.bincount(labels[box.top : box.bottom, box.left : box.right][region])
+        counts[0] = 0  # clear pixels, over which the hull of parts reaches
+        x, y, width, height, _ = (int(value) for value in stats[counts.argmax()])
+        return Box(x, y, x + width, y + height).hull(box)
 
 
 def _wider(box: Box, by: int) -> Box:
@@ -210,148 +222,3 @@ def _count(stats: np.ndarray) -> int:
     """How many parts there are, small ones left out."""
     areas = stats[1:, 4]
     return int((areas >= PART_SHARE * areas.max()).sum()) if len(areas) else 0
-
-
-def edges(shape: Shape, height: int, width: int) -> Floats:
-    """How much pixels may differ because they lie at the outline, 0..1: all, a little where beside it, or nothing."""
-    alpha = drawn(shape.outline, height, width)
-    beside = grown(alpha > 0, 1) & (alpha == 0)
-    return np.where(grown((alpha > 0) & (alpha < 1), 1), np.float32(1), np.float32(EDGE) * beside)
-
-
-def missing(differs: Floats, allowed: Floats) -> Mask:
-    """The pixels (h, w) that differ by more than anybody overlooks, or by what an outline may make them differ."""
-    return (differs > np.maximum(allowed, SEEN)) | ((differs > SEEN) & blots(differs > BLOT))
-
-
-class Spot:
-    """A region in a window of its layer, and the shape that it is."""
-
-    def __init__(self, search: Search, window: Box, region: Region) -> None:
-        place = (slice(window.top, window.bottom), slice(window.left, window.right))
-        self.may_trace = region.may_trace
-        self.fill = region.fill.moved(-window.left, -window.top) if region.fill else None
-        self.straight, self.target, self.below = search.straight[place], search.target[place], search.now[place]
-        self.region = np.zeros((window.height, window.width), bool)
-        self.region[region.box.within(window)] = region.mask
-
-    def shape(self) -> Shape | None:
-        """The shape in pixels of the window, or None."""
-        fill = self._fill()
-        if fill is None:
-            return None
-        coverage, known = self._coverage(fill)
-        for outline in self._outlines(coverage, known):
-            shape = Shape(outline, fill)
-            if self._explains(shape):
-                return shape
-        return None
-
-    def soft_shape(self) -> Shape | None:
-        """The shape with its shadow or glow, which are the soft pixels of one colour around it; None without them."""
-        fill = self._fill()
-        if fill is None or fill.opacity < 1 or self.below.any():
-            return None
-        outside = ~grown(filled_of(self.region), MARGIN - 1)
-        alpha = self.straight[..., 3]
-        soft = outside & (alpha > SEEN) & (alpha < 1 - SEEN)
-        if soft.sum() < MIN_SOFT * self.region.sum():
-            return None
-        color = np.median(self.straight[soft & (alpha >= np.median(alpha[soft]))][:, :3], axis=0)
-        coverage, known = self._coverage_over(fill, color)
-        for outline in self._outlines(coverage, known):
-            inner = drawn(outline, *self.region.shape)
-            shadow = fit_shadow(alpha, ~grown(inner > 0, 1), inner, (float(color[0]), float(color[1]), float(color[2])))
-            shape = Shape(outline, fill, shadow)
-            if shadow and self._explains(shape):
-                return shape
-        return None
-
-    def _outlines(self, coverage: Floats, known: Mask) -> Iterator[Outline]:
-        """Outlines of the region, the simplest first. known: where the coverage can be told."""
-        filled = filled_of(self.region)
-        core, near = grown(filled, -1), grown(filled, MARGIN - 1)
-        # Things on the shape show where the fill does not: only opaque ones can lie there as pixels of their own.
-        solid = np.where(core & ((self.straight[..., 3] >= 1) | ~known), np.float32(1), coverage)
-        solid = np.where(near, np.where(known | core, solid, filled), np.float32(0)).astype(np.float32)
-        band = near & ~grown(filled, -MARGIN)
-        if not (solid > 0.5).any():
-            return
-        yield from (form for form in fitted(solid, band & (known | core)) if form.valid())
-        if self.may_trace:
-            shown = np.where(grown(filled, TIP - 1), np.where(known, coverage, filled), 0)
-            labels, _ = parts(shown > SEEN)
-            own = np.isin(labels, np.unique(labels[self.region]))  # not what else has the fill's colours nearby
-            outline = traced(np.asarray(shown * own, np.float32))
-            if outline and sum(map(len, outline.outlines)) <= MAX_POINTS:
-                yield outline
-
-    def _fill(self) -> Fill | None:
-        bare = float(self.below[self.region][:, 3].max()) == 0
-        if not bare and float(self.straight[self.region][:, 3].min()) < 1:
-            return None  # what shines through what cannot be told apart
-        if self.fill:
-            return self.fill
-        colors, alpha = self.straight[..., :3], self.straight[..., 3]
-        return fit_fill(colors, alpha, self.region) or fit_fill(colors, alpha, self._clearest())
-
-    def _clearest(self) -> Mask:
-        """The pixels of a thin region that stand out most: the others lie half beside it."""
-        contrast = np.abs(self.target - self.below).max(-1) * self.region
-        return contrast >= CLEAREST * contrast.max()
-
-    def _coverage(self, fill: Fill) -> tuple[Floats, Mask]:
-        """How much the fill covers of every pixel, and where a share of it over what is below gives the pixel."""
-        height, width = self.region.shape
-        colors = fill.colors(0, 0, height, width) * np.float32(fill.opacity)
-        alone = np.concatenate([colors, np.full((height, width, 1), fill.opacity, np.float32)], -1)
-        way = alone - np.float32(fill.opacity) * self.below
-        length = np.square(way).sum(-1)
-        share = ((self.target - self.below) * way).sum(-1) / np.maximum(length, 1e-6)
-        coverage = np.clip(share, 0, 1).astype(np.float32)
-        off = np.abs(self.target - self.below - coverage[..., None] * way).max(-1)
-        return coverage, (off <= SEEN) & (length > 1e-3)
-
-    def _coverage_over(self, fill: Fill, soft: Floats) -> tuple[Floats, Mask]:
-        """As _coverage(), over a shadow of one colour and any strength: least squares of two shares a pixel."""
-        height, width = self.region.shape
-        one = np.concatenate([fill.colors(0, 0, height, width), np.ones((height, width, 1), np.float32)], -1)
-        two = np.broadcast_to(np.array([*soft, 1], np.float32), one.shape)
-        a, b, c = (np.square(one).sum(-1), (one * two).sum(-1), np.square(two).sum(-1))
-        p, q = (self.target * one).sum(-1), (self.target * two).sum(-1)
-        room = np.maximum(a * c - b * b, 1e-6)
-        share, other = (p * c - q * b) / room, (q * a - p * b) / room
-        off = np.abs(self.target - share[..., None] * one - other[..., None] * two).max(-1)
-        return np.clip(share, 0, 1).astype(np.float32), (off <= SEEN) & (room > 1e-3)
-
-    def _can_stay(self, below: Floats) -> Mask:
-        """Where the layer can be had by pixels over a premultiplied picture: everywhere where it is opaque, and where
-        "over" solved for its upper side gives an alpha and colours that there are.
-        """
-        above = 1 - (1 - self.target[..., 3]) / np.maximum(1 - below[..., 3], 1e-6)
-        colors = self.target[..., :3] - (1 - above)[..., None] * below[..., :3]
-        there = (colors.min(-1) >= -MAX_ERROR) & (colors.max(-1) <= above + MAX_ERROR)
-        return (self.straight[..., 3] >= 1) | ((below[..., 3] < 1) & (above > 0) & there)
-
-    def _explains(self, shape: Shape) -> bool:
-        """Whether the drawn shape is the layer, but for opaque things on it that can stay pixels."""
-        height, width = self.region.shape
-        if shape.box().overlap(Box(0, 0, width, height)) != shape.box():
-            return False  # a form that fits what is seen of it here, and goes on where it was not looked at
-        result = self.below.copy()
-        paint(result, shape)
-        alpha = drawn(shape.outline, height, width)
-        touched = np.ones_like(self.region) if shape.shadow else grown(alpha > 0, 1)
-        difference = np.abs(result - self.target) * touched[..., None]
-        error = difference.max(-1)
-        things = missing(error, edges(shape, height, width)) & self._can_stay(result)
-        soft = (alpha == 0) & (self.straight[..., 3] > SEEN)
-        if shape.shadow and float(things[soft].mean()) > 1 - MIN_SHOWN:
-            return False
-        hidden = things & (alpha > 0) & (self.below[..., 3] > 0) & (np.abs(self.below - self.target).max(-1) <= SEEN)
-        if float(alpha[hidden].sum()) > MAX_HIDDEN * float(alpha.sum()):
-            return False
-        if float(alpha[~things].sum()) < MIN_SHOWN * float(alpha.sum()) or blots((error > BLOT) & ~things).any():
-            return False
-        box = Box(0, 0, width, height) if shape.shadow else shape.box()
-        return float(difference[~things].sum()) / 4 / max(1, box.width * box.height) <= MAX_ERROR

@@ -1,6 +1,6 @@
 """Recognises the simple shapes in a layer: what one would have drawn as a rectangle, an ellipse, a line or a freeform.
 
-Steps, for a layer cut to its content (1 to 4 are in shape_search.py):
+Steps, for a layer cut to its content (1 is in shape_search.py, 2 to 4 in shape_spots.py):
 
 1. `_regions`: connected pixels of one colour, or of a slow gradient, that no shape so far explains;
 2. `_coverage`: its fill (shape_fills.py), and how much of every pixel around it the fill covers: the share by which
@@ -26,7 +26,8 @@ from ..stack import Box
 from .shape_masks import blots, parts
 from .shape_outlines import Floats, Mask
 from .shape_painting import Shape, painted, premultiplied
-from .shape_search import BLOT, MARGIN, MAX_ERROR, Search, edges, missing
+from .shape_search import MIN_EXPLAINED, Search
+from .shape_spots import BLOT, MARGIN, MAX_ERROR, SEEN, edges, missing
 
 LETTER_GAP, LETTER_HEIGHTS = 0.35, (0.15, 2.0)
 """A form is part of a word when something left over is nearer than this share of its own height, and the form's height
@@ -57,12 +58,12 @@ def find_shapes(layer: Tensor) -> FoundShapes | None:
     pixels = np.pad(layer.detach().cpu().numpy().astype(np.float32), ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))
     search = Search(pixels)
     search.run()
-    shapes = without_letters(search.shapes, _Left.of(search.target, search.shapes).boxes())
+    shapes = without_letters(search.shapes, _Left.of(pixels, search.target, search.shapes).boxes())
     if not shapes:
         return None
-    left = _Left.of(search.target, shapes)
+    left = _Left.of(pixels, search.target, shapes)
     rest = left.rest()
-    if not left.right(rest):
+    if left.explained() < MIN_EXPLAINED or not left.right(rest):
         return None
     inner = None if rest is None else torch.from_numpy(rest[MARGIN:-MARGIN, MARGIN:-MARGIN].copy())
     return FoundShapes(tuple(shape.moved(-MARGIN, -MARGIN) for shape in shapes), inner)
@@ -70,14 +71,18 @@ def find_shapes(layer: Tensor) -> FoundShapes | None:
 
 @dataclass(frozen=True, eq=False)
 class _Left:
-    """What shapes leave of a layer. target, now: the layer and the shapes, premultiplied (h, w, 4). mask: differs."""
+    """What shapes leave of a layer. straight, target: the layer, (h, w, 4); now: the shapes; these two premultiplied.
 
+    mask: where they differ.
+    """
+
+    straight: Floats
     target: Floats
     now: Floats
     mask: Mask
 
     @classmethod
-    def of(cls, target: Floats, shapes: Sequence[Shape]) -> _Left:
+    def of(cls, straight: Floats, target: Floats, shapes: Sequence[Shape]) -> _Left:
         height, width = target.shape[:2]
         now = painted(shapes, height, width)
         differs = np.abs(target - now).max(-1)
@@ -85,22 +90,29 @@ class _Left:
         for shape in shapes:
             allowed = np.maximum(allowed, edges(shape, height, width))
         bare = (now[..., 3] == 0) & (allowed == 0)
-        return cls(target, now, (missing(differs, allowed) | bare) & (target[..., 3] > FAINT))
+        return cls(straight, target, now, (missing(differs, allowed) | bare) & (target[..., 3] > FAINT))
+
+    def explained(self) -> float:
+        """The share of the layer's visible pixels that the shapes show."""
+        visible = self.target[..., 3] > SEEN
+        return 1 - float((self.mask & visible).sum()) / max(1, int(visible.sum()))
 
     def boxes(self) -> list[Box]:
         """The boxes of its connected parts."""
         return [Box(x, y, x + width, y + height) for x, y, width, height, _ in parts(self.mask)[1][1:].tolist()]
 
     def rest(self) -> Floats | None:
-        """Straight pixels (h, w, 4) that give the layer over the shapes: "over" solved for its upper side."""
+        """Straight pixels (h, w, 4) that give the layer over the shapes: "over" solved for its upper side.
+
+        Clear ones have the layer's own colours: programs that scale a picture mix these into the pixels beside them.
+        """
         if not self.mask.any():
             return None
         above = 1 - (1 - self.target[..., 3]) / np.maximum(1 - self.now[..., 3], 1e-6)
-        alpha = np.where(self.target[..., 3] >= 1, 1, np.clip(above, 0, 1)) * self.mask
-        colors = (self.target[..., :3] - (1 - alpha)[..., None] * self.now[..., :3]) / np.maximum(alpha, 1e-6)[
-            ..., None
-        ]
-        return np.concatenate([np.clip(colors, 0, 1) * (alpha > 0)[..., None], alpha[..., None]], -1).astype(np.float32)
+        alpha = (np.where(self.target[..., 3] >= 1, 1, np.clip(above, 0, 1)) * self.mask)[..., None]
+        colors = (self.target[..., :3] - (1 - alpha) * self.now[..., :3]) / np.maximum(alpha, 1e-6)
+        colors = np.where(alpha > 0, np.clip(colors, 0, 1), self.straight[..., :3])
+        return np.concatenate([colors, alpha], -1).astype(np.float32)
 
     def right(self, rest: Floats | None) -> bool:
         """Whether the rest over the shapes is the layer: as near as each shape has to be, and nothing missing."""
@@ -119,12 +131,14 @@ def without_letters(shapes: Sequence[Shape], left: Sequence[Box]) -> list[Shape]
     """The shapes without those that stand beside things left over as letters do, which go with these, and without what
     was found on such a shape.
     """
-    kept, others = list(shapes), list(left)
+    kept, others = [(shape, shape.box()) for shape in shapes], list(left)
     # Letters have no shadow of their own that can be told from the others': what has one is a card, with specks beside.
-    while letters := [s for s in kept if not s.shadow and any(_in_a_word(s.box(), other) for other in others)]:
-        others = [shape.box() for shape in letters]
-        kept = [shape for shape in kept if not any(shape.box().overlap(other) == shape.box() for other in others)]
-    return kept
+    while letters := [
+        box for shape, box in kept if not shape.shadow and any(_in_a_word(box, other) for other in others)
+    ]:
+        others = letters
+        kept = [(shape, box) for shape, box in kept if not any(box.overlap(other) == box for other in others)]
+    return [shape for shape, _ in kept]
 
 
 def _in_a_word(box: Box, other: Box) -> bool:

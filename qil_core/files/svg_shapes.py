@@ -9,7 +9,7 @@ import math
 
 from .pptx_shapes import hex_of
 from .shape_fills import Fill, Shadow
-from .shape_outlines import Ellipse, Freeform, Rounded
+from .shape_outlines import Ellipse, Freeform, Outline, Rounded
 from .shape_painting import Shape
 from .svg_elements import Element, add
 
@@ -18,20 +18,22 @@ def add_shape(parent: Element, shape: Shape, identity: str, name: str) -> None:
     """Add a named shape to a group. identity: unique in the file; its gradient and its shadow are called by it."""
     if shape.shadow:
         _add_filter(parent, shape.shadow, f"{identity}-soft")
-        _add_element(parent, shape, hex_of(shape.shadow.color), shape.shadow.opacity).set(
+        _add_element(parent, shape.outline, hex_of(shape.shadow.color), shape.shadow.opacity).set(
             "style", f"filter:url(#{identity}-soft)"
         )
     paint = "#" + hex_of(shape.fill.color)
     if shape.fill.other is not None:
         _add_gradient(parent, shape.fill, f"{identity}-fill")
         paint = f"url(#{identity}-fill)"
-    element = _add_element(parent, shape, paint, shape.fill.opacity)
+    element = _add_element(parent, shape.within_stroke(0.5), paint, shape.fill.opacity)
+    if shape.stroke:
+        element.set("stroke", "#" + hex_of(shape.stroke.color))
+        element.set("stroke-width", f"{shape.stroke.width:.6g}")
     element.set("id", identity)
     add(element, "title", {}).text = name
 
 
-def _add_element(parent: Element, shape: Shape, paint: str, opacity: float) -> Element:
-    outline = shape.outline
+def _add_element(parent: Element, outline: Outline, paint: str, opacity: float) -> Element:
     paint = paint if paint.startswith(("#", "url")) else f"#{paint}"
     look: dict[str, str | float] = {"fill": paint}
     if opacity < 1:

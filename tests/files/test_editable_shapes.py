@@ -26,7 +26,7 @@ from qil_core.files.layered import PLAIN, Look
 from qil_core.files.registry import FORMATS
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded
-from qil_core.files.shape_painting import Shape, painted
+from qil_core.files.shape_painting import Shape, Stroke, painted
 from qil_core.stack import LayerStack, quantize
 
 WIDTH, HEIGHT, PIXEL = 160, 120, 9525
@@ -164,3 +164,29 @@ def _error(path: Path) -> float:
     error = float((seen - wanted()).abs().mean())
     print(f"mean error {error * 255:.2f}/255")
     return error
+
+
+def test_what_is_left_beside_the_shapes_of_a_layer_is_described_by_the_layers_name(tmp_path: Path) -> None:
+    card = _straight(Shape(Rounded(80, 60, 120, 90), Fill((0.2, 0.6, 0.3), 1.0)))
+    card[40:60, 50:80, :3] = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0))
+    pptx.write(LayerStack(quantize(card[None]), ("menu card",)), tmp_path / "a.pptx", PLAIN, SHAPES)
+    (group,) = [shape for shape in Presentation(str(tmp_path / "a.pptx")).slides[0].shapes if shape.name == "menu card"]
+    rest = group.shapes[-1]
+    assert (rest.name, rest._element.nvPicPr.cNvPr.get("descr")) == ("rest", "menu card")
+
+
+def test_a_line_around_a_shape_is_the_shapes_own_in_powerpoint_and_svg(tmp_path: Path) -> None:
+    card = Shape(Rounded(80, 60, 120, 90, 12), Fill((0.2, 0.6, 0.3), 1.0), stroke=Stroke((0.1, 0.1, 0.4), 6))
+    stack = LayerStack(quantize(_straight(card)[None]), ("card",))
+    pptx.write(stack, tmp_path / "a.pptx", PLAIN, SHAPES)
+    (shape,) = [one for one in Presentation(str(tmp_path / "a.pptx")).slides[0].shapes if one.name == "card"]
+    assert (shape.width / PIXEL, shape.height / PIXEL) == pytest.approx((114, 84), abs=0.2)  # the line's middle
+    assert shape.adjustments[0] == pytest.approx(9 / 84, abs=0.005)
+    assert shape.line.width / PIXEL == pytest.approx(6, abs=0.1)
+    assert str(shape.line.color.rgb) == "1A1A66"
+    svg.write(stack, tmp_path / "a.svg", PLAIN, SHAPES)
+    (element,) = ElementTree.parse(tmp_path / "a.svg").iter("{http://www.w3.org/2000/svg}rect")
+    assert element.get("stroke") == "#1A1A66"
+    assert [float(element.get(name, 0)) for name in ("stroke-width", "width", "rx")] == pytest.approx(
+        [6, 114, 9], abs=0.2
+    )

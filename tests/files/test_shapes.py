@@ -10,8 +10,8 @@ from torch import Tensor
 
 from qil_core.files.shape_fills import Fill, Shadow
 from qil_core.files.shape_outlines import Ellipse, Freeform, Rounded, drawn
-from qil_core.files.shape_painting import Shape, painted, premultiplied
-from qil_core.files.shape_search import MAX_ERROR
+from qil_core.files.shape_painting import Shape, Stroke, painted, premultiplied
+from qil_core.files.shape_spots import MAX_ERROR
 from qil_core.files.shapes import FoundShapes, find_shapes
 from qil_core.stack import Box, quantize
 
@@ -221,3 +221,90 @@ def test_every_shape_ends_where_its_layer_does() -> None:
     lines = [Shape(Rounded(20 + 12 * i, 60, 3, 70, 1.5), Fill(BLUE, 1.0)) for i in range(6)]
     result = found(layer(Shape(Rounded(60, 60, 110, 100), Fill(RED, 1.0)), *lines))
     assert all(shape.box().overlap(Box(0, 0, SIDE, SIDE)) == shape.box() for shape in result.shapes)
+
+
+def test_parts_of_one_colour_that_lie_in_several_parts_of_a_layer_are_no_error() -> None:
+    """Their hull begins over clear pixels, or over a smaller part, which does not hold it."""
+    pole = Shape(Rounded(105, 35, 10, 55), Fill(BLUE, 1.0))
+    boxes = ((60, 85, 100, 50), (50, 30, 20, 20))
+    pixels = layer(pole, *(Shape(Rounded(*box), Fill(RED, 1.0)) for box in boxes))
+    result = found(pixels)
+    assert [shape.outline.form for shape in result.shapes] == ["rectangle"] * 3
+    assert error(result, pixels) < MAX_ERROR
+
+
+def photograph(side: int) -> Tensor:
+    """Opaque pixels (side, side, 4) with even spots of all sizes, slow changes and grain, as photographs have."""
+    chance = np.random.default_rng(0)
+    scales = [(3, 0.06), (12, 0.3), (40, 0.9)]
+    fields = [weight * cv2.GaussianBlur(chance.normal(size=(side, side, 3)), (0, 0), s) * s for s, weight in scales]
+    colors = np.clip(0.5 + 0.3 * np.sum(fields, 0), 0, 1)
+    return quantize(torch.from_numpy(np.concatenate([colors, np.ones((side, side, 1))], -1).astype(np.float32)))
+
+
+def test_a_small_shape_on_a_photograph_leaves_it_a_picture() -> None:
+    pixels = photograph(240)
+    pixels[80:140, 60:160, :3] = torch.tensor(RED)
+    assert find_shapes(pixels) is None
+
+
+def test_faint_specks_on_an_even_ground_are_no_shapes_but_small_marks_are() -> None:
+    pixels = torch.ones(320, 320, 4) * torch.tensor([*RED, 1.0])
+    yy, xx = np.mgrid[:320, :320] + 0.5
+    for i, contrast in enumerate((14, 14, 14, 120)):
+        disc = torch.from_numpy(np.hypot(xx - 60 - 60 * i, yy - 160) < 4.5)
+        pixels[disc] += torch.tensor([-contrast / 255, 0, 0, 0])
+    result = found(quantize(pixels))
+    ground, mark = result.shapes
+    assert ground.outline.form == "rectangle"
+    assert mark.box() == Box(236, 156, 244, 164)
+    assert result.rest is not None
+    assert bool(result.rest[160, 60, 3] == 1)
+
+
+def test_clear_pixels_of_the_rest_have_the_colours_of_the_layer() -> None:
+    """A program that scales the picture mixes them into those beside them, where black would be a dark rim."""
+    pixels = layer(Shape(Rounded(60, 60, 100, 80), Fill(RED, 1.0)))
+    noise = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0))
+    pixels[50:70, 40:70, :3] = quantize(noise)
+    rest = found(pixels).rest
+    assert rest is not None
+    assert rest[48, 38].tolist() == pytest.approx([*RED, 0], abs=1 / 255)
+
+
+STROKED = [
+    Rounded(60, 60, 90, 70),
+    Rounded(60, 60, 90, 70, 14),
+    Rounded(60, 60, 80, 50, 9, 0.4),
+    Ellipse(60, 60, 90, 80),
+]
+
+
+@pytest.mark.parametrize(
+    ("outline", "width"),
+    [*((outline, width) for outline in STROKED for width in (3.4, 8)), (STROKED[0], 2), (STROKED[1], 2)],
+)
+def test_an_outline_with_an_even_line_around_it_is_one_shape(outline: Rounded | Ellipse, width: float) -> None:
+    pixels = layer(Shape(outline, Fill(RED, 1.0), stroke=Stroke(BLUE, width)))
+    result = found(pixels)
+    (shape,) = result.shapes
+    assert shape.outline.form == outline.form
+    assert shape.stroke is not None
+    assert shape.stroke.width == pytest.approx(width, abs=0.25)
+    assert shape.stroke.color == pytest.approx(BLUE, abs=1 / 255)
+    assert shape.fill.color == pytest.approx(RED, abs=1 / 255)
+    assert result.rest is None
+    assert error(result, pixels) < MAX_ERROR
+
+
+def test_a_card_with_a_line_around_it_on_a_panel_keeps_what_lies_on_it() -> None:
+    panel = Shape(Rounded(60, 60, 116, 110), Fill((0.9, 0.9, 0.8), 1.0))
+    dot = Shape(Ellipse(60, 60, 20, 20), Fill(BLUE, 1.0))
+    pixels = layer(panel, Shape(Rounded(60, 60, 70, 50, 8), Fill(RED, 1.0), stroke=Stroke(BLUE, 3)), dot)
+    result = found(pixels)
+    assert [(shape.outline.form, shape.stroke is None) for shape in result.shapes] == [
+        ("rectangle", True),
+        ("rounded rectangle", False),
+        ("ellipse", True),
+    ]
+    assert error(result, pixels) < MAX_ERROR
