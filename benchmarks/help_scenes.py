@@ -35,7 +35,7 @@ def node(class_type: str, title: str = "", **inputs: Any) -> dict[str, Any]:
 
 
 def taken_apart(picture: str = POSTER, layers: int = 8) -> Graph:
-    """"picture", "model" and "apart": a picture and its layers, by the built-in decomposer."""
+    """ "picture", "model" and "apart": a picture and its layers, by the built-in decomposer."""
     return {
         "picture": node("LoadImage", image=picture),
         "model": node("LoadLayeredModel", source="built-in (no weights)"),
@@ -68,7 +68,6 @@ def move_the_disc(page: Any) -> None:
     panel.wait("panel.scene")
     panel.drag((650, 560), (700, 180))
     page.wait_for_timeout(1500)  # what was dragged is drawn with all pixels once it rests
-
 
 
 PLANT = {"x": 620, "y": 546, "width": 290, "height": 358}
@@ -113,13 +112,13 @@ SCENES: dict[str, Scene] = {
         runs=False,
     ),
     "DecomposeToLayers": Scene(
-        taken_apart() | {"sheet": sheet("apart")}, (("picture", 260, 420), ("apart", 330, 0), ("sheet", 520, 880))
+        taken_apart() | {"sheet": sheet("apart")}, (("picture", 260, 420), ("apart", 330, 0), ("sheet", 520, 790))
     ),
     "SplitLayer": Scene(
         taken_apart(layers=3)
         | {"before": sheet("apart", "Before"), "after": sheet("node", "After")}
         | {"node": node("SplitLayer", model=("model", 0), **stack("apart"), index="1", count=4)},
-        (("before", 380, 640), ("node", 300, 0), ("after", 520, 880)),
+        (("before", 380, 640), ("node", 300, 0), ("after", 520, 790)),
     ),
     "MasksToLayers": Scene(boxed(), (("picture", 280, 460), ("box", 220, 0), ("node", 320, 0), ("sheet", 440, 460))),
     "TransformLayer": Scene(
@@ -130,20 +129,24 @@ SCENES: dict[str, Scene] = {
     ),
     "CompositeLayers": Scene(
         taken_apart() | {"sheet": sheet("apart")} | flat("apart"),
-        (("sheet", 500, 860), ("flat", 280, 0), ("see flat", 360, 520)),
+        (("sheet", 520, 790), ("flat", 280, 0), ("see flat", 360, 520)),
     ),
     "ExportPPTX": Scene(
         taken_apart() | {"sheet": sheet("apart"), "node": node("ExportPPTX", **stack("apart"))},
-        (("sheet", 500, 860), ("node", 380, 0)),
+        (("sheet", 520, 790), ("node", 380, 0)),
     ),
     "ExportLayers": Scene(
-        taken_apart() | {"sheet": sheet("apart"), "node": node("ExportLayers", **stack("apart"), format="PSD")},
-        (("sheet", 500, 860), ("node", 380, 0)),
+        taken_apart()
+        | {
+            "sheet": sheet("apart"),
+            "node": node("ExportLayers", **stack("apart"), format="PSD", filename_prefix="layers/layers"),
+        },
+        (("sheet", 520, 790), ("node", 380, 0)),
     ),
     "LayerEditor": Scene(
         taken_apart() | {"node": node("LayerEditor", **stack("apart"), original=("picture", 0))},
         (("node", 860, 780),),
         then=move_the_disc,
     ),
-    "PreviewLayers": Scene(taken_apart() | {"sheet": sheet("apart")}, (("sheet", 520, 880),)),
+    "PreviewLayers": Scene(taken_apart() | {"sheet": sheet("apart")}, (("sheet", 520, 790),)),
 }
