@@ -17,8 +17,8 @@ POSTER, PHOTOGRAPH = "layers_poster.jpg", "layers_photograph.jpg"
 class Scene:
     """A graph in API form, and the frame of its picture.
 
-    frame: the nodes that are shown, from left to right, each with its width and height in ComfyUI's units; a height of 0
-    leaves the node its own. runs: whether the graph is run first; else it is shown as it is set up. then: what a person
+    frame: the nodes that are shown, from left to right, each with its width and height in ComfyUI's units; a height of
+    0 leaves the node its own. runs: whether the graph is run first; else it is shown as it is set up. then: what one
     does in the browser before the picture is taken, with Playwright's page.
     """
 
@@ -70,8 +70,8 @@ def move_the_disc(page: Any) -> None:
     page.wait_for_timeout(1500)  # what was dragged is drawn with all pixels once it rests
 
 
-PLANT = {"x": 620, "y": 546, "width": 290, "height": 358}
-"""A box around the plant of the photograph, in its pixels."""
+ORANGE = {"x": 732, "y": 866, "width": 174, "height": 166}
+"""A box around the right orange of the photograph, in its pixels."""
 
 MODEL_FILES = {
     "source__transformer": "qwen_image_layered_bf16.safetensors",
@@ -84,7 +84,7 @@ FILES = (
     "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors",
     "vae/qwen_image_layered_vae.safetensors",
 )
-"""Files in ComfyUI's models folder that a node offers. They are empty: such a node is shown as it is set up, not run."""
+"""Files in ComfyUI's models folder that a node offers. They are empty: such a node is shown, not run."""
 
 
 def changed(class_type: str, **inputs: Any) -> Graph:
@@ -95,9 +95,9 @@ def changed(class_type: str, **inputs: Any) -> Graph:
 
 def boxed() -> Graph:
     """The photograph, and the layers of a box in it."""
-    layers = node("MasksToLayers", image=("picture", 0), boxes=("box", 0), names="plant")
+    layers = node("MasksToLayers", image=("picture", 0), boxes=("box", 0), names="orange")
     picture = node("LoadImage", image=PHOTOGRAPH)
-    return {"picture": picture, "box": node("PrimitiveBoundingBox", **PLANT), "node": layers, "sheet": sheet("node")}
+    return {"picture": picture, "box": node("PrimitiveBoundingBox", **ORANGE), "node": layers, "sheet": sheet("node")}
 
 
 BEFORE_AND_AFTER = (("see before", 300, 430), ("node", 330, 0), ("see after", 300, 430))
@@ -120,7 +120,7 @@ SCENES: dict[str, Scene] = {
         | {"node": node("SplitLayer", model=("model", 0), **stack("apart"), index="1", count=4)},
         (("before", 380, 640), ("node", 300, 0), ("after", 520, 790)),
     ),
-    "MasksToLayers": Scene(boxed(), (("picture", 280, 460), ("box", 220, 0), ("node", 320, 0), ("sheet", 440, 460))),
+    "MasksToLayers": Scene(boxed(), (("picture", 280, 460), ("box", 220, 0), ("node", 320, 0), ("sheet", 440, 740))),
     "TransformLayer": Scene(
         changed("TransformLayer", index="red circle", dx=40, dy=-400, scale_x=0.6, scale_y=0.6), BEFORE_AND_AFTER
     ),
