@@ -101,7 +101,7 @@ def offer(models: Path) -> None:
 
 
 def begin(page: Any) -> None:
-    """Waits for the workflow that ComfyUI begins with, which would come over ours, and clears the canvas of what is not a node."""
+    """Waits for the workflow that ComfyUI begins with, which would come over ours, and clears the canvas."""
     from editor_panel import LOADED
 
     page.wait_for_function(LOADED)

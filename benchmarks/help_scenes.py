@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 Graph = dict[str, dict[str, Any]]
-Link = tuple[str, int]
 
 POSTER, PHOTOGRAPH = "layers_poster.jpg", "layers_photograph.jpg"
 """The pictures that come with the package: in ComfyUI's input folder as soon as it is loaded."""
@@ -43,7 +42,7 @@ def taken_apart(picture: str = POSTER, layers: int = 8) -> Graph:
     }
 
 
-def stack(key: str) -> dict[str, Link]:
+def stack(key: str) -> dict[str, Any]:
     """The links to a node's layers and names."""
     return {"layers": (key, 0), "names": (key, 1)}
 
@@ -70,10 +69,10 @@ def move_the_disc(page: Any) -> None:
     page.wait_for_timeout(1500)  # what was dragged is drawn with all pixels once it rests
 
 
-ORANGE = {"x": 732, "y": 866, "width": 174, "height": 166}
+ORANGE: dict[str, Any] = {"x": 732, "y": 866, "width": 174, "height": 166}
 """A box around the right orange of the photograph, in its pixels."""
 
-MODEL_FILES = {
+MODEL_FILES: dict[str, Any] = {
     "source__transformer": "qwen_image_layered_bf16.safetensors",
     "source__text_encoder": "qwen_2.5_vl_7b_fp8_scaled.safetensors",
     "source__vae": "qwen_image_layered_vae.safetensors",
