@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+HELP = ROOT / "web" / "docs"
+
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|(?:src|href)=\"([^\"]+)\"")
 FENCE = re.compile(r"^( *)(```+|~~~+).*?^\1\2[^\S\n]*$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
@@ -53,9 +55,14 @@ def broken(path: Path) -> list[str]:
     return [target for target in targets if not ELSEWHERE.match(target) and not leads_somewhere(path, unquote(target))]
 
 
+def base(path: Path) -> Path:
+    """The folder that a page's targets are relative to: ComfyUI reads help pages as if all lay in web/docs."""
+    return HELP if path.parent.parent == HELP else path.parent
+
+
 def leads_somewhere(path: Path, target: str) -> bool:
     name, _, anchor = target.partition("#")
-    to = (path.parent / name).resolve() if name else path
+    to = (base(path) / name).resolve() if name else path
     if not to.exists():
         return False
     return not anchor or to.suffix != ".md" or anchor in anchors(to.read_text(encoding="utf-8"))
