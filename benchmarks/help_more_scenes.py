@@ -6,7 +6,7 @@ from typing import Any
 
 from .help_scenes import POSTER, Graph, Scene, node, sheet, stack, taken_apart
 
-ORDER = "background, discs = yellow circle + red circle, title = Afterglow"
+ORDER = "background, discs = yellow circle + red circle, title = text"
 
 TRUE_LAYERS = "background, yellow circle, red circle, white rectangle"
 
@@ -18,6 +18,12 @@ EDIT_FILES = {
     "text_encoder": "qwen_2.5_vl_7b_fp8_scaled.safetensors",
     "vae": "qwen_image_vae.safetensors",
 }
+
+FILES = (
+    "diffusion_models/qwen_image_edit_2511_bf16.safetensors",
+    "vae/qwen_image_vae.safetensors",
+)
+"""Files in ComfyUI's models folder that nodes offer, beside those of help_scenes."""
 
 SAVED = "help/poster_00001_.psd"
 """What Export Layers writes at its first run with the prefix help/poster."""
@@ -133,8 +139,8 @@ def restored() -> Graph:
 
 
 SCENES: dict[str, Scene] = {
-    "ArrangeLayers": Scene(arranged(), (("before", 400, 500), ("arranged", 380, 0), ("after", 400, 500))),
-    "DocumentToLayers": Scene(documented(), (("again", 330, 0), ("after", 520, 460))),
+    "ArrangeLayers": Scene(arranged(), (("before", 400, 680), ("arranged", 380, 0), ("after", 400, 470))),
+    "DocumentToLayers": Scene(documented(), (("again", 330, 0), ("after", 520, 790))),
     "EditImage": Scene(
         {
             "picture": node("LoadImage", image=POSTER),
@@ -159,16 +165,16 @@ SCENES: dict[str, Scene] = {
                 **asked(DEEP_BLUE),
             ),
         },
-        (("sheet", 420, 520), ("model", 400, 0), ("edit", 420, 0)),
+        (("sheet", 420, 710), ("model", 400, 0), ("edit", 420, 0)),
     ),
-    "LayersToDocument": Scene(documented(), (("before", 420, 400), ("document", 260, 0), ("again", 260, 0))),
-    "LayerScore": Scene(scored(), (("see true", 360, 460), ("see found", 360, 460), ("score", 420, 300))),
+    "LayersToDocument": Scene(documented(), (("before", 420, 690), ("document", 260, 0), ("again", 260, 0))),
+    "LayerScore": Scene(scored(), (("see true", 360, 490), ("see found", 360, 490), ("score", 440, 420))),
     "LoadEditModel": Scene(
         {"files": edit_model(), "studio": studio()}, (("files", 460, 0), ("studio", 420, 0)), runs=False
     ),
-    "LoadLayers": Scene(saved(), (("load", 360, 0), ("sheet", 520, 560)), then=load_saved),
+    "LoadLayers": Scene(saved(), (("load", 360, 0), ("sheet", 520, 790)), then=load_saved),
     "NativeLayeredModel": Scene(
         native(), (("model", 320, 0), ("clip", 320, 0), ("vae", 320, 0), ("native", 400, 0)), runs=False
     ),
-    "RestoreLayers": Scene(restored(), (("restored", 480, 560), ("sheet", 420, 560), ("report", 360, 300))),
+    "RestoreLayers": Scene(restored(), (("restored", 480, 560), ("sheet", 420, 710), ("report", 360, 300))),
 }

@@ -16,9 +16,10 @@ from typing import Any
 
 from PIL import Image
 
+from .help_more_scenes import FILES as MORE_FILES
 from .help_more_scenes import SCENES as MORE
+from .help_scenes import FILES, Scene
 from .help_scenes import SCENES as FIRST
-from .help_scenes import Scene
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "web" / "docs" / "pictures"
@@ -61,9 +62,9 @@ LAY_OUT = """([frame, gap, margin, title]) => {
   const box = app.canvas.canvas.getBoundingClientRect();
   return [box.x + 90, box.y + 110, width * view.scale, height * view.scale];
 }"""
-LINKS = "(on) => app.ui.settings.setSettingValueAsync('Comfy.LinkRenderMode', on)"
-NO_LINKS = 3
-"""ComfyUI's link mode "Hidden": links to nodes outside the frame would cross it."""
+SETTING = "([key, value]) => app.extensionManager.setting.set(key, value)"
+NO_BADGE = ["Comfy.NodeBadge.NodeSourceBadgeMode", "None"]
+"""The name of the folder in custom_nodes is each user's own."""
 
 
 def main() -> None:
@@ -77,6 +78,7 @@ def main() -> None:
     if checkout is None:
         sys.exit(f"No ComfyUI in {PLACES}.")
     with tempfile.TemporaryDirectory() as folder, running(checkout, Path(folder) / "base") as server:
+        offer(server.base / "models")
         with front_end(server) as page:
             page.set_viewport_size(WINDOW)
             page.set_default_timeout(PATIENCE_MS)
@@ -92,12 +94,19 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def offer(models: Path) -> None:
+    """Puts FILES where the nodes look for them, before the page asks what there is."""
+    for file in FILES + MORE_FILES:
+        (models / file).parent.mkdir(parents=True, exist_ok=True)
+        (models / file).touch()
+
+
 def begin(page: Any) -> None:
-    """Waits for the workflow that ComfyUI begins with, which would come over ours, and hides the links."""
+    """Waits for the workflow that ComfyUI begins with, which would come over ours, and takes off the badges."""
     from editor_panel import LOADED
 
     page.wait_for_function(LOADED)
-    page.evaluate(LINKS, NO_LINKS)
+    page.evaluate(SETTING, NO_BADGE)
 
 
 def shot(page: Any, scene: Scene) -> bytes:
