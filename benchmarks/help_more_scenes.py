@@ -81,11 +81,11 @@ def scored() -> Graph:
     """Layers are flattened and taken apart again; what comes out is measured against those that went in."""
     return taken_apart() | {
         "true": node("ArrangeLayers", **stack("apart"), order=TRUE_LAYERS),
-        "see true": sheet("true", "True layers"),
         "flat": node("CompositeLayers", layers=("true", 0)),
         "found": node("DecomposeToLayers", model=("model", 0), image=("flat", 0), layers=4),
         "see found": sheet("found", "Layers to judge"),
         "score": node("LayerScore", layers=("found", 0), truth=("true", 0), merges=0),
+        "report": node("PreviewAny", "Report", source=("score", 0)),
     }
 
 
@@ -133,13 +133,12 @@ def restored() -> Graph:
     return apart | {
         "half": half,
         "restored": restore,
-        "sheet": sheet("restored", "Restored layers"),
         "report": node("PreviewAny", "Report", source=("restored", 3)),
     }
 
 
 SCENES: dict[str, Scene] = {
-    "ArrangeLayers": Scene(arranged(), (("before", 400, 680), ("arranged", 380, 0), ("after", 400, 470))),
+    "ArrangeLayers": Scene(arranged(), (("before", 520, 790), ("arranged", 470, 0), ("after", 400, 690))),
     "DocumentToLayers": Scene(documented(), (("again", 330, 0), ("after", 520, 790))),
     "EditImage": Scene(
         {
@@ -153,7 +152,6 @@ SCENES: dict[str, Scene] = {
     "EditLayer": Scene(
         taken_apart()
         | {
-            "sheet": sheet("apart"),
             "model": edit_model(),
             "edit": node(
                 "EditLayer",
@@ -165,10 +163,11 @@ SCENES: dict[str, Scene] = {
                 **asked(DEEP_BLUE),
             ),
         },
-        (("sheet", 420, 710), ("model", 400, 0), ("edit", 420, 0)),
+        (("apart", 330, 0), ("model", 420, 0), ("edit", 420, 0)),
+        runs=False,
     ),
-    "LayersToDocument": Scene(documented(), (("before", 420, 690), ("document", 260, 0), ("again", 260, 0))),
-    "LayerScore": Scene(scored(), (("see true", 360, 490), ("see found", 360, 490), ("score", 440, 420))),
+    "LayersToDocument": Scene(documented(), (("before", 520, 790), ("document", 260, 0), ("again", 260, 0))),
+    "LayerScore": Scene(scored(), (("see found", 520, 620), ("score", 280, 0), ("report", 460, 330))),
     "LoadEditModel": Scene(
         {"files": edit_model(), "studio": studio()}, (("files", 460, 0), ("studio", 420, 0)), runs=False
     ),
@@ -176,5 +175,5 @@ SCENES: dict[str, Scene] = {
     "NativeLayeredModel": Scene(
         native(), (("model", 320, 0), ("clip", 320, 0), ("vae", 320, 0), ("native", 400, 0)), runs=False
     ),
-    "RestoreLayers": Scene(restored(), (("restored", 480, 560), ("sheet", 420, 710), ("report", 360, 300))),
+    "RestoreLayers": Scene(restored(), (("restored", 560, 700), ("report", 440, 260))),
 }
