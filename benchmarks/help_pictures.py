@@ -63,8 +63,8 @@ LAY_OUT = """([frame, gap, margin, title]) => {
   return [box.x + 90, box.y + 110, width * view.scale, height * view.scale];
 }"""
 SETTING = "([key, value]) => app.extensionManager.setting.set(key, value)"
-NO_BADGE = ["Comfy.NodeBadge.NodeSourceBadgeMode", "None"]
-"""The name of the folder in custom_nodes is each user's own."""
+SETTINGS = (("Comfy.NodeBadge.NodeSourceBadgeMode", "None"), ("Comfy.Minimap.Visible", False))
+"""The badge names the folder in custom_nodes, which is each user's own; the map would lie over the nodes."""
 
 
 def main() -> None:
@@ -102,11 +102,12 @@ def offer(models: Path) -> None:
 
 
 def begin(page: Any) -> None:
-    """Waits for the workflow that ComfyUI begins with, which would come over ours, and takes off the badges."""
+    """Waits for the workflow that ComfyUI begins with, which would come over ours, and clears the canvas of what is not a node."""
     from editor_panel import LOADED
 
     page.wait_for_function(LOADED)
-    page.evaluate(SETTING, NO_BADGE)
+    for setting in SETTINGS:
+        page.evaluate(SETTING, setting)
 
 
 def shot(page: Any, scene: Scene) -> bytes:

@@ -120,7 +120,7 @@ SCENES: dict[str, Scene] = {
         | {"node": node("SplitLayer", model=("model", 0), **stack("apart"), index="1", count=4)},
         (("before", 380, 640), ("node", 300, 0), ("after", 520, 790)),
     ),
-    "MasksToLayers": Scene(boxed(), (("picture", 280, 460), ("box", 220, 0), ("node", 320, 0), ("sheet", 440, 740))),
+    "MasksToLayers": Scene(boxed(), (("picture", 280, 460), ("box", 220, 0), ("node", 320, 0), ("sheet", 440, 660))),
     "TransformLayer": Scene(
         changed("TransformLayer", index="red circle", dx=40, dy=-400, scale_x=0.6, scale_y=0.6), BEFORE_AND_AFTER
     ),

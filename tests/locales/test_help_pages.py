@@ -40,8 +40,8 @@ PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)]+)\)")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)]+)\)")
 CODE = re.compile(r"`([^`]+)`")
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![A-Za-z])")
-NOTE = re.compile(r"\s*[(（].*$")
-LISTED = re.compile(r"\s*[,，、]\s*")
+NOTE = re.compile("\\s*[(\uff08].*$")
+LISTED = re.compile("\\s*[,\uff0c\u3001]\\s*")
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ def choices_of(name: str, language: str) -> Iterator[tuple[str, str]]:
             yield choice, shown(name, f"{path}={choice}", choice, language)
 
 
+def labels_of(name: str, language: str) -> dict[str, str]:
+    """The labels of a node's inputs in a language, by their dotted ids."""
+    inputs = nodes()[name]["inputs"]
+    return {path: shown(name, f"inputs.{path}.name", item["name"], language) for path, item in inputs.items()}
+
+
 @pytest.mark.parametrize(("name", "language"), PAGES)
 def test_a_page_has_the_node_s_title_and_all_parts_in_order(name: str, language: str) -> None:
     (level, title), *others = page(name, language).headings
@@ -131,13 +137,12 @@ def test_every_page_belongs_to_a_node() -> None:
 
 @pytest.mark.parametrize(("name", "language"), PAGES)
 def test_a_page_names_every_input_by_its_label(name: str, language: str) -> None:
-    """Inputs of a choice stand in the table or in the text; all others have a row."""
-    inputs = nodes()[name]["inputs"]
-    labels = {path: shown(name, f"inputs.{path}.name", item["name"], language) for path, item in inputs.items()}
+    """Inputs of a choice stand in the table or in the text; all others have a row. No row is of another thing."""
+    labels = labels_of(name, language)
     heading = HEADINGS[language][0]
     cells = page(name, language).rows(heading)
     rows = [label for cell in cells for label in LISTED.split(_without_note(cell, labels.values()))]
-    assert set(rows) <= set(labels.values())
+    assert set(rows) <= {label for each in NODES for label in labels_of(each, language).values()}
     assert not [label for path, label in labels.items() if "." not in path and label not in rows]
     assert not [label for label in labels.values() if label not in page(name, language).part(heading)]
 
