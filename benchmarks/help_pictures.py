@@ -16,6 +16,7 @@ from typing import Any
 
 from PIL import Image
 
+from .help_more_scenes import FILES as MORE_FILES
 from .help_more_scenes import SCENES as MORE
 from .help_scenes import FILES, Scene
 from .help_scenes import SCENES as FIRST
@@ -95,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 def offer(models: Path) -> None:
     """Puts FILES where the nodes look for them, before the page asks what there is."""
-    for file in FILES:
+    for file in FILES + MORE_FILES:
         (models / file).parent.mkdir(parents=True, exist_ok=True)
         (models / file).touch()
 
