@@ -3,8 +3,11 @@
 python docs/pictures/cover.py photograph.png workflows/pictures/layers_photograph.jpg
 python docs/pictures/cover.py photograph.png workflows/pictures/layers_photograph.jpg docs/pictures/things
 
-With a folder as third argument it also writes the masks of the two lines there, beside those of the things that
-still_life.py renders: white where the words are.
+With a folder as third argument it also writes title.png there, white where the words are: a mask beside those of the
+things, which `still_life.py photograph.png --things` renders. README.md's moving picture is made from them
+(benchmarks/apart.py), and so are its layers by
+
+qil decompose workflows/pictures/layers_photograph.jpg --masks "docs/pictures/things/*.png" -o out
 """
 
 from __future__ import annotations
@@ -13,36 +16,37 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 SCALE = 4
 """Words are drawn so many times larger and averaged, for smooth edges."""
 
 
 class Line(NamedTuple):
-    """A line of words: the height of its middle and of its letters in pixels, and the name of its mask."""
+    """A line of words: y is its middle, height that of its letters, both in pixels."""
 
     y: int
     height: int
     words: str
     color: tuple[int, int, int]
-    name: str
 
 
 LINES = (
-    Line(232, 132, "Slow mornings", (26, 58, 66), "title"),
-    Line(338, 41, "coffee, fruit and a good book", (202, 84, 60), "subtitle"),
+    Line(232, 132, "Slow mornings", (26, 58, 66)),
+    Line(338, 41, "coffee, fruit and a good book", (202, 84, 60)),
 )
 
 
 def main(photograph: str, path: str, masks: str = "") -> None:
     with Image.open(photograph) as opened:
         cover = opened.convert("RGB")
+    title = Image.new("L", cover.size, 0)
     for line in LINES:
         mask = drawn(line, cover.size)
         cover.paste(line.color, mask=mask)
-        if masks:
-            mask.save(Path(masks, f"{line.name}.png"), optimize=True)
+        title = ImageChops.lighter(title, mask)
+    if masks:
+        title.save(Path(masks, "title.png"), optimize=True)
     cover.save(path, quality=92, subsampling=0, optimize=True)
 
 
