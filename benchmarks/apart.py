@@ -1,7 +1,7 @@
 """The moving picture at the top of README.md: the example photograph pulled apart, two layers changed, put together.
 
-1. `Scene`: the photograph's layers, made from the masks in docs/pictures/things, as `qil decompose --masks` does; the mug
-   recoloured and the title moved.
+1. `Scene`: the photograph's layers, made from the masks in docs/pictures/things, as `qil decompose --masks` does; the
+   mug recoloured and the title moved.
 2. `frames`: sheets that slide apart, the change, and sheets that slide together (`_sheet`, an affine map each).
 3. `write_animation` and `write_banner`: an animated WebP for the page, and a still one of 21:9 for the registry.
 """
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from qil_core.composite import composite
