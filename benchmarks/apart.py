@@ -1,6 +1,7 @@
-"""The moving picture at the top of README.md: the example poster pulled apart, one layer changed, put together again.
+"""The moving picture at the top of README.md: the example photograph pulled apart, two layers changed, put together.
 
-1. `Scene`: the poster's layers, as the built-in decomposer finds them, and one of them moved and recoloured.
+1. `Scene`: the photograph's layers, made from the masks in docs/pictures/things, as `qil decompose --masks` does; the
+   mug recoloured and the title moved.
 2. `frames`: sheets that slide apart, the change, and sheets that slide together (`_sheet`, an affine map each).
 3. `write_animation` and `write_banner`: an animated WebP for the page, and a still one of 21:9 for the registry.
 """
@@ -13,17 +14,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from qil_core.composite import composite
 from qil_core.decompose import Request
-from qil_core.decompose.builtin import Builtin
+from qil_core.decompose.masks import Masks
 from qil_core.decompose.run import decompose
-from qil_core.example import draw_poster
+from qil_core.files.picture import load_picture
 from qil_core.recolor import Colorize, recolor
 from qil_core.stack import LayerStack, to_bytes
 from qil_core.transform import Placement, transform
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOGRAPH = ROOT / "workflows" / "pictures" / "layers_photograph.jpg"
+THINGS = ROOT / "docs" / "pictures" / "things"
+"""Masks of what the photograph shows: NAME.png."""
+
+LAYERS = ("books", "mug", "plant", "oranges", "title")
+"""The names of its layers above the background, bottom first. The mug and the plant touch nowhere: in this order their
+sheets do not cover each other's things."""
 
 SIZE = (960, 600)
 """Pixels of the animation, width and height."""
@@ -37,17 +46,16 @@ FRAME_MS, HOLD_MS = 60, 1400
 """How long a moving frame and a still one are shown, in milliseconds."""
 
 QUALITY = 80
-"""Of WebP's coding, 0 to 100: text stays crisp, and the animation has 1.0 MB of the 1.5 MB that a page may wait for."""
+"""Of WebP's coding, 0 to 100: text stays crisp, and the animation has 1.3 MB of the 1.5 MB that a page may wait for."""
 
 MOVING = 16
 """Frames of a movement."""
 
-LAYERS = 6
-CHANGED = 1
-"""The layer that is moved and recoloured: the poster's large disc."""
+MUG = Colorize((0.9, 0.62, 0.1), mean_lightness=0.62)
+"""The mug's new colour: mustard. The lightness is the mug's own mean, so that light and shade stay."""
 
-MOVE, COLOR = (190.0, -150.0), (0.72, 0.80, 1.0)
-"""How far, in pixels of the poster, and to which colour."""
+TITLE_PX = (0.0, -100.0)
+"""How far the title is moved, in pixels of the photograph."""
 
 BANNER = (1260, 540)
 """Pixels of the registry's banner, width and height: 21:9."""
@@ -57,7 +65,7 @@ CLAIM = "Pictures taken apart,\nedited layer by layer,\nput back exactly."
 FLAT_HEIGHT = 480
 """Height of the whole picture in a frame, in pixels."""
 
-SHEAR, NARROW = 0.30, 0.52
+SHEAR, NARROW = 0.24, 0.60
 """A sheet seen from the side: its far edge rises by so much of its width, and it is so much narrower."""
 
 
@@ -72,23 +80,26 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """Layers of the example poster at its full size, before and after one of them is changed."""
+    """Layers of a picture, before and after one of them is recoloured and another one moved: their names."""
 
     stack: LayerStack
+    recolored: str = "mug"
+    moved: str = "title"
 
     @classmethod
     def made(cls) -> Scene:
-        """Drawn, and taken apart without weights."""
-        picture = torch.from_numpy(np.array(draw_poster())).float().div_(255)
-        return cls(decompose(Builtin(), picture, Request(layers=LAYERS))[0])
+        """The example photograph, taken apart without a model."""
+        masks = [np.asarray(Image.open(THINGS / f"{name}.png"), np.float32) / 255 for name in LAYERS]
+        things = Masks(masks, LAYERS, is_ordered=True)
+        return cls(decompose(things, load_picture(PHOTOGRAPH), Request())[0])
 
     def at(self, share: float) -> LayerStack:
-        """The layers with so much of the change, 0 to 1."""
+        """The layers with so much of both changes, 0 to 1."""
         if share == 0:
             return self.stack
-        change = Colorize(COLOR, mean_lightness=0.85)
-        moved = transform(self.stack, CHANGED, Placement(dx=share * MOVE[0], dy=share * MOVE[1]))
-        return recolor(moved, CHANGED, change, share)
+        recolored, moved = (self.stack.names.index(name) for name in (self.recolored, self.moved))
+        placed = transform(self.stack, moved, Placement(dx=share * TITLE_PX[0], dy=share * TITLE_PX[1]))
+        return recolor(placed, recolored, MUG, share)
 
 
 def pictures(stack: LayerStack, height: int) -> list[Image.Image]:
@@ -161,7 +172,7 @@ def frames(scene: Scene) -> Iterator[tuple[Image.Image, int]]:
     for share in _eased(MOVING):
         yield frame(before, share, "its layers" if share == 1 else ""), HOLD_MS if share == 1 else FRAME_MS
     for share in _eased(MOVING):
-        yield frame(scene.at(share), 1, "one layer moved and recoloured"), HOLD_MS if share == 1 else FRAME_MS
+        yield frame(scene.at(share), 1, "one layer recoloured, one moved"), HOLD_MS if share == 1 else FRAME_MS
     for share in _eased(MOVING):
         yield frame(after, 1 - share, ""), FRAME_MS
     yield frame(after, 0, "put together again: all else keeps its bits"), 2 * HOLD_MS

@@ -1,7 +1,8 @@
 """`python -m benchmarks.site_pictures [NAME]`: draws the documentation's pictures into docs/, all or one of them.
 
-They are made by the package itself, from the example poster, which is drawn here, and from one photograph: the rocket
-of `skimage.data` (SpaceX, released into the public domain), which needs `pip install scikit-image`.
+They are made by the package itself, from the example poster, which is drawn here, from the example photograph, which
+docs/pictures/still_life.py renders, and from one photograph: the rocket of `skimage.data` (SpaceX, released into the
+public domain), which needs `pip install scikit-image`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ linear, soft edges stay soft, as a good editor leaves them."""
 
 LIFT_PX = 90
 """How far it is lifted."""
+
+LAYERS = 6
+"""Of the example poster."""
 
 SMALL_SIDE = 320
 """Longer side, in pixels, of the layers that are brought back to the poster's size."""
@@ -120,7 +124,7 @@ def restoring() -> None:
     picture = torch.from_numpy(np.array(draw_poster().convert("RGBA"))).float().div_(255)
     height, width = picture.shape[0] * SMALL_SIDE // picture.shape[0], picture.shape[1] * SMALL_SIDE // picture.shape[0]
     small = scaled(picture, height, width, "bilinear").clamp(0, 1)
-    stack, _ = decompose(Builtin(), small, Request(layers=apart.LAYERS))
+    stack, _ = decompose(Builtin(), small, Request(layers=LAYERS))
     restored = restore(LayerStack.from_image(stack.pixels), picture).pixels
     edge = min(range(1, len(stack)), key=lambda i: abs(float(_piece(restored[i])[..., 3].mean()) - 0.5))
     enlarged = scaled(stack.pixels[edge], *picture.shape[:2]).clamp(0, 1)
@@ -155,7 +159,9 @@ def decomposer() -> None:
 
 def demo() -> None:
     """What `make demo` shows of its layers."""
-    contact_sheet(apart.Scene.made().stack).save(FIGURES / "demo.png", optimize=True)
+    picture = torch.from_numpy(np.array(draw_poster())).float().div_(255)
+    stack, _ = decompose(Builtin(), picture, Request(layers=LAYERS))
+    contact_sheet(stack).save(FIGURES / "demo.png", optimize=True)
 
 
 PICTURES = {

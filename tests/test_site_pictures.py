@@ -22,7 +22,7 @@ def scene() -> apart.Scene:
     pixels[0] = torch.tensor([0.0, 0.0, 1.0, 1.0])
     pixels[1, 30:50, 20:40] = torch.tensor([1.0, 0.8, 0.2, 1.0])
     pixels[2, :10, :10] = torch.tensor([1.0, 0.0, 0.0, 1.0])
-    return apart.Scene(LayerStack(pixels, ("ground", "square", "corner")))
+    return apart.Scene(LayerStack(pixels, ("ground", "square", "corner")), recolored="corner", moved="square")
 
 
 def middle(frame: Image.Image) -> tuple[int, ...]:
@@ -37,8 +37,16 @@ def test_the_first_frame_shows_the_picture_and_the_last_one_the_change(scene: ap
 
 def test_what_is_not_changed_keeps_its_bits(scene: apart.Scene) -> None:
     changed = scene.at(0.5)
-    assert torch.equal(changed.pixels[0], scene.stack.pixels[0])
-    assert torch.equal(changed.pixels[2], scene.stack.pixels[2])
+    same = [torch.equal(*layers) for layers in zip(changed.pixels, scene.stack.pixels, strict=True)]
+    assert same == [True, False, False]
+
+
+def test_the_photograph_has_a_mask_of_its_own_size_for_every_layer() -> None:
+    with Image.open(apart.PHOTOGRAPH) as photograph:
+        size = photograph.size
+    masks = {file.stem: Image.open(file) for file in apart.THINGS.glob("*.png")}
+    assert masks.keys() == set(apart.LAYERS)
+    assert {(mask.mode, mask.size) for mask in masks.values()} == {("L", size)}
 
 
 def test_sheets_lie_on_each_other_and_then_side_by_side_within_the_frame() -> None:
