@@ -89,7 +89,7 @@ class Scene:
     @classmethod
     def made(cls) -> Scene:
         """The example photograph, taken apart without a model."""
-        masks = [np.asarray(Image.open(THINGS / f"{name}.png"), np.float32) / 255 for name in LAYERS]
+        masks = [np.asarray(Image.open(THINGS / f"{name}.png")).astype(np.float32) / np.float32(255) for name in LAYERS]
         things = Masks(masks, LAYERS, is_ordered=True)
         return cls(decompose(things, load_picture(PHOTOGRAPH), Request())[0])
 

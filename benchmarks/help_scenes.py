@@ -27,7 +27,7 @@ class Scene:
     then: Callable[[Any], None] | None = None
 
 
-def node(class_type: str, title: str = "", **inputs: Any) -> dict[str, Any]:
+def node(class_type: str, title: str = "", /, **inputs: Any) -> dict[str, Any]:
     """A node in API form; a tuple is a link, and a dot in an input's name is written as two underscores."""
     values = {name.replace("__", "."): list(v) if isinstance(v, tuple) else v for name, v in inputs.items()}
     return {"class_type": class_type, "inputs": values} | ({"_meta": {"title": title}} if title else {})

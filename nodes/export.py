@@ -235,7 +235,7 @@ class ExportLayers(Node):
         look = with_modes(look, modes_for(modes or "", len(stack)), len(stack))
         (chosen,) = (one for one in FORMATS.values() if one.name == format["format"])
         path, saved = host.output_path(filename_prefix, chosen.suffix(stack), stack.width, stack.height)
-        ways = {name: format.get(name) or PICTURES for name in ("text", "shapes")}
-        chosen.write(stack, path, look, Options(format.get("dpi"), **ways), host.progress())
+        text, shapes = (format.get(name) or PICTURES for name in ("text", "shapes"))
+        chosen.write(stack, path, look, Options(format.get("dpi"), text=text, shapes=shapes), host.progress())
         shown = ui.PreviewImage(Layered(stack, look).composite()[None]).as_dict()
         return io.NodeOutput(str(path), ui={**shown, "files": [saved] if chosen.suffixes else []})
