@@ -161,9 +161,14 @@ def is_there(picture: dict[str, Any] | None) -> bool:
     return (Path(folder_paths.get_temp_directory()) / picture["subfolder"] / picture["filename"]).is_file()
 
 
+def input_folder() -> Path:
+    """Where ComfyUI looks for the files that a graph opens."""
+    return Path(folder_paths.get_input_directory())
+
+
 def input_files(suffixes: tuple[str, ...]) -> list[str]:
     """Files of the input folder and its sub-folders by their endings, sorted; one entry that says so without any."""
-    folder = Path(folder_paths.get_input_directory())
+    folder = input_folder()
     found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in found) or [f"{NOTHING} input)"]
 
@@ -172,7 +177,7 @@ def input_path(name: str) -> Path:
     """A file or folder of the input folder, or as "x [output]" of another; QilError when it is not there."""
     check_path("The file", name)
     text, other = folder_paths.annotated_filepath(name.strip())
-    folder = Path(other or folder_paths.get_input_directory()).resolve()
+    folder = Path(other or input_folder()).resolve()
     path = folder / text
     if not text or not path.resolve().is_relative_to(folder):
         raise QilError(f"{quoted(name)} leaves ComfyUI's folder {folder.name}: upload the file with the node's button.")

@@ -6,10 +6,9 @@ import logging
 import shutil
 from pathlib import Path
 
-import folder_paths
-
 from ..qil_core.errors import QilError
 from ..qil_core.files.atomic import atomic_path
+from . import host
 
 SHIPPED = Path(__file__).parent.parent / "workflows" / "pictures"
 
@@ -19,7 +18,7 @@ def put_examples() -> None:
 
     Where that cannot be done, as in a folder that may only be read, ComfyUI's log says so; the nodes do not need them.
     """
-    folder = Path(folder_paths.get_input_directory())
+    folder = host.input_folder()
     for picture in sorted(SHIPPED.iterdir()):
         if (folder / picture.name).exists():
             continue

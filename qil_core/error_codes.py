@@ -27,7 +27,7 @@ PARTS = {
     "QIL-KEY": ("edit.studio_key", "edit.studio_address"),
     "QIL-FILE": ("files", "manifest", "nodes.host"),
     "QIL-PANEL": ("editor", "nodes.picking"),
-    "QIL-EXTRA": ("opencv", "typography"),
+    "QIL-EXTRA": ("opencv", "typography", "ocr_tesseract"),
     "QIL-BATCH": ("batch", "cli.batch", "cli.decompose"),
     "QIL-SERVER": ("remote", "cli.run"),
 }

@@ -10,6 +10,8 @@ from finder import REPO
 
 WORKFLOWS = REPO / "workflows"
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
+TITLES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+"""The workflows as ComfyUI lists them: the names of their files for the editor."""
 
 NODES = {
     "LoadLayeredModel",

@@ -69,7 +69,7 @@ def test_the_button_downloads_the_deck_that_was_made(page: Page, client: Client,
     download.value.save_as(tmp_path / file)
     data = (tmp_path / file).read_bytes()
     assert data == client.get("/view", filename=file, subfolder="layers", type="output")
-    assert len(slides(data)[0].names) == 4
+    assert len(slides(data)[0].names) == 8
     shot = np.array(Image.open(screenshot(page, "decompose_to_pptx", tmp_path)))
     assert len(np.unique(shot[::4, ::4].reshape(-1, shot.shape[-1]), axis=0)) > 50, "the screenshot is not blank"
 

@@ -160,7 +160,7 @@ def test_when_the_picture_changes_edits_are_listed_and_kept_for_when_it_comes_ba
     assert run(page) == "execution_success"
     plain.wait("panel.scene.canvas[0] === 2880")
     said = page.locator(".qle-notice").inner_text()
-    assert said.startswith(f"1 edit belongs to layers that are not in this stack: {disc}.")
+    assert said.startswith(f"1 edit belongs to a layer that is not in this stack: {disc}.")
     assert plain.ask("panel.items.order.every((id) => !panel.shown.edits[id])"), "no other layer got it"
     page.evaluate(choose, "example.png")
     assert run(page) == "execution_success"

@@ -8,10 +8,11 @@ import subprocess
 import textwrap
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from comfy_client import Client
-from comfy_graphs import NAMES, NODES
+from comfy_graphs import NODES, TITLES
 from comfy_server import PACK, Server
 from finder import REPO, Checkout
 from PIL import Image
@@ -79,9 +80,9 @@ def test_the_front_end_code_is_offered(client: Client) -> None:
 
 
 def test_the_workflows_are_offered_as_templates_with_small_thumbnails(client: Client) -> None:
-    assert sorted(client.get_json("/workflow_templates")[PACK]) == NAMES
-    for name in NAMES:
-        thumbnail = client.get(f"/api/workflow_templates/{PACK}/{name}.jpg")
+    assert sorted(client.get_json("/workflow_templates")[PACK]) == TITLES
+    for title in TITLES:
+        thumbnail = client.get(f"/api/workflow_templates/{PACK}/{quote(title)}.jpg")
         assert len(thumbnail) <= 60 * 1024
         assert Image.open(io.BytesIO(thumbnail)).format == "JPEG"
 

@@ -47,15 +47,15 @@ def test_layers_can_be_read_and_enlarged_in_both_renderers(page: Page, vue: bool
         load(page, saved("move_and_recolor_one_layer"))
         assert run(page) == "execution_success"
         cards = page.locator(CARDS)
-        cards.nth(4).wait_for()
-        assert cards.count() == 5
-        assert "red rectangle" in cards.nth(1).inner_text()
+        cards.nth(8).wait_for()
+        assert cards.count() == 9
+        assert "yellow circle" in cards.nth(1).inner_text()
         assert page.evaluate("getComputedStyle(document.querySelector('.qls-name')).fontSize") == "13px"
         cards.nth(1).click()
         shade = page.locator(SHADE)
-        assert "red rectangle" in shade.inner_text()
+        assert "yellow circle" in shade.inner_text()
         page.keyboard.press("ArrowRight")
-        assert "blue circle" in shade.inner_text()
+        assert "red circle" in shade.inner_text()
         page.keyboard.press("Escape")
         assert shade.count() == 0
         serialised = page.evaluate("app.graph.serialize().nodes.find((n) => n.type === 'PreviewLayers').widgets_values")

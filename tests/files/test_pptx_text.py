@@ -17,6 +17,7 @@ from qil_core.errors import QilError
 from qil_core.files import pptx, pptx_text
 from qil_core.files.format import Options
 from qil_core.files.layered import Look
+from qil_core.files.pptx_frame import Frame
 from qil_core.stack import Box, LayerStack, quantize
 from qil_core.typography.layer import Recognized
 from qil_core.typography.paragraphs import Block
@@ -169,8 +170,8 @@ def box_of(block: Block) -> Any:
     """The text box of a block alone on a slide, a pixel a point."""
     deck = Presentation()
     shapes = deck.slides.add_slide(deck.slide_layouts[6]).shapes
-    place = pptx_text.Placed(Box(0, 0, 400, 400), 0, 0, pptx_text.EMU_PER_POINT)
-    pptx_text.add_text_boxes(shapes, Recognized((block,), None, (), 0, (400, 400)), place)
+    text = Recognized((block,), None, (), 0, (400, 400))
+    pptx_text.add_text_boxes(shapes, text, Box(0, 0, 400, 400), Frame(0, 0, pptx_text.EMU_PER_POINT))
     return shapes[0]
 
 
