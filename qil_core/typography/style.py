@@ -53,6 +53,10 @@ MAX_NATURAL = 0.05
 """How far a line's width may be from the replacement's for the letters to be taken as not spaced out: then its size is
 that of the width, which is the surer measure."""
 
+MAX_TIGHTER = 0.08
+"""How much closer than in the replacement letters are set at the most, in em: closer ones run into each other, so a line
+that is still too wide, of a condensed face, is set smaller. It is the clear space between two letters of Arial."""
+
 WIDE_BOLD = 0.1
 """Stroke width in em from which ideographs are bold."""
 
@@ -162,6 +166,10 @@ def _level(found: FoundLine, measured: _Measured, family: Family | None) -> Line
         natural = width
     elif abs(width / natural - 1) <= MAX_NATURAL:
         size, natural = size * width / natural, width
+    letters = max(len(text) - 1, 1)
+    if (width - natural) / letters < -MAX_TIGHTER * size:
+        size = width / (natural / size - MAX_TIGHTER * letters)
+        natural = width + MAX_TIGHTER * size * letters
     return Line(
         text=text,
         score=found.score,
@@ -171,7 +179,7 @@ def _level(found: FoundLine, measured: _Measured, family: Family | None) -> Line
         bottom=bottom,
         baseline=bottom + fonts.reach(found.text, family)[1] * size,
         size=size,
-        spacing=(width - natural) / max(len(text) - 1, 1),
+        spacing=(width - natural) / letters,
         family=family,
         script=script,
         bold=bold,

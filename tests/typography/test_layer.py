@@ -14,7 +14,7 @@ from torch import Tensor
 from qil_core import ocr
 from qil_core.errors import QilError
 from qil_core.ocr_tesseract import Words, tesseract
-from qil_core.typography import layer
+from qil_core.typography import fonts, layer, style
 from qil_core.typography.layer import Recognized, needed_reader, recognize
 
 needs_reader = pytest.mark.skipif(
@@ -79,6 +79,16 @@ def test_words_colour_size_and_place_are_found() -> None:
     assert line.size == pytest.approx(48, rel=0.08)
     assert line.left == pytest.approx(43, abs=3)
     assert (found.rest, found.unsure) == (None, ())
+
+
+@needs_reader
+def test_letters_of_a_condensed_face_are_smaller_instead_of_running_into_each_other() -> None:
+    wide = drawn(("Summer Sale Today", 40, 60, 64), size=(760, 220))
+    (line,) = read(wide.resize((wide.width * 65 // 100, wide.height))).blocks[0].lines
+    letters = len(line.text) - 1
+    assert line.spacing == pytest.approx(-style.MAX_TIGHTER * line.size)
+    natural = fonts.ink_width(line.text, line.family, line.bold) * line.size
+    assert natural + letters * line.spacing == pytest.approx(line.right - line.left, rel=0.01)
 
 
 @needs_reader
