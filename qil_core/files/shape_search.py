@@ -78,10 +78,8 @@ class Search:
                 if len(self.shapes) >= MAX_SHAPES or self._in_vain():
                     self.shapes.clear()
                     return
-                shown = (
-                    self.unexplained(box)[region].mean() <= MIN_SHOWN
-                )  # a larger one may have explained it meanwhile
-                if not shown and not self._is_speck(box, region):
+                left = self.unexplained(box)[region].mean()  # a larger region's shape may show it, too
+                if left > MIN_SHOWN and not self._is_speck(box, region):
                     self._try(box, region)
             if len(self.shapes) == before:
                 return
