@@ -6,7 +6,8 @@
 3. `_extent`: where it goes on further under what covers it.
 4. `_colored`: pure colours in soft edges (multi-level foreground estimation: Germer et al., 2020; PyMatting), and
    colours for what is hidden.
-5. `_ground`: what no mask covers, carried on under the layers; or the user's clean plate, toned to fit.
+5. `_ground`: what no mask covers, carried on under the layers, and as dark under soft edges as it is seen there; or the
+   user's clean plate, toned to fit.
 """
 
 from __future__ import annotations
@@ -43,6 +44,15 @@ CLEAR = 0.02
 
 HIDDEN = 0.95
 """Cover from which what lies below cannot be told from the picture."""
+
+GUESS = 0.1
+"""Weight of a layer's continued shape against its measured alpha where all of it is covered, and less where less is."""
+
+LIKE, UNLIKE = 8 / 255, 24 / 255
+"""Difference of colours, in 0..1, up to which hardly anybody sees it, and from which everybody does."""
+
+AROUND = (5, 5)
+"""Pixels over which such a difference is a mean."""
 
 EDGE_PX = 3
 """Pixels beside a layer in which the ground's colour may still hold some of it: JPEG, sharpening, the mask."""
@@ -156,7 +166,9 @@ def _continued_into_clear(rgb: Floats, shown: Floats, areas: list[Area]) -> tupl
 def _ground(seen: _Seen, cover: Floats, union: Mask) -> Floats:
     """Colours (H, W, 3) of the ground."""
     free = ~((cover > CLEAR) | union)
-    return filled(seen.rgb, free) if seen.plate is None else _toned(seen.plate, seen.rgb, _sure(free))
+    if seen.plate is not None:
+        return _toned(seen.plate, seen.rgb, _sure(free))
+    return filled(seen.rgb, free, cover)
 
 
 def _ground_alpha(shown: Floats, there: Mask, cover: Floats, union: Mask) -> Floats:
@@ -174,9 +186,9 @@ def _cut_out(picture: _Seen, area: Area, union: Mask, cover: Floats, out: Floats
     layer, above, mask, near = out[box], cover[box], area.inside[box], picture.at(box)
     whole = _cover(near, mask, area.soft[box], union[box], above)
     seen = 1 - above
-    own = np.divide(whole - above, seen, out=np.zeros_like(seen), where=seen > 1 - HIDDEN)
-    extent = _extent(mask, union[box], near.there)
-    layer[..., 3] = np.where(above >= HIDDEN, extent, np.where(own > CLEAR, np.clip(own, 0, 1), 0))
+    guess = GUESS * above**2  # where little is seen of the layer, what is seen is noise, and its shape says more
+    own = (seen * (whole - above) + guess * _extent(mask, union[box], near.there)) / (seen**2 + guess)
+    layer[..., 3] = np.where(own > CLEAR, np.clip(own, 0, 1), 0)
     layer[..., :3] = _colored(near.rgb, whole, layer[..., 3], above)
     cover = cover.copy()
     cover[box] = whole
@@ -228,11 +240,12 @@ def _colored(rgb: Floats, whole: Floats, alpha: Floats, above: Floats) -> Floats
     return np.clip(np.where(hidden[..., None], under, colors), 0, 1)
 
 
-def filled(rgb: Floats, free: Mask) -> Floats:
+def filled(rgb: Floats, free: Mask, cover: Floats | None = None) -> Floats:
     """The ground (H, W, 3): the colours of what is free of layers (H, W) stay, and the others look like them.
 
     What is free but near a layer is not looked at, since it may hold some of it. Of an even ground it does not stay
-    either: there everybody sees such a trace, while in texture they see that it was exchanged.
+    either: there everybody sees such a trace, while in texture they see that it was exchanged. cover: alpha (H, W) of
+    the layers together, where it is known: then textures show what is seen of them through soft edges.
     """
     known = _sure(free)
     if free.all():
@@ -241,9 +254,29 @@ def filled(rgb: Floats, free: Mask) -> Floats:
         return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
     colors, trust = rgb * 255, known.astype(np.float32)
     if _texture(colors, known) > TEXTURED and known.mean() > 1 - MAX_PATCHED:
-        return np.where(free[..., None], rgb, patch_fill(colors, known) / 255)
+        ground = np.where(free[..., None], rgb, patch_fill(colors, known) / 255)
+        return ground if cover is None else _as_seen(ground, rgb, np.where(free, 0, cover).astype(np.float32))
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
     return np.asarray(np.clip(completed(colors, trust, ~known, noise) / 255, 0, 1), np.float32)
+
+
+def _as_seen(ground: Floats, rgb: Floats, cover: Floats) -> Floats:
+    """A filled ground (H, W, 3) that is darker or brighter under soft edges where the picture shows that it is.
+
+    There the picture holds some of the ground: the estimate that parts it from the layer counts as far as the ground is
+    seen, and if it differs plainly from the filling, as in the shadow that a thing casts at its foot. A small
+    difference is an error of the soft edge, and would stay behind as an outline.
+    """
+    import cv2
+    from pymatting import estimate_foreground_ml
+
+    if min(cover.shape) == 1 or not cover.any():  # of a line of pixels PyMatting makes no levels
+        return ground
+    _, below = estimate_foreground_ml(rgb.astype(np.float64), cover.astype(np.float64), return_background=True)
+    shown = 1 - cover
+    differs = cv2.blur(np.abs(below - ground).max(-1) * shown, AROUND) / np.maximum(cv2.blur(shown, AROUND), 1 - HIDDEN)
+    share = np.where(cover > 0, shown * np.clip((differs - LIKE) / (UNLIKE - LIKE), 0, 1), 0)[..., None]
+    return np.asarray(np.clip(ground + share * (below - ground), 0, 1), np.float32)
 
 
 def _sure(free: Mask) -> Mask:

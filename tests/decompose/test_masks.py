@@ -31,10 +31,14 @@ def disc(x: float, y: float, radius: float) -> Floats:
 
 def painted(*things: tuple[tuple[float, float, float], Floats]) -> torch.Tensor:
     """A picture (h, w, 3): things of one colour each, the lowest first, on paper."""
-    picture = np.full((HEIGHT, WIDTH, 3), PAPER, np.float32)
+    return over(np.full((HEIGHT, WIDTH, 3), PAPER, np.float32), *things)
+
+
+def over(ground: Floats, *things: tuple[tuple[float, float, float], Floats]) -> torch.Tensor:
+    """A picture (h, w, 3): things of one colour each, the lowest first, on a ground."""
     for color, alpha in things:
-        picture += alpha[..., None] * (np.array(color, np.float32) - picture)
-    return torch.from_numpy(picture)
+        ground = ground + alpha[..., None] * (np.array(color, np.float32) - ground)
+    return torch.from_numpy(ground)
 
 
 def hard(alpha: Floats) -> Floats:
@@ -234,3 +238,26 @@ def test_the_smallest_pictures_have_layers_too(height: int, width: int) -> None:
     stack, report = taken(picture, Masks([np.ones((height, width), np.float32)]))
     assert len(stack) == 2
     assert report.after.max_error <= 1
+
+
+def shaded_grain(foot: int) -> Floats:
+    """A ground (h, w, 3) with streaks, as wood has them, and a shadow whose middle lies so many pixels from the top."""
+    streaks = np.repeat(np.random.default_rng(0).normal(0, 0.05, (HEIGHT, WIDTH // 20)), 20, 1)
+    row, column = np.mgrid[0.5:HEIGHT, 0.5:WIDTH]
+    shadow = np.clip(1 - np.hypot((row - foot) / 14, (column - 100) / 40), 0, 1)
+    return np.clip((np.array(PAPER) + streaks[..., None]) * (1 - 0.9 * shadow[..., None]), 0, 1).astype(np.float32)
+
+
+def test_the_shadow_at_a_things_foot_makes_no_crumbs_on_its_edge() -> None:
+    thing = disc(100, 80, 40)
+    stack, _ = taken(over(shaded_grain(122), (RED, thing)), Masks([hard(thing)]))
+    beside = disc(100, 80, 43) == 0
+    assert (stack.pixels[1, ..., 3].numpy()[beside] > 0.5).sum() <= 10
+
+
+def test_a_lower_layer_has_no_crumbs_under_the_soft_edge_of_an_upper_one() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.03, (HEIGHT, WIDTH, 3)).astype(np.float32)
+    picture = (over(shaded_grain(110), (RED, LOWER), (BLUE, UPPER)) + torch.from_numpy(noise)).clamp(0, 1)
+    stack, _ = taken(picture, Masks(SEEN, is_ordered=True))
+    beside = disc(80, 80, 43) == 0
+    assert (stack.pixels[1, ..., 3].numpy()[beside] > 0.3).sum() <= 5
