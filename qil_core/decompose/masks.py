@@ -51,8 +51,8 @@ GUESS = 0.1
 LIKE, UNLIKE = 8 / 255, 24 / 255
 """Difference of colours, in 0..1, up to which hardly anybody sees it, and from which everybody does."""
 
-AROUND = (5, 5)
-"""Pixels over which such a difference is a mean."""
+AROUND, AREA = (5, 5), (33, 33)
+"""Pixels over which such a difference is a mean, and over which a ground is even or has texture."""
 
 EDGE_PX = 3
 """Pixels beside a layer in which the ground's colour may still hold some of it: JPEG, sharpening, the mask."""
@@ -253,7 +253,7 @@ def filled(rgb: Floats, free: Mask, cover: Floats | None = None) -> Floats:
     if not known.any():
         return np.full_like(rgb, rgb.reshape(-1, 3).mean(0))
     colors, trust = rgb * 255, known.astype(np.float32)
-    if _texture(colors, known) > TEXTURED and known.mean() > 1 - MAX_PATCHED:
+    if _texture(smooth_fill(colors, trust))[known].mean() > TEXTURED and known.mean() > 1 - MAX_PATCHED:
         ground = np.where(free[..., None], rgb, patch_fill(colors, known) / 255)
         return ground if cover is None else _as_seen(ground, rgb, np.where(free, 0, cover).astype(np.float32))
     noise = noise_level(np.dstack([rgb, np.ones_like(trust)]) * 255)
@@ -265,7 +265,8 @@ def _as_seen(ground: Floats, rgb: Floats, cover: Floats) -> Floats:
 
     There the picture holds some of the ground: the estimate that parts it from the layer counts as far as the ground is
     seen, and if it differs plainly from the filling, as in the shadow that a thing casts at its foot. A small
-    difference is an error of the soft edge, and would stay behind as an outline.
+    difference is an error of the soft edge, and would stay behind as an outline. Where the ground is even nearby, so
+    would a large one.
     """
     import cv2
     from pymatting import estimate_foreground_ml
@@ -275,7 +276,9 @@ def _as_seen(ground: Floats, rgb: Floats, cover: Floats) -> Floats:
     _, below = estimate_foreground_ml(rgb.astype(np.float64), cover.astype(np.float64), return_background=True)
     shown = 1 - cover
     differs = cv2.blur(np.abs(below - ground).max(-1) * shown, AROUND) / np.maximum(cv2.blur(shown, AROUND), 1 - HIDDEN)
-    share = np.where(cover > 0, shown * np.clip((differs - LIKE) / (UNLIKE - LIKE), 0, 1), 0)[..., None]
+    rough = cv2.blur(_texture(ground * 255), AREA)
+    share = shown * np.clip((differs - LIKE) / (UNLIKE - LIKE), 0, 1) * np.clip(rough / TEXTURED - 1, 0, 1)
+    share = np.where(cover > 0, share, 0)[..., None]
     return np.asarray(np.clip(ground + share * (below - ground), 0, 1), np.float32)
 
 
@@ -284,13 +287,12 @@ def _sure(free: Mask) -> Mask:
     return ~grown(~free, EDGE_PX)
 
 
-def _texture(colors: Floats, known: Mask) -> float:
-    """How much texture is seen in what is known (h, w), in 1/255: the mean of a band of its frequencies."""
+def _texture(colors: Floats) -> Floats:
+    """How much texture colours (h, w, 3) in 0..255 have, (h, w) in 1/255: a band of their frequencies."""
     import cv2
 
-    tones = smooth_fill(colors, known.astype(np.float32))
-    fine, coarse = (cv2.GaussianBlur(tones, (0, 0), pixels) for pixels in (FINE_PX, COARSE_PX))
-    return float(np.abs(fine - coarse)[known].mean())
+    fine, coarse = (cv2.GaussianBlur(colors, (0, 0), pixels) for pixels in (FINE_PX, COARSE_PX))
+    return np.asarray(np.abs(fine - coarse).mean(-1), np.float32)
 
 
 def _toned(plate: Floats, rgb: Floats, known: Mask) -> Floats:
