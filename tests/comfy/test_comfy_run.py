@@ -169,7 +169,7 @@ def test_lacking_nodes_and_the_editors_form_are_said(shell: Shell, server: Serve
     shell.write({**with_example(workflow("decompose_to_pptx")), "9": node("NodeThatIsNowhere")})
     assert shell.run("--server", server.url) == 2
     assert "lacks NodeThatIsNowhere" in said()
-    assert shell.run("--server", server.url, workflow=REPO / "workflows" / "decompose_to_pptx.json") == 2
+    assert shell.run("--server", server.url, workflow=REPO / "workflows" / "Decompose to PPTX.json") == 2
     assert "Workflow > Export (API)" in said()
 
 
