@@ -18,7 +18,7 @@ from ...progress import Progress, silent
 from .areas import connected
 from .lines import between
 from .table import Table
-from .working import Floats, Labels, Mask, reported
+from .working import Floats, Labels, Mask
 
 
 class Demands(NamedTuple):
@@ -181,27 +181,37 @@ def _connected(items: NDArray[np.int64], near: Mask, progress: Progress) -> list
 def _with_small_parts(
     table: Table, groups: list[NDArray[np.int64]], read: Mask, progress: Progress
 ) -> list[NDArray[np.int64]]:
-    """The groups with what belongs to their lines: dots, accents, short words, letters that touch."""
-    taken = read.copy()
+    """The groups with what belongs to their lines: dots, accents, short words, letters that touch.
+
+    Of several lines that a part lies near it belongs to the one whose ink is most like it, so parts of an ink's own
+    colour come first, and pale ones when all of these have found their line.
+    """
+    progress(0.7, "gathering texts")
+    out, taken = list(groups), read.copy()
     taken[np.concatenate([[0], *groups]).astype(int)] = True
-    out = []
-    for group in reported(groups, progress, "gathering texts"):
-        while len(found := _within_reach(table, group, np.flatnonzero(~taken))):
-            taken[found] = True
-            group = np.concatenate([group, found])
-        out.append(group)
+    for most in (MAX_UNLIKE, np.inf) if out else ():
+        while True:
+            free = np.flatnonzero(~taken)
+            unlike = np.stack([_unlike(table, group, free) for group in out])
+            found, nearest = unlike.min(0) < most, unlike.argmin(0)
+            if not found.any():
+                break
+            taken[free[found]] = True
+            out = [np.concatenate([group, free[found & (nearest == k)]]) for k, group in enumerate(out)]
     return out
 
 
-def _within_reach(table: Table, group: NDArray[np.int64], free: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the free regions that have the group's colour, be it blurred, at most its size, and lie close."""
+def _unlike(table: Table, group: NDArray[np.int64], free: NDArray[np.int64]) -> Floats:
+    """How unlike a group's ink the colours of the free regions (n,) are, in 1/255: infinite for those that are none of
+    its parts, since these have its colour, be it blurred, at most its size, and lie close."""
     size = float(np.median(table.size[group]))
-    small = (table.height[free] <= MAX_PART_HEIGHT * size) & (table.width[free] <= MAX_PART_WIDTH * size)
-    free = free[small & (table.stroke[free] <= MAX_PART_STROKE * size)]
-    near = (gaps(table.box[free], table.box[group]) <= MAX_PART_GAP * size).any(1)
+    fits = (table.height[free] <= MAX_PART_HEIGHT * size) & (table.width[free] <= MAX_PART_WIDTH * size)
+    fits &= table.stroke[free] <= MAX_PART_STROKE * size
+    fits[fits] = (gaps(table.box[free[fits]], table.box[group]) <= MAX_PART_GAP * size).any(1)
     ink, paper = np.median(table.color[group], axis=0), np.median(table.color[table.ground[group]], axis=0)
     share, misfit = between(table.color[free], ink, paper, LINEAR_LIGHT_OVERSHOOT)
-    return free[near & (share < MAX_PAPER_SHARE) & (misfit < MAX_OFF_INK)]
+    fits &= (share < MAX_PAPER_SHARE) & (misfit < MAX_OFF_INK)
+    return np.where(fits, np.abs(table.color[free] - ink).max(1), np.inf).astype(np.float32)
 
 
 def relabel(labels: Labels, groups: list[NDArray[np.int64]]) -> tuple[Labels, int]:

@@ -29,7 +29,7 @@ FROZEN = {
     ("shadows", "gradient", 0): (0.9378, 0.9378),
     ("panels", "flat", 1): (0.4791, 0.8214),
     ("panels", "gradient", 0): (0.9533, 0.9533),
-    ("poster", "flat", 0): (0.5776, 0.7220),
+    ("poster", "flat", 0): (0.5448, 0.6810),
     ("poster", "gradient", 1): (0.9683, 0.9683),
 }
 """Alpha IoU (LayersEditDist) without merges and with five, by content, background and seed."""
