@@ -55,6 +55,11 @@ def read(path: Path, hidden: bool = True, unsupported: str = REFUSE) -> Layered:
     unsupported: nothing in this format is. Raises QilError: missing, broken, hostile or too large files.
     """
     with opened(path) as archive:
+        if LISTING not in archive.namelist():
+            raise QilError(
+                f"Cannot read {path}: it is a ZIP without {LISTING}, so not one of layers. Of a PowerPoint file read "
+                "the layers that it was made from, such as a PSD or OpenRaster file."
+            )
         return read_listed(archive.open, path, hidden)
 
 

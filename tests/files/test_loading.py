@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from qil_core.errors import QilError
-from qil_core.files import archive, folder, loading, psd
+from qil_core.files import archive, folder, loading, pptx, psd
 from qil_core.files.folder import natural
 from qil_core.files.format import Format
 from qil_core.files.layered import PLAIN, Look
@@ -80,6 +80,12 @@ def test_what_holds_no_layers_is_refused(data: bytes, message: str, tmp_path: Pa
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(QilError, match=message):
         load([tmp_path / "x"])
+
+
+def test_a_deck_is_refused_with_what_to_read_instead(stack: LayerStack, tmp_path: Path) -> None:
+    pptx.write(stack, tmp_path / "deck.pptx")
+    with pytest.raises(QilError, match="ZIP without layers.json.*PowerPoint.*PSD"):
+        load([tmp_path / "deck.pptx"])
 
 
 def test_nothing_and_what_is_not_there_are_refused(tmp_path: Path) -> None:
