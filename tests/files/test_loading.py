@@ -84,7 +84,7 @@ def test_what_holds_no_layers_is_refused(data: bytes, message: str, tmp_path: Pa
 
 def test_a_deck_is_refused_with_what_to_read_instead(stack: LayerStack, tmp_path: Path) -> None:
     pptx.write(stack, tmp_path / "deck.pptx")
-    with pytest.raises(QilError, match="ZIP without layers.json.*PowerPoint.*PSD"):
+    with pytest.raises(QilError, match=r"ZIP without layers\.json.*PowerPoint.*PSD"):
         load([tmp_path / "deck.pptx"])
 
 
