@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from installed_fonts import font_file
 from PIL import Image, ImageDraw, ImageFont
 
 from qil_core import ocr, ocr_tesseract
@@ -17,15 +16,6 @@ from qil_core.ocr_tesseract import Tesseract, Word, Words, right_to_left, spaced
 
 READS = ocr_tesseract.tesseract()
 FONTS = {"kor": "Noto Sans CJK KR", "ara": "DejaVu Sans", "heb": "DejaVu Sans"}
-
-
-def font_file(name: str) -> str:
-    """The file of an installed font; "" where there is none."""
-    if not shutil.which("fc-match"):
-        return ""
-    found = subprocess.run(["fc-match", "-f", "%{family}|%{file}", name], capture_output=True, text=True, check=True)
-    family, _, path = found.stdout.partition("|")
-    return path if name in family.split(",") else ""
 
 
 def needs(language: str) -> pytest.MarkDecorator:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
 import torch
+from installed_fonts import font_file
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -22,15 +20,6 @@ needs_reader = pytest.mark.skipif(
 )
 
 BLUE = (20, 60, 160)
-
-
-def font_file(name: str) -> str:
-    """The file of an installed font; "" where there is none."""
-    if not shutil.which("fc-match"):
-        return ""
-    found = subprocess.run(["fc-match", "-f", "%{family}|%{file}", name], capture_output=True, text=True, check=True)
-    family, _, path = found.stdout.partition("|")
-    return path if name in family.split(",") else ""
 
 
 def needs_font(name: str) -> pytest.MarkDecorator:
