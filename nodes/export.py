@@ -26,24 +26,17 @@ def _dpi_input(dpi: Dpi, tooltip: str) -> io.Float.Input:
     return io.Float.Input("dpi", default=dpi.usual, min=dpi.least, max=dpi.most, step=1.0, tooltip=tooltip)
 
 
-def _text_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "text",
-        options=list(WAYS),
-        optional=True,
-        tooltip="editable: text that is read surely in the layers becomes text in fonts that every program has; the "
-        "pixels stay beneath as hidden pictures. Needs the extra for text: install.py --text.",
-    )
+WAY_TIPS = {
+    "text": "editable: text that is read surely in the layers becomes text in fonts that every program has; the "
+    "pixels stay beneath as hidden pictures. Needs the extra for text: install.py --text.",
+    "shapes": "editable: simple shapes of one colour or gradient become true shapes with fills and shadows; the "
+    "pixels stay hidden below them.",
+}
+"""What can be editable in a file, and what that means."""
 
 
-def _shapes_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "shapes",
-        options=list(WAYS),
-        optional=True,
-        tooltip="editable: simple shapes of one colour or gradient become true shapes with fills and shadows; the "
-        "pixels stay hidden below them.",
-    )
+def _way_input(name: str) -> io.Combo.Input:
+    return io.Combo.Input(name, options=list(WAYS), optional=True, tooltip=WAY_TIPS[name])
 
 
 class ExportPPTX(Node):
@@ -87,8 +80,7 @@ class ExportPPTX(Node):
                     tooltip="Optional: the picture the layers came from, put hidden under them on the slide.",
                 ),
                 look_input(),
-                _text_input(),
-                _shapes_input(),
+                *map(_way_input, WAY_TIPS),
             ],
             outputs=[
                 io.String.Output("path", tooltip="The file that was written."),
@@ -169,9 +161,7 @@ def _preview(stacks: list[LayerStack], looks: list[Look]) -> dict[str, Any]:
 def _inputs_of(format: Format) -> list[io.Input]:
     """What is asked of this format alone."""
     dpi = [_dpi_input(format.dpi, "Pixels an inch when printed.")] if format.dpi else []
-    text = [_text_input()] if "text" in format.extras else []
-    shapes = [_shapes_input()] if "shapes" in format.extras else []
-    return [*dpi, *text, *shapes]
+    return [*dpi, *(_way_input(name) for name in WAY_TIPS if name in format.extras)]
 
 
 class ExportLayers(Node):

@@ -50,6 +50,12 @@ MAX_READ_ASPECT = 12
 MAX_WHOLE_ASPECT = 80
 """Heights of the longest line of which every word is read: about two hundred letters."""
 
+MIN_SCORE = 0.8
+"""How sure the reader must be of a line: below, ornaments and faces are read as letters."""
+
+MARGIN_PX = 24
+"""Clear space that is put around a layer before lines are looked for: the reader misses them at a picture's edge."""
+
 MIN_SURE = 0.96
 """Score below which a line is read once more: Hebrew that was taken for Latin letters had up to 0.95."""
 

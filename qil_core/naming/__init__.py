@@ -25,7 +25,7 @@ from ..composite import premultiplied
 from ..filters import shrink
 from ..order import unique
 from ..progress import Progress, silent
-from ..stack import Box, LayerStack, content_box
+from ..stack import Box, LayerStack
 from .colors import color_of
 from .forms import MAX_SIDE_PX, SOLID, cut_sides, form_of
 from .words import words_of
@@ -88,7 +88,7 @@ class _Naming:
         """What a layer is called, before names are made unique."""
         self._progress(index / len(self._stack), "naming the layers")
         kind, pixels = self._kinds[index], self._stack.pixels[index]
-        box = content_box(pixels[..., 3])
+        box = self._stack.bounds(index)
         otherwise = {LAYER: f"{LAYER} {index + 1}", THING: f"{THING} {index}"}.get(kind, kind)
         if box is None:
             return otherwise

@@ -14,16 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ocr import MAX_READ_ASPECT, Corners, Picture, Reader
+from ..ocr import MARGIN_PX, MAX_READ_ASPECT, MIN_SCORE, Corners, Picture, Reader
 from .arc import unrolled
 
 Floats = NDArray[np.float32]
 
 MAX_NAME = 28
 """Characters of a name at most: what the lists of layers of Photoshop, PowerPoint and ComfyUI show of one."""
-
-MIN_SCORE = 0.8
-"""How sure the reader must be of a line, as where the built-in decomposer reads."""
 
 MIN_CHARACTERS = 2
 """Letters and digits of the shortest text: a ring is read as an O."""
@@ -45,9 +42,6 @@ MAX_COVER = 0.75
 
 MAX_LINES = 4
 """Lines that are read of a layer, the upper ones: a name needs no more. Each takes some 20 ms."""
-
-MARGIN_PX = 24
-"""Clear space around the layer: the reader misses lines at a picture's edge."""
 
 SPARE = 0.15
 """How far out of the box of its line, in heights, ink may reach: boxes cut accents and tails."""

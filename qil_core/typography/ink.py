@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ocr import Corners
+from ..ocr import MARGIN_PX, Corners
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -32,9 +32,6 @@ MIN_SHARPER_ROWS = 1.1
 
 MAX_TURN_DEGREES = 45
 """Lines that are turned by more run downwards."""
-
-MARGIN_PX = 24
-"""Clear space around the layer where lines are looked for: the detector misses lines at a picture's edge."""
 
 
 @dataclass(frozen=True)

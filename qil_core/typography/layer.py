@@ -109,9 +109,7 @@ def _styled(found: list[FoundLine], ink: Ink, rgb: Floats) -> list[Styled]:
     return [(each, line_of(each, ink, rgb, common) if isinstance(line, str) else line) for each, line in styled]
 
 
-def _joined_rows(
-    styled: list[tuple[FoundLine, Line | str]], ink: Ink, rgb: Floats
-) -> list[tuple[FoundLine, Line | str]]:
+def _joined_rows(styled: list[Styled], ink: Ink, rgb: Floats) -> list[Styled]:
     """The lines, parts of one row as one: around wide spaces the detector cuts a line."""
     rows: list[Styled] = []
     for found, line in sorted(styled, key=lambda each: each[1].left if isinstance(each[1], Line) else 0):

@@ -16,14 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ocr import Corners, Reader
+from ..ocr import MARGIN_PX, MIN_SCORE, Corners, Reader
 from ..ocr_tesseract import Words
 from .bullets import SIGNS, dot_before
 from .columns import read_column
-from .ink import MARGIN_PX, Ink, picture_of
-
-MIN_SCORE = 0.8
-"""How sure the reader must be of a line, as where the built-in decomposer reads."""
+from .ink import Ink, picture_of
 
 MIN_LETTERS = 2
 """What has fewer letters and digits is no text: a ring is read as an O."""

@@ -29,9 +29,6 @@ from .lettering import letters_of, style_of
 from .shapes import grown
 from .working import Floats, Labels, Mask, Working, reported
 
-MIN_SCORE = 0.8
-"""How sure the reader must be of a line: below, ornaments and faces are read as letters."""
-
 MIN_CHARACTERS = 2
 """Letters and digits of the shortest text: a ring is read as an O."""
 
@@ -341,7 +338,7 @@ def _is_text(words: ocr.Words, line: _Found) -> bool:
     """Whether a line was read; a long one with no letters is in a script that the reader does not know, as Hangul."""
     characters = sum(c.isalnum() for c in words.text)
     is_foreign = characters < MIN_CHARACTERS and _length(line) > MIN_FOREIGN_LENGTH
-    return is_foreign or (words.score > MIN_SCORE and characters >= MIN_CHARACTERS)
+    return is_foreign or (words.score > ocr.MIN_SCORE and characters >= MIN_CHARACTERS)
 
 
 def _length(line: _Found) -> float:
