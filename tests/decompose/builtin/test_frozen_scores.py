@@ -24,7 +24,7 @@ FROZEN = {
     ("text", "flat", 1): (0.9969, 0.9969),
     ("text", "gradient", 1): (0.9912, 0.9912),
     ("strokes", "flat", 0): (0.9454, 0.9454),
-    ("strokes", "textured", 1): (0.4051, 0.7445),
+    ("strokes", "textured", 1): (0.3579, 0.6306),
     ("shadows", "flat", 0): (0.9901, 0.9901),
     ("shadows", "gradient", 0): (0.9378, 0.9378),
     ("panels", "flat", 1): (0.4791, 0.8214),
