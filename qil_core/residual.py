@@ -46,8 +46,8 @@ REACH = 4
 """Pixels around a layer in which it may take a residual: anti-aliased edges and their blur end within."""
 
 TEXTURE_PX = 2
-"""Half the side of the square, in pixels, from whose mean a texture differs. With 8, edges of things in the bottom layer
-count too, and traces around layers of four illustrations grow by 2 to 4 points instead of 0.2 to 1.2."""
+"""Half the side of the square, in pixels, from whose mean a texture differs. With 8, edges of things in the bottom
+layer count too, and traces around layers of four illustrations grow by 2 to 4 points instead of 0.2 to 1.2."""
 
 TEXTURE_RADIUS = 16
 """Half the side of the square, in pixels, in which the variance of the ground is measured."""
